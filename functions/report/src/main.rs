@@ -1,0 +1,2 @@
+//! Placeholder until its first story is written.
+fn main() {}

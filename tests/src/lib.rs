@@ -1,0 +1,1 @@
+//! The stack the tests run on.
