@@ -1,1 +1,3 @@
-//! What two or more functions use.
+//! What two or more functions use, and nothing else.
+
+pub mod event;

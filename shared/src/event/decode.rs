@@ -1,0 +1,187 @@
+//! Bytes of a stranger → `CheckEvent`, or the reason why not.
+//!
+//! Kafka topics are written by whoever may write to them. What passes here is known to fit the
+//! tables: lengths, ranges and characters are checked before a row is near the database.
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::{CheckEvent, Outcome, VERSION};
+
+/// Longest site name, in characters; `websites.name` has the same limit.
+pub const MAX_NAME: usize = 200;
+/// Longest URL, in bytes; `websites.url` has the same limit.
+pub const MAX_URL: usize = 8_192;
+/// Longest location, in characters.
+pub const MAX_LOCATION: usize = 100;
+/// Longest error text, in characters.
+pub const MAX_ERROR: usize = 500;
+/// Most labels on an event, and the longest name or value of one in characters.
+pub const MAX_LABELS: usize = 64;
+/// Longest label name or value, in characters.
+pub const MAX_LABEL: usize = 200;
+
+/// Why a message is not an event that can be recorded. The text says what was found and is what
+/// `dead_letters.reason` holds.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum DecodeError {
+    /// The message has no value (a tombstone).
+    #[error("the message has no value")]
+    Empty,
+    /// The value is not UTF-8.
+    #[error("not UTF-8 from byte {0}")]
+    NotUtf8(usize),
+    /// The value is not JSON, or JSON of another shape.
+    #[error("not a check event: {0}")]
+    Shape(String),
+    /// The event is of a version that this release does not read.
+    #[error(
+        "event version {0}; this release reads version {VERSION}: upgrade drain, then run it with DRAIN_REPLAY_DEAD_LETTERS=true"
+    )]
+    Version(u64),
+    /// A field holds what cannot be true or cannot be stored.
+    #[error("{field}: {problem}")]
+    Field {
+        /// The field's name in the JSON.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// Read first, alone: an event of a later version may have another shape altogether.
+#[derive(Deserialize)]
+struct VersionOnly {
+    v: u64,
+}
+
+impl<'a> CheckEvent<'a> {
+    /// Reads an event from a message's value.
+    ///
+    /// # Errors
+    /// When the bytes are not an event that can be recorded; see [`DecodeError`].
+    pub fn decode(value: &'a [u8]) -> Result<Self, DecodeError> {
+        if value.is_empty() {
+            return Err(DecodeError::Empty);
+        }
+        let event: Self = match serde_json::from_slice(value) {
+            Ok(event) => event,
+            Err(error) => return Err(why(value, &error)),
+        };
+        event.validate()?;
+        Ok(event)
+    }
+
+    fn validate(&self) -> Result<(), DecodeError> {
+        if self.v != VERSION {
+            return Err(DecodeError::Version(u64::from(self.v)));
+        }
+        text("site", &self.site, 1, MAX_NAME)?;
+        if self.url.len() > MAX_URL {
+            return Err(field(
+                "url",
+                format!("{} bytes, at most {MAX_URL}", self.url.len()),
+            ));
+        }
+        text("url", &self.url, 1, MAX_URL)?;
+        text("location", &self.location, 1, MAX_LOCATION)?;
+        if let Some(error) = &self.error {
+            text("error", error, 0, MAX_ERROR)?;
+        }
+        if self.up != self.outcome.verdict().as_up() {
+            return Err(field(
+                "up",
+                format!(
+                    "{:?} does not go with outcome \"{}\"",
+                    self.up,
+                    self.outcome.word()
+                ),
+            ));
+        }
+        if self.outcome == Outcome::Up && self.error.is_some() {
+            return Err(field(
+                "error",
+                "set although the outcome is \"up\"".to_owned(),
+            ));
+        }
+        if let Some(status) = self.status
+            && !(100..=999).contains(&status)
+        {
+            return Err(field("status", format!("{status} is no HTTP status")));
+        }
+        for (name, duration) in [
+            ("dns_us", self.dns_us),
+            ("connect_us", self.connect_us),
+            ("tls_us", self.tls_us),
+            ("first_byte_us", self.first_byte_us),
+            ("body_us", self.body_us),
+            ("total_us", Some(self.total_us)),
+            ("local_wait_us", self.local_wait_us),
+        ] {
+            // The tables hold microseconds in four signed bytes: 35 minutes, far above any timeout.
+            if duration.is_some_and(|duration| i32::try_from(duration).is_err()) {
+                return Err(field(name, "longer than 35 minutes".to_owned()));
+            }
+        }
+        if self
+            .body_bytes
+            .is_some_and(|bytes| i64::try_from(bytes).is_err())
+        {
+            return Err(field("body_bytes", "out of range".to_owned()));
+        }
+        if i16::try_from(self.redirects).is_err() || i16::try_from(self.attempts).is_err() {
+            return Err(field(
+                "redirects",
+                "redirects or attempts out of range".to_owned(),
+            ));
+        }
+        if self.labels.len() > MAX_LABELS {
+            return Err(field(
+                "labels",
+                format!("{} labels, at most {MAX_LABELS}", self.labels.len()),
+            ));
+        }
+        for (name, value) in &self.labels {
+            text("labels", name, 1, MAX_LABEL)?;
+            text("labels", value, 0, MAX_LABEL)?;
+        }
+        Ok(())
+    }
+}
+
+fn field(field: &'static str, problem: String) -> DecodeError {
+    DecodeError::Field { field, problem }
+}
+
+fn text(name: &'static str, value: &str, least: usize, most: usize) -> Result<(), DecodeError> {
+    // Bytes first: counting characters is only needed in the rare case between the two limits.
+    if value.len() > most {
+        let characters = value.chars().count();
+        if characters > most {
+            return Err(field(
+                name,
+                format!("{characters} characters, at most {most}"),
+            ));
+        }
+    }
+    if value.len() < least {
+        return Err(field(name, "empty".to_owned()));
+    }
+    if value.bytes().any(|byte| byte < 0x20 || byte == 0x7f) {
+        return Err(field(name, "contains a control character".to_owned()));
+    }
+    Ok(())
+}
+
+/// The most useful sentence for bytes that did not parse.
+fn why(value: &[u8], error: &serde_json::Error) -> DecodeError {
+    if let Err(error) = std::str::from_utf8(value) {
+        return DecodeError::NotUtf8(error.valid_up_to());
+    }
+    if let Ok(VersionOnly { v }) = serde_json::from_slice(value)
+        && v != u64::from(VERSION)
+    {
+        return DecodeError::Version(v);
+    }
+    DecodeError::Shape(error.to_string())
+}

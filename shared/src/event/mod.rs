@@ -1,0 +1,178 @@
+//! `CheckEvent`: one check, as it travels through Kafka. The one place that knows the JSON.
+//!
+//! The format is flat so that a sink connector can use it without a transformation, and versioned:
+//! within version 1 fields are only ever added, so a reader ignores names it does not know and
+//! refuses a version it does not know. `event.schema.json`, beside this file, is generated from
+//! [`CheckEvent`]; a test fails when the two differ.
+
+mod decode;
+mod outcome;
+mod timestamp;
+
+pub use decode::{DecodeError, MAX_ERROR, MAX_LABEL, MAX_LABELS, MAX_LOCATION, MAX_NAME, MAX_URL};
+pub use outcome::{Outcome, Verdict};
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The version of the format that this release writes and reads.
+pub const VERSION: u16 = 1;
+
+/// The result of one check of one site.
+///
+/// Durations are microseconds of a monotonic clock and null when the phase did not happen. Over
+/// redirects the phases are sums, so that they always add up to the total.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CheckEvent<'a> {
+    /// Version of this format: 1.
+    pub v: u16,
+    /// Identity of the check (UUID version 7, so it sorts by time). A repeated event repeats it.
+    pub id: Uuid,
+    /// Name of the site; also the key of the Kafka message.
+    #[serde(borrow)]
+    pub site: Cow<'a, str>,
+    /// What was asked for, without user name and password.
+    #[serde(borrow)]
+    pub url: Cow<'a, str>,
+    /// Where the probe ran (`PROBE_LOCATION`).
+    #[serde(borrow)]
+    pub location: Cow<'a, str>,
+    /// When the check began: RFC 3339, UTC, microseconds.
+    #[serde(with = "timestamp")]
+    #[schemars(with = "Timestamp")]
+    pub checked_at: Timestamp,
+    /// true: as expected; false: not as expected; null: the check itself could not be made.
+    pub up: Option<bool>,
+    /// How the check ended, in one word.
+    pub outcome: Outcome,
+    /// What went wrong, for people; at most 500 characters, no secrets, no control characters.
+    /// Null when nothing did.
+    #[serde(borrow)]
+    pub error: Option<Cow<'a, str>>,
+    /// Status of the last response; null when none arrived.
+    pub status: Option<u16>,
+    /// Address (without port) of the peer of the last connection; null when there was none.
+    pub remote_addr: Option<std::net::IpAddr>,
+    /// Version in the last response's status line, such as `1.1`; null when none arrived.
+    #[serde(borrow)]
+    pub http_version: Option<Cow<'a, str>>,
+    /// Looking up the host name. Null for an address, or when another check had just looked it up.
+    pub dns_us: Option<u32>,
+    /// Making the TCP connection.
+    pub connect_us: Option<u32>,
+    /// The TLS handshake.
+    pub tls_us: Option<u32>,
+    /// From the connection's readiness to the first byte of the response's head.
+    pub first_byte_us: Option<u32>,
+    /// From the response's head to the end of what was read of its body.
+    pub body_us: Option<u32>,
+    /// The whole check, from before the look-up to after the body, without waiting of our own.
+    pub total_us: u32,
+    /// How long the check waited for a processor of ours; not part of the site's response time.
+    #[serde(default)]
+    pub local_wait_us: Option<u32>,
+    /// Bytes of the body read, decompressed; null when no body was read.
+    pub body_bytes: Option<u64>,
+    /// Whether the site's regular expression was found; null when it has none or no body came.
+    pub body_match: Option<bool>,
+    /// When the peer's certificate expires: RFC 3339, UTC. Null without TLS.
+    #[serde(default, with = "timestamp::optional")]
+    #[schemars(with = "Option<Timestamp>")]
+    pub certificate_not_after: Option<Timestamp>,
+    /// Redirects followed.
+    pub redirects: u16,
+    /// Attempts made, this one included: above 1 when the first ones failed.
+    pub attempts: u16,
+    /// The site's labels.
+    #[serde(borrow, default)]
+    pub labels: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
+}
+
+impl CheckEvent<'_> {
+    /// The event as one line of JSON, without the line's end.
+    ///
+    /// # Panics
+    /// Never: no field of the event can fail to be written as JSON.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("strings, numbers and maps with string keys are JSON")
+    }
+}
+
+/// The format's JSON Schema, generated from [`CheckEvent`].
+#[must_use]
+pub fn schema() -> schemars::Schema {
+    schemars::schema_for!(CheckEvent<'static>)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn example() -> CheckEvent<'static> {
+        CheckEvent {
+            v: VERSION,
+            id: "01938f5e-8b1a-7c3d-9e2f-0a1b2c3d4e5f".parse().unwrap(),
+            site: "shop".into(),
+            url: "https://shop.example/".into(),
+            location: "fra".into(),
+            checked_at: "2026-11-21T02:52:21.000042Z".parse().unwrap(),
+            up: Some(false),
+            outcome: Outcome::Status,
+            error: Some("status 500, expected 200-399".into()),
+            status: Some(500),
+            remote_addr: Some("192.0.2.1".parse().unwrap()),
+            http_version: Some("1.1".into()),
+            dns_us: Some(1_200),
+            connect_us: Some(9_000),
+            tls_us: Some(20_000),
+            first_byte_us: Some(31_000),
+            body_us: Some(400),
+            total_us: 61_600,
+            local_wait_us: Some(12),
+            body_bytes: Some(1_534),
+            body_match: None,
+            certificate_not_after: Some("2027-01-01T00:00:00Z".parse().unwrap()),
+            redirects: 0,
+            attempts: 1,
+            labels: BTreeMap::from([("team".into(), "web".into())]),
+        }
+    }
+
+    #[test]
+    fn json_is_flat_and_times_have_microseconds() {
+        let text = String::from_utf8(example().to_json()).unwrap();
+        assert!(
+            text.contains(r#""checked_at":"2026-11-21T02:52:21.000042Z""#),
+            "{text}"
+        );
+        assert!(
+            text.contains(r#""certificate_not_after":"2027-01-01T00:00:00.000000Z""#),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let event = example();
+        assert_eq!(CheckEvent::decode(&event.to_json()).unwrap(), event);
+    }
+
+    #[test]
+    fn the_schema_kept_beside_this_file_is_the_type() {
+        let kept: serde_json::Value =
+            serde_json::from_str(include_str!("event.schema.json")).unwrap();
+        let now = schema().to_value();
+        assert_eq!(
+            kept,
+            now,
+            "write this into shared/src/event/event.schema.json:\n{}",
+            serde_json::to_string_pretty(&now).unwrap()
+        );
+    }
+}
