@@ -125,9 +125,9 @@ impl<'a> CheckEvent<'a> {
         }
         if self
             .body_bytes
-            .is_some_and(|bytes| i64::try_from(bytes).is_err())
+            .is_some_and(|bytes| i32::try_from(bytes).is_err())
         {
-            return Err(field("body_bytes", "out of range".to_owned()));
+            return Err(field("body_bytes", "2 GiB or more".to_owned()));
         }
         if i16::try_from(self.redirects).is_err() || i16::try_from(self.attempts).is_err() {
             return Err(field(
