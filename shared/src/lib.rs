@@ -1,1 +1,3 @@
 //! What two or more functions use.
+
+pub mod kafka;
