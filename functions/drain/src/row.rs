@@ -106,7 +106,8 @@ impl Known {
             labels,
             id: OnceLock::new(),
         });
-        self.sites.insert(event.site.as_ref().into(), Arc::clone(&site));
+        self.sites
+            .insert(event.site.as_ref().into(), Arc::clone(&site));
         site
     }
 
