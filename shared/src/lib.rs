@@ -1,3 +1,9 @@
-//! What two or more functions use, and nothing else.
+//! What two or more of Sitewatch's functions use, and nothing else: a module a concern, each
+//! described at its own head.
 
 pub mod event;
+pub mod kafka;
+pub mod postgres;
+pub mod run;
+pub mod settings;
+pub mod tls;

@@ -1,0 +1,177 @@
+//! Opening a connection, within a time limit.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use native_tls::TlsConnector;
+use postgres::config::Host;
+use postgres::{Client, NoTls, Transaction};
+use postgres_native_tls::MakeTlsConnector;
+
+use super::root_cause;
+use crate::run::Failure;
+use crate::settings::{DatabaseSettings, Problems, SslMode};
+use crate::tls;
+
+/// How long a connection may be silent before the kernel asks whether the other side is alive.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+
+/// How long sent data may stay unacknowledged before the connection counts as dead. The kernel's
+/// own patience is 15 minutes.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+
+/// Opens a connection that `pg_stat_activity` shows as `sitewatch <function>`.
+///
+/// # Errors
+/// [`Failure::Unavailable`] with one sentence that names the address, the role and the cause;
+/// [`Failure::Configuration`] when a certificate cannot be used.
+pub fn connect(settings: &DatabaseSettings, function: &str) -> Result<Client, Failure> {
+    let mut config = settings.config.clone();
+    config
+        .connect_timeout(settings.connect_timeout)
+        .keepalives(true)
+        .keepalives_idle(KEEPALIVE_IDLE)
+        .tcp_user_timeout(UNACKNOWLEDGED)
+        .ssl_mode(match settings.ssl_mode {
+            SslMode::Disable => postgres::config::SslMode::Disable,
+            SslMode::Prefer => postgres::config::SslMode::Prefer,
+            SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => {
+                postgres::config::SslMode::Require
+            }
+        });
+    if config.get_application_name().is_none() {
+        config.application_name(&format!("sitewatch {function}"));
+    }
+    let connector = match settings.ssl_mode {
+        SslMode::Disable => None,
+        _ => Some(connector(settings)?),
+    };
+    // The library's own limit holds for each host's TCP connection only; a server that accepts
+    // and then stays silent would hold us for ever. An abandoned attempt ends with the process.
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let result = match connector {
+            Some(connector) => config.connect(connector),
+            None => config.connect(NoTls),
+        };
+        // Nobody listens any more once the time is over.
+        drop(sender.send(result));
+    });
+    match receiver.recv_timeout(settings.connect_timeout) {
+        Ok(Ok(client)) => Ok(client),
+        Ok(Err(error)) => Err(Failure::Unavailable(refusal(settings, &error))),
+        Err(_) => Err(Failure::Unavailable(format!(
+            "cannot reach PostgreSQL at {} within {}: no answer; check that it runs there and that nothing in between drops packets",
+            address(settings),
+            crate::run::human(settings.connect_timeout),
+        ))),
+    }
+}
+
+/// Begins a transaction with the settings' time limits.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn begin<'a>(
+    client: &'a mut Client,
+    settings: &DatabaseSettings,
+) -> Result<Transaction<'a>, postgres::Error> {
+    let mut transaction = client.transaction()?;
+    transaction.batch_execute(&format!(
+        "set local statement_timeout = {}; set local lock_timeout = {}",
+        settings.statement_timeout.as_millis(),
+        settings.lock_timeout.as_millis(),
+    ))?;
+    Ok(transaction)
+}
+
+fn connector(settings: &DatabaseSettings) -> Result<MakeTlsConnector, Failure> {
+    let verify_authority = match settings.ssl_mode {
+        SslMode::VerifyCa | SslMode::VerifyFull => true,
+        SslMode::Require => settings.ca_file.is_some(),
+        SslMode::Disable | SslMode::Prefer => false,
+    };
+    let mut builder = TlsConnector::builder();
+    builder.danger_accept_invalid_certs(!verify_authority);
+    builder.danger_accept_invalid_hostnames(settings.ssl_mode != SslMode::VerifyFull);
+    if let Some(path) = &settings.ca_file {
+        builder.disable_built_in_roots(true);
+        for authority in
+            tls::authorities(path).map_err(|why| file_problem("DATABASE_CA_FILE", &why))?
+        {
+            builder.add_root_certificate(authority);
+        }
+    }
+    if let Some((certificate, key)) = &settings.certificate {
+        let identity = tls::identity(certificate, key)
+            .map_err(|why| file_problem("DATABASE_CERT_FILE", &why))?;
+        builder.identity(identity);
+    }
+    builder
+        .build()
+        .map(MakeTlsConnector::new)
+        .map_err(|error| file_problem("DATABASE_SSLMODE", &format!("cannot be had: {error}")))
+}
+
+fn file_problem(variable: &str, why: &str) -> Failure {
+    Problems::one(variable, why).into()
+}
+
+/// Role, hosts and ports, as a person would write them; never the password.
+fn address(settings: &DatabaseSettings) -> String {
+    let ports = settings.config.get_ports();
+    let hosts: Vec<String> = settings
+        .config
+        .get_hosts()
+        .iter()
+        .enumerate()
+        .map(|(index, host)| {
+            let port = ports.get(index).or(ports.first()).unwrap_or(&5432);
+            match host {
+                Host::Tcp(name) => format!("{name}:{port}"),
+                Host::Unix(folder) => format!("{}/.s.PGSQL.{port}", folder.display()),
+            }
+        })
+        .collect();
+    hosts.join(",")
+}
+
+fn refusal(settings: &DatabaseSettings, error: &postgres::Error) -> String {
+    let address = address(settings);
+    let role = settings.config.get_user().unwrap_or("(no role)");
+    let cause = root_cause(error);
+    if error.as_db_error().is_some() {
+        return format!(
+            "PostgreSQL at {address} refused role {role}: {cause}; check DATABASE_URL (or DATABASE_USER, DATABASE_PASSWD, DATABASE_DB)"
+        );
+    }
+    if cause.contains("does not support TLS") {
+        return format!(
+            "PostgreSQL at {address} offers no TLS, which sslmode={} demands; turn it on there or set DATABASE_SSLMODE=prefer",
+            mode_name(settings.ssl_mode)
+        );
+    }
+    if error.to_string().contains("TLS") {
+        return format!(
+            "no TLS with PostgreSQL at {address}: {cause}; check DATABASE_SSLMODE and DATABASE_CA_FILE"
+        );
+    }
+    if error.to_string().contains("authentication") || error.to_string().contains("configuration") {
+        return format!(
+            "cannot log in to PostgreSQL at {address} as {role}: {cause}; check DATABASE_URL (or DATABASE_PASSWD)"
+        );
+    }
+    format!(
+        "cannot reach PostgreSQL at {address} as {role}: {cause}; check that it runs there and that DATABASE_URL (or DATABASE_HOST, DATABASE_PORT) is right"
+    )
+}
+
+fn mode_name(mode: SslMode) -> &'static str {
+    match mode {
+        SslMode::Disable => "disable",
+        SslMode::Prefer => "prefer",
+        SslMode::Require => "require",
+        SslMode::VerifyCa => "verify-ca",
+        SslMode::VerifyFull => "verify-full",
+    }
+}

@@ -1,0 +1,11 @@
+//! Connecting to PostgreSQL, and what its errors mean for the person who runs us.
+//!
+//! Statements run inside transactions only ([`begin`]), which carry their own time limits by
+//! `set local`: nothing is left behind on the session, so that PgBouncer may hand it to somebody
+//! else after each transaction.
+
+mod connect;
+mod error;
+
+pub use connect::{begin, connect};
+pub use error::{explain, root_cause};

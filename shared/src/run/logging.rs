@@ -1,0 +1,108 @@
+//! Log lines on standard error: for people, or a JSON object a line.
+
+use std::io::Write as _;
+
+use env_logger::fmt::Formatter;
+use log::Record;
+use log::kv::{self, VisitSource};
+
+use crate::settings::{LogFormat, RunSettings};
+
+/// Longest message shown, in bytes; what others send us may be of any length.
+const MAX_MESSAGE: usize = 16 * 1024;
+
+pub(super) fn start(function: &'static str, settings: &RunSettings) {
+    let format = settings.log_format;
+    let started = env_logger::Builder::new()
+        .parse_filters(&settings.log_level)
+        .format(move |to, record| match format {
+            LogFormat::Text => text(function, to, record),
+            LogFormat::Json => json(function, to, record),
+        })
+        .try_init();
+    // Only a second start in one process fails, and then the first one's logger serves.
+    drop(started);
+}
+
+fn text(function: &str, to: &mut Formatter, record: &Record<'_>) -> std::io::Result<()> {
+    let style = to.default_level_style(record.level());
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ");
+    let level = record.level();
+    let message = bounded(record.args().to_string());
+    writeln!(to, "{now} {style}{level:<5}{style:#} {function}: {message}")
+}
+
+fn json(function: &str, to: &mut Formatter, record: &Record<'_>) -> std::io::Result<()> {
+    let mut fields = serde_json::Map::new();
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ");
+    fields.insert("time".to_owned(), now.to_string().into());
+    fields.insert(
+        "level".to_owned(),
+        record.level().as_str().to_lowercase().into(),
+    );
+    fields.insert("function".to_owned(), function.into());
+    fields.insert(
+        "message".to_owned(),
+        bounded(record.args().to_string()).into(),
+    );
+    if record.key_values().visit(&mut Fields(&mut fields)).is_err() {
+        fields.insert("fields".to_owned(), "unreadable".into());
+    }
+    writeln!(to, "{}", serde_json::Value::Object(fields))
+}
+
+struct Fields<'a>(&'a mut serde_json::Map<String, serde_json::Value>);
+
+impl<'kvs> VisitSource<'kvs> for Fields<'_> {
+    fn visit_pair(&mut self, key: kv::Key<'kvs>, value: kv::Value<'kvs>) -> Result<(), kv::Error> {
+        let value = if let Some(number) = value.to_u64() {
+            number.into()
+        } else if let Some(number) = value.to_i64() {
+            number.into()
+        } else if let Some(flag) = value.to_bool() {
+            flag.into()
+        } else {
+            value.to_string().into()
+        };
+        self.0.insert(key.as_str().to_owned(), value);
+        Ok(())
+    }
+}
+
+/// Cuts what is too long, and shows control characters as escapes: a terminal must not obey what a
+/// website or a message says. Line ends of ours (lists of problems) stay.
+fn bounded(mut message: String) -> String {
+    if message.len() > MAX_MESSAGE {
+        let cut = (0..=MAX_MESSAGE)
+            .rev()
+            .find(|at| message.is_char_boundary(*at))
+            .unwrap_or(0);
+        message.truncate(cut);
+        message.push('…');
+    }
+    if message.chars().any(|c| c.is_control() && c != '\n') {
+        message
+            .chars()
+            .map(|c| {
+                if c.is_control() && c != '\n' {
+                    c.escape_default().to_string()
+                } else {
+                    c.to_string()
+                }
+            })
+            .collect()
+    } else {
+        message
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminals_get_no_orders_and_lines_end() {
+        assert_eq!(bounded("a\u{1b}[2Jb\nc".to_owned()), "a\\u{1b}[2Jb\nc");
+        assert!(bounded("é".repeat(MAX_MESSAGE)).len() <= MAX_MESSAGE + '…'.len_utf8());
+    }
+}

@@ -1,0 +1,129 @@
+//! What every function shares from its first line to its exit code: arguments, settings, logging,
+//! signals, heartbeat, the summary. A function's `main` is one call of [`main`].
+
+mod exit;
+mod heartbeat;
+mod logging;
+mod stop;
+mod summary;
+
+pub use exit::{Exit, Failure};
+pub use stop::{Stop, Why};
+pub use summary::{Summary, human};
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use heartbeat::Heartbeat;
+
+use crate::settings::{Environment, Reader, RunSettings, Variable, help};
+
+/// What a function says about itself.
+pub struct Function {
+    /// The executable's name.
+    pub name: &'static str,
+    /// What it does, in one line.
+    pub about: &'static str,
+    /// The release, from the function's own crate.
+    pub version: &'static str,
+    /// Every variable it reads, for `--help`.
+    pub variables: &'static [&'static [&'static Variable]],
+}
+
+/// What the work is given besides its settings.
+pub struct Run {
+    /// When the process began.
+    pub started: Instant,
+    /// When to come to an end.
+    pub stop: Stop,
+}
+
+/// Runs a function from its arguments to its exit code: reads the settings with `read`, does
+/// `work`, tells how it went.
+pub fn main<S>(
+    function: &Function,
+    read: impl FnOnce(&mut Reader) -> Option<S>,
+    work: impl FnOnce(S, &Run) -> Result<Summary, Failure>,
+) -> ExitCode {
+    let started = Instant::now();
+    if let Some(answered) = answer_arguments(function, std::env::args_os().skip(1)) {
+        return answered.code().into();
+    }
+    let mut reader = Reader::new(Environment::of_this_process());
+    let run_settings = RunSettings::read(&mut reader);
+    logging::start(function.name, &run_settings);
+    for warning in reader.take_warnings() {
+        log::warn!("{warning}");
+    }
+    let settings = read(&mut reader);
+    for warning in reader.take_warnings() {
+        log::warn!("{warning}");
+    }
+    let settings = match reader.finish(settings) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            log::error!("{}", Failure::from(problems));
+            log::error!("see `{} --help` for every variable it reads", function.name);
+            return Exit::Configuration.code().into();
+        }
+    };
+    let heartbeat = Heartbeat::start(run_settings.heartbeat_url);
+    let outcome = guarded(|| {
+        let stop = Stop::on_signals()
+            .map_err(|error| Failure::Defect(format!("no signal handler could be set: {error}")))?;
+        work(settings, &Run { started, stop })
+    });
+    let exit = match outcome {
+        Ok(summary) => {
+            summary.log(started.elapsed());
+            summary.exit
+        }
+        Err(failure) => {
+            log::error!("{failure} (exit code {})", failure.exit().code());
+            failure.exit()
+        }
+    };
+    heartbeat.end(exit == Exit::Done);
+    exit.code().into()
+}
+
+/// `--help`, `--version` and unknown arguments; `None` when there is nothing to answer.
+fn answer_arguments(
+    function: &Function,
+    mut arguments: impl Iterator<Item = OsString>,
+) -> Option<Exit> {
+    let argument = arguments.next()?;
+    let text = match argument.to_str() {
+        Some("--help" | "-h") => help(function.name, function.about, function.variables),
+        Some("--version" | "-V") => format!("{} {}\n", function.name, function.version),
+        _ => {
+            let mut stderr = std::io::stderr();
+            // When even standard error is gone, the exit code is what is left to say it.
+            drop(writeln!(
+                stderr,
+                "{name}: unknown argument {argument:?}; {name} is configured by environment variables, see `{name} --help`",
+                name = function.name,
+            ));
+            return Some(Exit::Usage);
+        }
+    };
+    // `probe --help | head` closes the pipe: that is no failure.
+    drop(std::io::stdout().write_all(text.as_bytes()));
+    Some(Exit::Done)
+}
+
+/// A panic is a defect of ours: said once, in one line, with its own exit code.
+fn guarded<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic
+            .location()
+            .map_or_else(String::new, |place| format!(" at {place}"));
+        let text = panic.payload_as_str().unwrap_or("panic");
+        log::error!("defect{place}: {text}");
+    }));
+    std::panic::catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Failure::Defect("the run broke off".to_owned())))
+}

@@ -1,0 +1,72 @@
+//! How a run went: one line for people, the same figures as fields.
+
+use std::time::Duration;
+
+use super::Exit;
+
+/// What was done, how much, and how the process ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// One sentence without its end, to which the time taken is added.
+    pub sentence: String,
+    /// The same as fields, for `LOG_FORMAT=json`.
+    pub figures: Vec<(&'static str, u64)>,
+    /// How the process ends.
+    pub exit: Exit,
+}
+
+impl Summary {
+    /// The work is done.
+    #[must_use]
+    pub fn done(sentence: String, figures: Vec<(&'static str, u64)>) -> Self {
+        Self {
+            sentence,
+            figures,
+            exit: Exit::Done,
+        }
+    }
+
+    /// The same, ending with another code.
+    #[must_use]
+    pub fn exiting(self, exit: Exit) -> Self {
+        Self { exit, ..self }
+    }
+
+    /// Writes the line: a warning when something is left for a next run, so that a quiet log
+    /// (`LOG_LEVEL=warn`) tells of it.
+    pub(super) fn log(&self, took: Duration) {
+        let level = match self.exit {
+            Exit::Done | Exit::Down => log::Level::Info,
+            _ => log::Level::Warn,
+        };
+        let mut fields = self.figures.clone();
+        fields.push(("exit_code", u64::from(self.exit.code())));
+        fields.push((
+            "duration_ms",
+            u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        ));
+        log::logger().log(
+            &log::Record::builder()
+                .level(level)
+                .target("sitewatch")
+                .args(format_args!("{} in {}", self.sentence, human(took)))
+                .key_values(&fields)
+                .build(),
+        );
+    }
+}
+
+/// A duration as people say it: `8 ms`, `1.24 s`, `3 min 20 s`.
+#[must_use]
+pub fn human(duration: Duration) -> String {
+    let milliseconds = duration.as_millis();
+    match milliseconds {
+        0..1_000 => format!("{milliseconds} ms"),
+        1_000..60_000 => format!("{:.2} s", duration.as_secs_f64()),
+        _ => format!(
+            "{} min {} s",
+            milliseconds / 60_000,
+            milliseconds / 1_000 % 60
+        ),
+    }
+}

@@ -1,0 +1,283 @@
+//! Every environment variable there is: the contract with whoever deploys these functions.
+//!
+//! `--help` is made from this list; a test holds `.env.example` and the README to it.
+
+use super::variable::catalogue;
+
+catalogue! {
+    KAFKA_BROKERS = kafka_brokers {
+        group: Kafka, aliases: &["KAFKA_ENDPOINT", "KAFKA_HOST"],
+        wants: "host:port, several separated by commas", example: "localhost:9092",
+        help: "The brokers to begin with, host:port (9092 when the port is left out), several separated by commas. Required, unless the function is told to use a pipe instead.",
+    }
+    KAFKA_TOPIC = kafka_topic {
+        group: Kafka, default: "website-monitoring",
+        wants: "a topic name (letters, digits, '.', '_', '-')", example: "website-monitoring",
+        help: "The topic that carries the events.",
+    }
+    KAFKA_CLIENT_ID = kafka_client_id {
+        group: Kafka, default: "website-monitoring-client",
+        wants: "a name", example: "website-monitoring-client",
+        help: "What the broker's logs and quotas know us by.",
+    }
+    KAFKA_GROUP_ID = kafka_group_id {
+        group: Kafka, default: "website-monitoring-group",
+        wants: "a name", example: "website-monitoring-group",
+        help: "The consumer group whose offsets show drain's progress in Kafka's own tools.",
+    }
+    KAFKA_SECURITY_PROTOCOL = kafka_security_protocol {
+        group: Kafka, aliases: &["KAFKA_USE_SSL"],
+        wants: "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL (true and false mean SSL and PLAINTEXT)", example: "SSL",
+        help: "How the connection is secured: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL; true and false mean SSL and PLAINTEXT. When not set: SSL if certificates are configured, SASL_SSL if a SASL user is, else PLAINTEXT.",
+    }
+    KAFKA_CERT_DIR = kafka_cert_dir {
+        group: Kafka,
+        wants: "a folder with ca.pem, service.cert and service.key", example: "/etc/sitewatch/certs",
+        help: "A folder with ca.pem, service.cert and service.key, as hosted Kafka hands them out.",
+    }
+    KAFKA_CA_FILE = kafka_ca_file {
+        group: Kafka, aliases: &["KAFKA_CAFILE"],
+        wants: "the path of a PEM file", example: "/etc/sitewatch/certs/ca.pem",
+        help: "PEM file of the authorities that the broker's certificate may come from. When not set: ca.pem of KAFKA_CERT_DIR, else the system's authorities.",
+    }
+    KAFKA_CERT_FILE = kafka_cert_file {
+        group: Kafka, aliases: &["KAFKA_CERTFILE"],
+        wants: "the path of a PEM file", example: "/etc/sitewatch/certs/service.cert",
+        help: "PEM file of our certificate, for mutual TLS. When not set: service.cert of KAFKA_CERT_DIR, if it is there.",
+    }
+    KAFKA_KEY_FILE = kafka_key_file {
+        group: Kafka, aliases: &["KAFKA_KEYFILE"],
+        wants: "the path of a PEM file", example: "/etc/sitewatch/certs/service.key",
+        help: "PEM file of our certificate's key. When not set: service.key of KAFKA_CERT_DIR, if it is there.",
+    }
+    KAFKA_SASL_MECHANISM = kafka_sasl_mechanism {
+        group: Kafka,
+        wants: "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", example: "SCRAM-SHA-512",
+        help: "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512. When not set and a user is: SCRAM-SHA-256.",
+    }
+    KAFKA_SASL_USERNAME = kafka_sasl_username {
+        group: Kafka, aliases: &["KAFKA_USER"],
+        wants: "a user name", example: "sitewatch",
+        help: "The user to log in as, by SASL.",
+    }
+    KAFKA_SASL_PASSWORD = kafka_sasl_password {
+        group: Kafka, aliases: &["KAFKA_PASSWORD"], secret: true,
+        wants: "the password of KAFKA_SASL_USERNAME", example: "secret",
+        help: "That user's password.",
+    }
+    KAFKA_CLIENT = kafka_client {
+        group: Kafka, default: "rdkafka",
+        wants: "rdkafka or kafka", example: "rdkafka",
+        help: "rdkafka for any broker; kafka for the pure-Rust client, which speaks to brokers up to 3.9 without SASL.",
+    }
+    KAFKA_TIMEOUT = kafka_timeout {
+        group: Kafka, default: "10s",
+        wants: "a duration such as 10s", example: "10s",
+        help: "How long to look for a broker that answers, and the longest that any one exchange with it may take.",
+    }
+    KAFKA_OPTIONS = kafka_options {
+        group: Kafka,
+        wants: "name=value, several separated by commas", example: "socket.keepalive.enable=true",
+        help: "Further librdkafka settings, name=value separated by commas, over ours. For KAFKA_CLIENT=rdkafka only.",
+        // `ssl.key.password` and its like may be among them.
+        secret: true,
+    }
+
+    DATABASE_URL = database_url {
+        group: Database, aliases: &["POSTGRES_ENDPOINT"], secret: true,
+        wants: "a PostgreSQL connection URL or string", example: "postgres://sitewatch:secret@localhost:5432/sitewatch",
+        help: "postgres://user:password@host:port/database?sslmode=… or key=value text, as libpq takes it; several hosts and target_session_attrs included. Or the parts below. Required by functions that use the database.",
+    }
+    DATABASE_HOST = database_host {
+        group: Database, aliases: &["PGHOST"],
+        wants: "a host name, an address or a socket's folder", example: "localhost",
+        help: "Host, or the folder of a Unix socket; several separated by commas.",
+    }
+    DATABASE_PORT = database_port {
+        group: Database, aliases: &["PGPORT"],
+        wants: "a port number", example: "5432",
+        help: "Port. When not set: 5432.",
+    }
+    DATABASE_DB = database_db {
+        group: Database, aliases: &["DATABASE_NAME", "PGDATABASE"],
+        wants: "a database name", example: "sitewatch",
+        help: "Database. When not set: the user's name.",
+    }
+    DATABASE_USER = database_user {
+        group: Database, aliases: &["PGUSER"],
+        wants: "a role name", example: "sitewatch",
+        help: "Role to log in as.",
+    }
+    DATABASE_PASSWD = database_passwd {
+        group: Database, aliases: &["DATABASE_PASSWORD", "PGPASSWORD"], secret: true,
+        wants: "the password of DATABASE_USER", example: "secret",
+        help: "That role's password; also used when DATABASE_URL has none.",
+    }
+    DATABASE_SSLMODE = database_sslmode {
+        group: Database, aliases: &["PGSSLMODE"],
+        wants: "disable, prefer, require, verify-ca or verify-full", example: "verify-full",
+        help: "disable, prefer, require, verify-ca or verify-full, as in libpq. When not set: what DATABASE_URL says, else prefer.",
+    }
+    DATABASE_CA_FILE = database_ca_file {
+        group: Database, aliases: &["PGSSLROOTCERT"],
+        wants: "the path of a PEM file", example: "/etc/sitewatch/certs/database-ca.pem",
+        help: "PEM file of the authorities that the server's certificate may come from. When not set: the system's.",
+    }
+    DATABASE_CERT_FILE = database_cert_file {
+        group: Database, aliases: &["PGSSLCERT"],
+        wants: "the path of a PEM file", example: "/etc/sitewatch/certs/database.cert",
+        help: "PEM file of our certificate, where the server asks for one.",
+    }
+    DATABASE_KEY_FILE = database_key_file {
+        group: Database, aliases: &["PGSSLKEY"],
+        wants: "the path of a PEM file", example: "/etc/sitewatch/certs/database.key",
+        help: "PEM file of our certificate's key.",
+    }
+    DATABASE_CONNECT_TIMEOUT = database_connect_timeout {
+        group: Database, default: "10s", aliases: &["PGCONNECT_TIMEOUT"],
+        wants: "a duration such as 10s", example: "10s",
+        help: "How long connecting may take, over all hosts.",
+    }
+    DATABASE_STATEMENT_TIMEOUT = database_statement_timeout {
+        group: Database, default: "60s",
+        wants: "a duration such as 60s", example: "60s",
+        help: "The longest that PostgreSQL may work on one statement.",
+    }
+    DATABASE_LOCK_TIMEOUT = database_lock_timeout {
+        group: Database, default: "10s",
+        wants: "a duration such as 10s", example: "10s",
+        help: "The longest that a statement may wait for a lock.",
+    }
+
+    SITES = sites {
+        group: Sites,
+        wants: "URLs separated by spaces, commas or lines, or a JSON list of sites", example: "https://example.org",
+        help: "What to check: URLs separated by spaces, commas or lines, or a JSON list of sites. Exactly one of SITES, SITES_FILE and SITES_FROM is set.",
+    }
+    SITES_FILE = sites_file {
+        group: Sites,
+        wants: "the path of a JSON file", example: "sites.json",
+        help: "A JSON file with the list of sites.",
+    }
+    SITES_FROM = sites_from {
+        group: Sites,
+        wants: "database", example: "database",
+        help: "database: the enabled rows of the table websites.",
+    }
+
+    CHECK_TIMEOUT = check_timeout {
+        group: Checks, default: "10s",
+        wants: "a duration such as 10s", example: "10s",
+        help: "The longest that one attempt may take in all.",
+    }
+    CHECK_INTERVAL = check_interval {
+        group: Checks, default: "60s",
+        wants: "a duration of at least 1s", example: "60s",
+        help: "How often a site is checked.",
+    }
+    CHECK_CONCURRENCY = check_concurrency {
+        group: Checks, default: "200",
+        wants: "a whole number from 1 to 20000", example: "200",
+        help: "The most checks under way at once; the processor may allow fewer.",
+    }
+    CHECK_MAX_BODY = check_max_body {
+        group: Checks, default: "1MiB",
+        wants: "a size such as 1MiB", example: "1MiB",
+        help: "The most that is read of a page, after decompression.",
+    }
+
+    PROBE_SINK = probe_sink {
+        group: Probe, default: "kafka",
+        wants: "kafka or stdout", example: "stdout",
+        help: "Where results go: kafka, or stdout for JSON lines without any Kafka.",
+    }
+    PROBE_LOCATION = probe_location {
+        group: Probe, default: "default",
+        wants: "a name of at most 100 characters", example: "fra1",
+        help: "Where this probe runs; part of every result.",
+    }
+    PROBE_DEADLINE = probe_deadline {
+        group: Probe,
+        wants: "a duration such as 50s", example: "50s",
+        help: "When to stop, whatever is left: checks not begun by then are left to the next run. When not set: a run ends by itself, each check being bounded by its timeout.",
+    }
+    PROBE_FAIL_ON_DOWN = probe_fail_on_down {
+        group: Probe, default: "false",
+        wants: "true or false", example: "true",
+        help: "Exit with 1 when a site is down, for use by hand and in pipelines.",
+    }
+
+    DRAIN_SOURCE = drain_source {
+        group: Drain, default: "kafka",
+        wants: "kafka or stdin", example: "stdin",
+        help: "Where events come from: kafka, or stdin for JSON lines without any Kafka.",
+    }
+    DRAIN_BATCH_SIZE = drain_batch_size {
+        group: Drain, default: "20000",
+        wants: "a whole number from 1 to 1000000", example: "20000",
+        help: "The most events in one transaction.",
+    }
+    DRAIN_DEADLINE = drain_deadline {
+        group: Drain, default: "10m",
+        wants: "a duration such as 50s", example: "50s",
+        help: "When to stop, whatever is left: the batch in hand is finished, the rest is left to the next run.",
+    }
+
+    SETUP_PARTITIONS = setup_partitions {
+        group: Setup, default: "4",
+        wants: "a whole number from 1 to 10000", example: "4",
+        help: "Partitions of the topic, when setup creates it: as many drains can work at once.",
+    }
+    SETUP_REPLICATION = setup_replication {
+        group: Setup,
+        wants: "a whole number from 1 to 100", example: "3",
+        help: "Replicas of each partition, when setup creates the topic. When not set: the broker's default.",
+    }
+    SETUP_RETENTION = setup_retention {
+        group: Setup, default: "7d",
+        wants: "a duration such as 7d", example: "7d",
+        help: "How long the topic keeps events, when setup creates it: the longest that drain may be away without loss.",
+    }
+    SETUP_TOPIC = setup_topic {
+        group: Setup, default: "true",
+        wants: "true or false", example: "false",
+        help: "Whether to see to the topic at all; false where somebody else does, or without Kafka.",
+    }
+    SETUP_DELETE_TOPIC = setup_delete_topic {
+        group: Setup, default: "false",
+        wants: "true or false", example: "true",
+        help: "true: delete the topic with everything in it, and do nothing else.",
+    }
+
+    REPORT_FORMAT = report_format {
+        group: Report, default: "table",
+        wants: "table, json or csv", example: "json",
+        help: "table for people, json (one object a line) or csv for programs.",
+    }
+    REPORT_RECENT = report_recent {
+        group: Report,
+        wants: "a whole number from 1 to 100000", example: "20",
+        help: "Instead of the state of each site: this many of the latest checks, as they were recorded.",
+    }
+
+    LOG_LEVEL = log_level {
+        group: Run, default: "info", aliases: &["RUST_LOG"],
+        wants: "error, warn, info, debug or trace (or directives as in RUST_LOG)", example: "warn",
+        help: "Which messages are shown, on standard error: error, warn, info, debug or trace.",
+    }
+    LOG_FORMAT = log_format {
+        group: Run, default: "text",
+        wants: "text or json", example: "json",
+        help: "How they look: text, or json with an object a line.",
+    }
+    HEARTBEAT_URL = heartbeat_url {
+        group: Run, secret: true,
+        wants: "an http or https URL", example: "https://hc-ping.example/uuid",
+        help: "A dead man's switch: pinged at URL/start when a run begins, at URL when it is done and at URL/fail when it is not.",
+    }
+    ENV_FILE = env_file {
+        group: Run,
+        wants: "the path of a file with NAME=value lines", example: "/etc/sitewatch/env",
+        help: "A file to read variables from. When not set: .env in the working directory, if it is there. What is already in the environment wins.",
+    }
+}

@@ -1,0 +1,200 @@
+//! Where the text of variables comes from, and in which order.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::catalogue::{ALL, RawEnv};
+use super::{Problems, Variable};
+
+/// Prefixes that are ours: a name under one of them that no function knows is a slip of the pen.
+const PREFIXES: &[&str] = &[
+    "KAFKA_",
+    "DATABASE_",
+    "SITES_",
+    "CHECK_",
+    "PROBE_",
+    "DRAIN_",
+    "SETUP_",
+    "REPORT_",
+    "LOG_",
+    "HEARTBEAT_",
+];
+
+/// The variables of this process, gathered but not yet parsed.
+pub struct Environment {
+    pub(super) raw: RawEnv,
+    pub(super) problems: Problems,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Environment {
+    /// The environment of this process and of the `.env` file in its working directory.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        Self::from_pairs(std::env::vars_os(), Path::new("."))
+    }
+
+    /// An environment made of the given pairs and of the `.env` file in `directory` (or of the
+    /// file that `ENV_FILE` names). What is in `pairs` wins over the file.
+    pub fn from_pairs(
+        pairs: impl IntoIterator<Item = (OsString, OsString)>,
+        directory: &Path,
+    ) -> Self {
+        let mut problems = Problems::default();
+        let mut warnings = Vec::new();
+        let mut given = BTreeMap::new();
+        for (name, value) in pairs {
+            let Ok(name) = name.into_string() else {
+                continue;
+            };
+            match value.into_string() {
+                // Compose files and `.env` files set a variable to nothing to say "not set".
+                Ok(value) if value.is_empty() => {}
+                Ok(value) => {
+                    given.insert(name, value);
+                }
+                Err(_) if known(&name) => problems.add(name, "is not UTF-8"),
+                Err(_) => {}
+            }
+        }
+        add_env_file(&mut given, directory, &mut problems);
+        warn_of_unknown(&given, &mut warnings);
+
+        let chosen: Vec<(String, String)> = ALL
+            .iter()
+            .filter_map(|variable| {
+                choose(variable, &given, &mut problems, &mut warnings)
+                    .map(|value| (variable.name.to_owned(), value))
+            })
+            .collect();
+        let raw = envy::from_iter(chosen).unwrap_or_else(|error| {
+            problems.add("the environment", format!("cannot be read: {error}"));
+            RawEnv::default()
+        });
+        Self {
+            raw,
+            problems,
+            warnings,
+        }
+    }
+}
+
+/// The value of a variable: its own name, then its file, then the other accepted names.
+fn choose(
+    variable: &Variable,
+    given: &BTreeMap<String, String>,
+    problems: &mut Problems,
+    warnings: &mut Vec<String>,
+) -> Option<String> {
+    let file_name = variable.file_name();
+    let file = file_name.as_deref().and_then(|name| given.get(name));
+    let direct = given.get(variable.name);
+    if let (Some(_), Some(_), Some(file_name)) = (direct, file, &file_name) {
+        problems.add(
+            variable.name,
+            format!("and {file_name} are both set; keep one of them"),
+        );
+        return None;
+    }
+    if let Some(value) = direct {
+        return Some(value.clone());
+    }
+    if let (Some(path), Some(file_name)) = (file, file_name) {
+        return match std::fs::read_to_string(path) {
+            // Editors and `kubectl create secret --from-file` leave a line end that is no part
+            // of the secret.
+            Ok(value) => Some(value.trim_end_matches(['\r', '\n']).to_owned())
+                .filter(|value| !value.is_empty())
+                .or_else(|| {
+                    problems.add(file_name, format!("names {path:?}, which is empty"));
+                    None
+                }),
+            Err(error) => {
+                problems.add(
+                    file_name,
+                    format!("names {path:?}, which cannot be read: {error}"),
+                );
+                None
+            }
+        };
+    }
+    let mut aliases = variable
+        .aliases
+        .iter()
+        .filter_map(|alias| given.get(*alias).map(|value| (*alias, value)));
+    let (first, value) = aliases.next()?;
+    for (other, other_value) in aliases {
+        if value != other_value {
+            warnings.push(format!(
+                "{first} and {other} both say {}; {first} is used",
+                variable.name
+            ));
+        }
+    }
+    Some(value.clone())
+}
+
+fn add_env_file(given: &mut BTreeMap<String, String>, directory: &Path, problems: &mut Problems) {
+    let named = given.get("ENV_FILE").map(PathBuf::from);
+    let path = named.clone().unwrap_or_else(|| directory.join(".env"));
+    let pairs = match dotenvy::from_path_iter(&path) {
+        Ok(pairs) => pairs,
+        Err(error) if error.not_found() && named.is_none() => return,
+        Err(error) => {
+            let on = if named.is_some() { "ENV_FILE" } else { ".env" };
+            problems.add(on, format!("names {path:?}, which cannot be read: {error}"));
+            return;
+        }
+    };
+    for pair in pairs {
+        match pair {
+            Ok((name, value)) if value.is_empty() || given.contains_key(&name) => {}
+            Ok((name, value)) => {
+                given.insert(name, value);
+            }
+            // The error's own text quotes the line, which may hold a secret.
+            Err(dotenvy::Error::LineParse(_, column)) => problems.add(
+                path.display().to_string(),
+                format!("has a line that is not NAME=value (at its column {column}); quote values with spaces or $"),
+            ),
+            Err(error) => problems.add(
+                path.display().to_string(),
+                format!("cannot be read: {error}"),
+            ),
+        }
+    }
+}
+
+fn known(name: &str) -> bool {
+    ALL.iter().any(|variable| {
+        variable.name == name
+            || variable.aliases.contains(&name)
+            || variable.file_name().is_some_and(|file| file == name)
+    })
+}
+
+fn warn_of_unknown(given: &BTreeMap<String, String>, warnings: &mut Vec<String>) {
+    for (name, value) in given {
+        let ours = PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        if !ours || known(name) || set_by_kubernetes(name, value) {
+            continue;
+        }
+        let nearest = ALL
+            .iter()
+            .map(|variable| variable.name)
+            .min_by_key(|known| strsim::damerau_levenshtein(known, name))
+            .filter(|known| strsim::damerau_levenshtein(known, name) <= 4);
+        let hint = nearest.map_or_else(String::new, |known| format!("; did you mean {known}?"));
+        warnings.push(format!("{name} is not a variable of ours{hint}"));
+    }
+}
+
+/// A Service named `kafka` or `database` puts `KAFKA_PORT=tcp://…` and its like into every pod.
+fn set_by_kubernetes(name: &str, value: &str) -> bool {
+    value.starts_with("tcp://")
+        || value.starts_with("udp://")
+        || name.contains("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || name.contains("_PORT_")
+}

@@ -1,0 +1,265 @@
+//! How to reach Kafka, from the environment.
+
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+
+use super::{Reader, Variable, parse, var};
+use crate::kafka::{Client, KafkaSettings, Mechanism, Protocol, Sasl, Security};
+
+/// The variables behind [`KafkaSettings`].
+pub static KAFKA: &[&Variable] = &[
+    &var::KAFKA_BROKERS,
+    &var::KAFKA_TOPIC,
+    &var::KAFKA_CLIENT_ID,
+    &var::KAFKA_GROUP_ID,
+    &var::KAFKA_SECURITY_PROTOCOL,
+    &var::KAFKA_CERT_DIR,
+    &var::KAFKA_CA_FILE,
+    &var::KAFKA_CERT_FILE,
+    &var::KAFKA_KEY_FILE,
+    &var::KAFKA_SASL_MECHANISM,
+    &var::KAFKA_SASL_USERNAME,
+    &var::KAFKA_SASL_PASSWORD,
+    &var::KAFKA_CLIENT,
+    &var::KAFKA_TIMEOUT,
+    &var::KAFKA_OPTIONS,
+];
+
+/// The port of a broker that is named without one.
+const DEFAULT_PORT: u16 = 9092;
+
+/// Reads how to reach Kafka. `None` means that problems were added.
+pub fn kafka(reader: &mut Reader) -> Option<KafkaSettings> {
+    let brokers = reader.required(&var::KAFKA_BROKERS, brokers);
+    let topic = reader.or_default(&var::KAFKA_TOPIC, topic);
+    let client_id = reader.or_default(&var::KAFKA_CLIENT_ID, parse::text);
+    let group_id = reader.or_default(&var::KAFKA_GROUP_ID, parse::text);
+    let client = reader.or_default(
+        &var::KAFKA_CLIENT,
+        parse::word(&[("rdkafka", Client::Rdkafka), ("kafka", Client::Kafka)]),
+    );
+    let connect_timeout = reader.or_default(&var::KAFKA_TIMEOUT, parse::positive_duration);
+    let options = reader
+        .optional(&var::KAFKA_OPTIONS, options)
+        .unwrap_or_default();
+    if client == Client::Kafka && !options.is_empty() {
+        reader.problem(
+            var::KAFKA_OPTIONS.name,
+            "are librdkafka's settings, which KAFKA_CLIENT=kafka does not know; remove one of the two",
+        );
+    }
+    let security = security(reader, client);
+    Some(KafkaSettings {
+        client,
+        brokers: brokers?,
+        topic,
+        client_id,
+        group_id,
+        security,
+        connect_timeout,
+        options,
+    })
+}
+
+fn security(reader: &mut Reader, client: Client) -> Security {
+    let folder = reader.optional(&var::KAFKA_CERT_DIR, parse::path);
+    if let Some(folder) = &folder
+        && !folder.is_dir()
+    {
+        reader.problem(
+            var::KAFKA_CERT_DIR.name,
+            format!(
+                "is {folder:?}, which is not a folder; wants {}",
+                var::KAFKA_CERT_DIR.wants
+            ),
+        );
+    }
+    let folder = folder.as_deref();
+    let ca_file = certificate(reader, &var::KAFKA_CA_FILE, folder, "ca.pem");
+    let cert_file = certificate(reader, &var::KAFKA_CERT_FILE, folder, "service.cert");
+    let key_file = certificate(reader, &var::KAFKA_KEY_FILE, folder, "service.key");
+    for (given, other, missing) in [
+        (&cert_file, &key_file, &var::KAFKA_KEY_FILE),
+        (&key_file, &cert_file, &var::KAFKA_CERT_FILE),
+    ] {
+        if let (Some(given), None) = (given, other) {
+            reader.problem(
+                missing.name,
+                format!(
+                    "is not set although {given:?} is there: a certificate and its key go together"
+                ),
+            );
+        }
+    }
+    let sasl = sasl(reader);
+    let protocol = reader
+        .optional(&var::KAFKA_SECURITY_PROTOCOL, protocol)
+        .unwrap_or(match (&sasl, &ca_file, &cert_file) {
+            (Some(_), _, _) => Protocol::SaslSsl,
+            (None, None, None) => Protocol::Plaintext,
+            (None, _, _) => Protocol::Ssl,
+        });
+    if protocol.uses_sasl() && sasl.is_none() && !reader.is_set(&var::KAFKA_SASL_USERNAME) {
+        reader.missing(&var::KAFKA_SASL_USERNAME);
+    }
+    if protocol.uses_sasl() && client == Client::Kafka {
+        reader.problem(
+            var::KAFKA_CLIENT.name,
+            "is kafka, which cannot log in by SASL; wants KAFKA_CLIENT=rdkafka for that",
+        );
+    }
+    Security {
+        protocol,
+        ca_file,
+        cert_file,
+        key_file,
+        sasl: sasl.filter(|_| protocol.uses_sasl()),
+    }
+}
+
+/// A certificate's path: the variable's, or the usual name in the folder if that file is there.
+/// Read once here, so that an unreadable file is a wrong configuration with the file's name and
+/// not a handshake that fails later.
+fn certificate(
+    reader: &mut Reader,
+    variable: &Variable,
+    folder: Option<&Path>,
+    usual: &str,
+) -> Option<PathBuf> {
+    let path = reader.optional(variable, parse::path).or_else(|| {
+        folder
+            .map(|folder| folder.join(usual))
+            .filter(|path| path.exists())
+    })?;
+    match std::fs::read(&path) {
+        Ok(bytes) if !bytes.windows(10).any(|window| window == b"-----BEGIN") => reader.problem(
+            variable.name,
+            format!("is {path:?}, which holds no PEM block (-----BEGIN …)"),
+        ),
+        Ok(_) => {}
+        Err(error) => reader.problem(
+            variable.name,
+            format!("is {path:?}, which cannot be read: {error}"),
+        ),
+    }
+    Some(path)
+}
+
+fn sasl(reader: &mut Reader) -> Option<Sasl> {
+    let username = reader.optional(&var::KAFKA_SASL_USERNAME, parse::text);
+    let mechanism = reader
+        .optional(
+            &var::KAFKA_SASL_MECHANISM,
+            parse::word(&[
+                ("PLAIN", Mechanism::Plain),
+                ("SCRAM-SHA-256", Mechanism::ScramSha256),
+                ("SCRAM-SHA-512", Mechanism::ScramSha512),
+            ]),
+        )
+        .unwrap_or(Mechanism::ScramSha256);
+    let password: Option<SecretString> =
+        reader.optional(&var::KAFKA_SASL_PASSWORD, |text| Ok(text.into()));
+    if username.is_some() && password.is_none() {
+        reader.missing(&var::KAFKA_SASL_PASSWORD);
+    }
+    Some(Sasl {
+        mechanism,
+        username: username?,
+        password: password?,
+    })
+}
+
+fn brokers(text: &str) -> Result<Vec<String>, String> {
+    let brokers: Vec<&str> = text
+        .split(',')
+        .map(str::trim)
+        .filter(|broker| !broker.is_empty())
+        .collect();
+    if brokers.is_empty() {
+        return Err(String::new());
+    }
+    brokers.into_iter().map(broker).collect()
+}
+
+fn broker(text: &str) -> Result<String, String> {
+    // `PLAINTEXT://host:port` is how the broker's own configuration writes it.
+    let address = text.rsplit("://").next().unwrap_or(text);
+    let (host, port) = match address.rsplit_once(':') {
+        // A bare IPv6 address has colons and no port.
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => (
+            host,
+            port.parse::<u16>()
+                .ok()
+                .filter(|port| *port > 0)
+                .ok_or_else(|| format!("{port:?} is not a port"))?,
+        ),
+        _ => (address, DEFAULT_PORT),
+    };
+    if host.is_empty() || host.contains(|c: char| c.is_whitespace() || "/@".contains(c)) {
+        return Err(format!("{address:?} has no host name"));
+    }
+    Ok(format!("{host}:{port}"))
+}
+
+/// Kafka's own rule for topic names.
+fn topic(text: &str) -> Result<String, String> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if text.len() > 249 || matches!(text, "." | "..") || !text.chars().all(legal) {
+        return Err(String::new());
+    }
+    Ok(text.to_owned())
+}
+
+fn protocol(text: &str) -> Result<Protocol, String> {
+    if let Ok(tls) = parse::boolean(text) {
+        return Ok(if tls {
+            Protocol::Ssl
+        } else {
+            Protocol::Plaintext
+        });
+    }
+    parse::word(&[
+        ("PLAINTEXT", Protocol::Plaintext),
+        ("SSL", Protocol::Ssl),
+        ("SASL_PLAINTEXT", Protocol::SaslPlaintext),
+        ("SASL_SSL", Protocol::SaslSsl),
+    ])(text)
+}
+
+fn options(text: &str) -> Result<Vec<(String, String)>, String> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| match pair.split_once('=') {
+            Some((name, value)) if !name.trim().is_empty() => {
+                Ok((name.trim().to_owned(), value.trim().to_owned()))
+            }
+            _ => Err(String::new()),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brokers_are_hosts_with_ports() {
+        assert_eq!(
+            brokers("a, b:9093,SSL://c:1,[::1]:9094,[::1]").unwrap(),
+            ["a:9092", "b:9093", "c:1", "[::1]:9094", "[::1]:9092"]
+        );
+        for text in ["", ",", "a:0", "a:99999", "a:x", ":9092", "user@host:1"] {
+            assert!(brokers(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn true_and_false_are_protocols_too() {
+        assert_eq!(protocol("true"), Ok(Protocol::Ssl));
+        assert_eq!(protocol("0"), Ok(Protocol::Plaintext));
+        assert_eq!(protocol("sasl_ssl"), Ok(Protocol::SaslSsl));
+        assert!(protocol("TLS").is_err());
+    }
+}

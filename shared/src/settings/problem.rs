@@ -1,0 +1,93 @@
+//! What is wrong with a configuration, for the person who wrote it.
+
+use std::fmt;
+
+use super::Variable;
+
+/// One thing that is wrong: where, and what is wanted instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The variable (or file) at fault.
+    pub on: String,
+    /// What is wrong with it and what to write instead; never a secret's value.
+    pub text: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.on, self.text)
+    }
+}
+
+/// Everything that is wrong with a configuration; never empty once it is an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// A single problem.
+    #[must_use]
+    pub fn one(on: impl Into<String>, text: impl Into<String>) -> Self {
+        let mut problems = Self::default();
+        problems.add(on, text);
+        problems
+    }
+
+    /// Adds a problem.
+    pub fn add(&mut self, on: impl Into<String>, text: impl Into<String>) {
+        self.0.push(Problem {
+            on: on.into(),
+            text: text.into(),
+        });
+    }
+
+    /// The problems found so far.
+    #[must_use]
+    pub fn list(&self) -> &[Problem] {
+        &self.0
+    }
+
+    pub(super) fn missing(&mut self, variable: &Variable) {
+        let file = variable
+            .file_name()
+            .map(|file| format!(" (or {file}=path)"))
+            .unwrap_or_default();
+        self.add(
+            variable.name,
+            format!(
+                "is not set; wants {}, for example {}={}{file}",
+                variable.wants, variable.name, variable.example
+            ),
+        );
+    }
+
+    pub(super) fn malformed(&mut self, variable: &Variable, given: &str, why: &str) {
+        let given = if variable.secret {
+            "does not fit".to_owned()
+        } else {
+            format!("is {:?}", shorten(given))
+        };
+        let why = if why.is_empty() {
+            String::new()
+        } else {
+            format!(": {why}")
+        };
+        self.add(
+            variable.name,
+            format!(
+                "{given}{why}; wants {}, for example {}",
+                variable.wants, variable.example
+            ),
+        );
+    }
+}
+
+/// At most 80 characters of what was given: enough to recognise it, too little to flood a log.
+fn shorten(given: &str) -> String {
+    const LIMIT: usize = 80;
+    if given.chars().count() <= LIMIT {
+        return given.to_owned();
+    }
+    let mut short: String = given.chars().take(LIMIT).collect();
+    short.push('…');
+    short
+}

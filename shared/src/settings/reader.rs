@@ -1,0 +1,114 @@
+//! Text → typed values, with every problem kept.
+
+use super::{Environment, Problems, RawEnv, Variable};
+
+/// Parses variables one by one and remembers what was wrong with each.
+pub struct Reader {
+    raw: RawEnv,
+    problems: Problems,
+    warnings: Vec<String>,
+}
+
+impl Reader {
+    /// Starts with what was wrong with the environment itself.
+    #[must_use]
+    pub fn new(environment: Environment) -> Self {
+        Self {
+            raw: environment.raw,
+            problems: environment.problems,
+            warnings: environment.warnings,
+        }
+    }
+
+    /// The text of a variable, unparsed; `None` when it is not set.
+    #[must_use]
+    pub fn text(&self, variable: &Variable) -> Option<&str> {
+        (variable.value)(&self.raw)
+    }
+
+    /// Whether the variable is set.
+    #[must_use]
+    pub fn is_set(&self, variable: &Variable) -> bool {
+        self.text(variable).is_some()
+    }
+
+    /// The value of a variable that must be set. `None` means that a problem was added.
+    pub fn required<T>(
+        &mut self,
+        variable: &Variable,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        if self.is_set(variable) {
+            self.optional(variable, parse)
+        } else {
+            self.problems.missing(variable);
+            None
+        }
+    }
+
+    /// The value of a variable that may be left out. `None` means not set, or that a problem was
+    /// added.
+    pub fn optional<T>(
+        &mut self,
+        variable: &Variable,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let text = (variable.value)(&self.raw)?;
+        match parse(text) {
+            Ok(value) => Some(value),
+            Err(why) => {
+                self.problems.malformed(variable, text, &why);
+                None
+            }
+        }
+    }
+
+    /// The value of a variable, or of its documented default. A value that does not parse is a
+    /// problem; the default then only serves to go on looking for others.
+    ///
+    /// # Panics
+    /// When the catalogue's default itself does not parse, which each function's settings test
+    /// would show.
+    pub fn or_default<T>(
+        &mut self,
+        variable: &Variable,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> T {
+        self.optional(variable, &parse).unwrap_or_else(|| {
+            parse(variable.default).unwrap_or_else(|why| {
+                unreachable!("the default of {} does not parse: {why}", variable.name)
+            })
+        })
+    }
+
+    /// Adds a problem that concerns more than one variable's text.
+    pub fn problem(&mut self, on: impl Into<String>, text: impl Into<String>) {
+        self.problems.add(on, text);
+    }
+
+    /// Adds a variable's absence as a problem.
+    pub fn missing(&mut self, variable: &Variable) {
+        self.problems.missing(variable);
+    }
+
+    /// Adds something to be told but not stopped for.
+    pub fn warn(&mut self, text: impl Into<String>) {
+        self.warnings.push(text.into());
+    }
+
+    /// What is to be told once logging works.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    /// The finished settings, if nothing was wrong.
+    ///
+    /// # Errors
+    /// Every problem found.
+    pub fn finish<T>(self, settings: Option<T>) -> Result<T, Problems> {
+        match settings {
+            Some(settings) if self.problems.list().is_empty() => Ok(settings),
+            _ => Err(self.problems),
+        }
+    }
+}

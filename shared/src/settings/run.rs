@@ -1,0 +1,64 @@
+//! What every function reads about itself.
+
+use secrecy::SecretString;
+
+use super::{Reader, Variable, parse, var};
+
+/// The variables behind [`RunSettings`].
+pub static RUN: &[&Variable] = &[
+    &var::LOG_LEVEL,
+    &var::LOG_FORMAT,
+    &var::HEARTBEAT_URL,
+    &var::ENV_FILE,
+];
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// Logging and heartbeat.
+#[derive(Debug)]
+pub struct RunSettings {
+    /// Which messages are shown: a level, or directives as in `RUST_LOG`.
+    pub log_level: String,
+    /// How they look.
+    pub log_format: LogFormat,
+    /// Where to say that the run started and ended. The address of a check is a secret: who knows
+    /// it can report success in our name.
+    pub heartbeat_url: Option<SecretString>,
+}
+
+impl RunSettings {
+    /// Reads them. Never fails: logging must work to tell of the problems found.
+    pub fn read(reader: &mut Reader) -> Self {
+        Self {
+            log_level: reader.or_default(&var::LOG_LEVEL, log_level),
+            log_format: reader.or_default(
+                &var::LOG_FORMAT,
+                parse::word(&[("text", LogFormat::Text), ("json", LogFormat::Json)]),
+            ),
+            heartbeat_url: reader.optional(&var::HEARTBEAT_URL, |text| {
+                match url::Url::parse(text) {
+                    Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(text.into()),
+                    _ => Err(String::new()),
+                }
+            }),
+        }
+    }
+}
+
+/// Checked here because the logging library passes over what it does not understand in silence.
+fn log_level(text: &str) -> Result<String, String> {
+    for directive in text.split(',') {
+        let level = directive.rsplit('=').next().unwrap_or(directive).trim();
+        if level.parse::<log::LevelFilter>().is_err() {
+            return Err(format!("{level:?} is no level"));
+        }
+    }
+    Ok(text.to_owned())
+}

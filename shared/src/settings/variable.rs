@@ -1,0 +1,117 @@
+//! What is known about one environment variable.
+
+use super::RawEnv;
+
+/// Which heading a variable stands under in `--help`, `.env.example` and the README.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Group {
+    /// How to reach Kafka.
+    Kafka,
+    /// How to reach PostgreSQL.
+    Database,
+    /// Which sites there are.
+    Sites,
+    /// What holds for sites that say nothing else.
+    Checks,
+    /// `probe` alone.
+    Probe,
+    /// `drain` alone.
+    Drain,
+    /// `setup` alone.
+    Setup,
+    /// `report` alone.
+    Report,
+    /// Every function: logs, `.env`, heartbeat.
+    Run,
+}
+
+impl Group {
+    /// The heading, for people.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Kafka => "Kafka",
+            Self::Database => "PostgreSQL",
+            Self::Sites => "Sites",
+            Self::Checks => "Checks: defaults for sites that set none",
+            Self::Probe => "probe",
+            Self::Drain => "drain",
+            Self::Setup => "setup",
+            Self::Report => "report",
+            Self::Run => "Every function",
+        }
+    }
+}
+
+/// One environment variable: the single place that knows its name, default and meaning.
+pub struct Variable {
+    /// The name, upper case.
+    pub name: &'static str,
+    /// Where it is documented.
+    pub group: Group,
+    /// Other accepted names, in the order they are tried.
+    pub aliases: &'static [&'static str],
+    /// What holds when it is not set, in the variable's own notation; empty for nothing.
+    pub default: &'static str,
+    /// What the value looks like, to follow "wants".
+    pub wants: &'static str,
+    /// A value that works, for messages and documentation.
+    pub example: &'static str,
+    /// What it does and what leaving it out means.
+    pub help: &'static str,
+    /// Whether its value must never be shown. Secrets may come from the file that `NAME_FILE` names.
+    pub secret: bool,
+    /// Where `envy` puts its text.
+    pub value: fn(&RawEnv) -> Option<&str>,
+}
+
+impl Variable {
+    /// What a catalogue entry starts from.
+    pub(super) const EMPTY: Self = Self {
+        name: "",
+        group: Group::Run,
+        aliases: &[],
+        default: "",
+        wants: "",
+        example: "",
+        help: "",
+        secret: false,
+        value: |_| None,
+    };
+
+    /// The name of the variable that names the file with this secret, if it is one.
+    #[must_use]
+    pub fn file_name(&self) -> Option<String> {
+        self.secret.then(|| format!("{}_FILE", self.name))
+    }
+}
+
+/// Declares the variables: a constant each, the struct that `envy` fills, and the list of all.
+macro_rules! catalogue {
+    ($( $name:ident = $field:ident { $( $key:ident : $value:expr ),* $(,)? } )*) => {
+        /// The environment as text: a field per variable, all optional, so that reading cannot
+        /// fail on a value. Deliberately without `Debug`: it holds secrets.
+        #[derive(Default, serde::Deserialize)]
+        pub struct RawEnv {
+            $( pub(super) $field: Option<String>, )*
+        }
+
+        /// A constant for each variable.
+        pub mod var {
+            use super::super::variable::{Group::*, Variable};
+            $(
+                #[doc = concat!("`", stringify!($name), "`.")]
+                pub static $name: Variable = Variable {
+                    name: stringify!($name),
+                    value: |raw| raw.$field.as_deref(),
+                    $( $key: $value, )*
+                    ..Variable::EMPTY
+                };
+            )*
+        }
+
+        /// Every variable, in the order of documentation.
+        pub static ALL: &[&super::variable::Variable] = &[ $( &var::$name, )* ];
+    };
+}
+pub(super) use catalogue;
