@@ -5,7 +5,7 @@ create table websites (
     id integer generated always as identity primary key,
     name text not null,
     url text not null,
-    check_interval integer,
+    check_interval double precision,
     up_regex text,
     enabled boolean not null default true,
     settings jsonb not null default '{}',
@@ -16,7 +16,7 @@ create table websites (
     constraint websites_name_is_unique unique (name),
     constraint name_has_1_to_200_characters check (length(name) between 1 and 200),
     constraint url_has_1_to_8192_bytes check (octet_length(url) between 1 and 8192),
-    constraint check_interval_is_positive check (check_interval > 0),
+    constraint check_interval_is_a_second_or_more check (check_interval >= 1),
     constraint settings_is_an_object check (jsonb_typeof(settings) = 'object'),
     constraint labels_is_an_object check (jsonb_typeof(labels) = 'object'),
     constraint origin_is_known check (origin in ('list', 'event')),
@@ -27,7 +27,7 @@ create table websites (
 comment on table websites is 'Sites: what to check and what counts as up. Rows are never deleted (disable them instead), so that every check has its site without the cost of a foreign key.';
 comment on column websites.id is 'What checks refer to.';
 comment on column websites.name is 'Unique name; the key of the site''s Kafka messages.';
-comment on column websites.url is 'What is requested. Credentials belong into settings, by reference.';
+comment on column websites.url is 'What is requested. Better no credentials here: settings can name where they are.';
 comment on column websites.check_interval is 'Seconds between checks; null: CHECK_INTERVAL of the probe.';
 comment on column websites.up_regex is 'Regular expression that the page must contain; null: any page will do.';
 comment on column websites.enabled is 'Whether probe checks the site when it reads its sites from here.';

@@ -271,6 +271,12 @@ catalogue! {
         help: "Instead of the state of each site: this many of the latest checks, as they were recorded.",
     }
 
+    REPORT_STALE_AFTER = report_stale_after {
+        group: Report, default: "10m",
+        wants: "a duration such as 10m", example: "10m",
+        help: "A site whose newest check is older than this (and than three times its interval) is unknown, whatever that check said.",
+    }
+
     LOG_LEVEL = log_level {
         group: Run, default: "info", aliases: &["RUST_LOG"],
         wants: "error, warn, info, debug or trace (or directives as in RUST_LOG)", example: "warn",

@@ -85,7 +85,7 @@ pub(crate) fn drain(settings: &Settings, run: &Run) -> Result<Summary, Failure> 
         }
     }
     workers.finish(&run.stop.no_later_than(None), |report| {
-        note(report, &mut failure)
+        note(report, &mut failure);
     });
     if let Some(failure) = failure {
         return Err(failure);
