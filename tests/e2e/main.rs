@@ -2,4 +2,8 @@
 //!
 //! One program, so that its stories share one stack.
 
+mod drain;
+mod report;
+mod setup;
 mod stack;
+mod support;

@@ -64,6 +64,14 @@ impl<'a> CheckEvent<'a> {
         if value.is_empty() {
             return Err(DecodeError::Empty);
         }
+        // serde would also take a list of the fields' values in order, which is not the format.
+        if value
+            .trim_ascii_start()
+            .first()
+            .is_some_and(|byte| *byte == b'[')
+        {
+            return Err(DecodeError::Shape("a list, not an object".to_owned()));
+        }
         let event: Self = match serde_json::from_slice(value) {
             Ok(event) => event,
             Err(error) => return Err(why(value, &error)),
