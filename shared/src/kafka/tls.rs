@@ -17,7 +17,7 @@ use openssl::x509::X509VerifyResult;
 
 use super::{KafkaError, Security};
 #[cfg(feature = "client-rdkafka")]
-use super::{KafkaSettings, dial};
+use super::{KafkaSettings, LOG, dial};
 
 /// A connector that verifies the broker's certificate and its name, and writes whole buffers.
 pub(super) fn connector(security: &Security) -> Result<SslConnector, KafkaError> {
@@ -101,7 +101,11 @@ pub(super) fn diagnose(settings: &KafkaSettings) -> Option<String> {
         let stream = dial::connect(broker, Instant::now() + DIAGNOSIS).ok()?;
         match handshake(&connector, dial::host(broker), stream) {
             Err(Failure::Refused(cause)) => Some(cause),
-            _ => None,
+            Err(Failure::Broken(cause)) => {
+                log::debug!(target: LOG, "{broker}: a handshake to learn more broke: {cause}");
+                None
+            }
+            Err(Failure::Silent) | Ok(_) => None,
         }
     })
 }

@@ -111,12 +111,15 @@ fn knock_at(
                     cause,
                 })
             };
-            let host = broker.rsplit_once(':').map_or(broker, |(host, _)| host);
             let stream =
-                tls::handshake(connector, host, stream).map_err(|failure| match failure {
-                    Failure::Refused(cause) => refused(cause),
-                    Failure::Broken(cause) => Closed::Broken(cause),
-                    Failure::Silent => Closed::Broken("no answer to the TLS handshake".to_owned()),
+                tls::handshake(connector, dial::host(broker), stream).map_err(|failure| {
+                    match failure {
+                        Failure::Refused(cause) => refused(cause),
+                        Failure::Broken(cause) => Closed::Broken(cause),
+                        Failure::Silent => {
+                            Closed::Broken("no answer to the TLS handshake".to_owned())
+                        }
+                    }
                 })?;
             // With TLS 1.3 a broker refuses our certificate after the handshake.
             versions(stream, &settings.client_id).map_err(|error| {
