@@ -2,6 +2,7 @@
 //!
 //! One program, so that its stories share one stack.
 
+mod documents;
 mod drain;
 mod report;
 mod setup;
