@@ -15,7 +15,10 @@ const BEGIN: &str = "<!-- variables: made from the catalogue by the test `docume
 const END: &str = "<!-- end of variables -->";
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
 }
 
 /// The variables that a function's `--help` names.
@@ -27,7 +30,11 @@ fn named_in_help(function: &str) -> BTreeSet<String> {
         .stdout
         .lines()
         .filter_map(|line| line.strip_prefix("  "))
-        .filter_map(|line| line.split_whitespace().next().filter(|_| !line.starts_with(' ')))
+        .filter_map(|line| {
+            line.split_whitespace()
+                .next()
+                .filter(|_| !line.starts_with(' '))
+        })
         .map(str::to_owned)
         .collect()
 }
@@ -86,7 +93,12 @@ fn readme_tables() -> String {
         .collect();
     let mut text = format!("{BEGIN}\n");
     for (group, variables) in groups() {
-        write!(text, "\n**{}**\n\n| variable | read by | default | meaning |\n| --- | --- | --- | --- |\n", group.title()).unwrap();
+        write!(
+            text,
+            "\n**{}**\n\n| variable | read by | default | meaning |\n| --- | --- | --- | --- |\n",
+            group.title()
+        )
+        .unwrap();
         for variable in variables {
             let readers: Vec<&str> = help
                 .iter()
@@ -110,7 +122,12 @@ fn readme_tables() -> String {
             if !variable.aliases.is_empty() {
                 write!(meaning, " Also read: `{}`.", variable.aliases.join("`, `")).unwrap();
             }
-            writeln!(text, "| `{}` | {readers} | {default} | {meaning} |", variable.name).unwrap();
+            writeln!(
+                text,
+                "| `{}` | {readers} | {default} | {meaning} |",
+                variable.name
+            )
+            .unwrap();
         }
     }
     write!(text, "\n{END}").unwrap();
@@ -132,7 +149,10 @@ fn keep(path: &Path, found: &str, expected: &str) {
 
 #[test]
 fn every_variable_is_read_by_some_function_and_every_function_names_only_ours() {
-    let all: BTreeSet<String> = ALL.iter().map(|variable| variable.name.to_owned()).collect();
+    let all: BTreeSet<String> = ALL
+        .iter()
+        .map(|variable| variable.name.to_owned())
+        .collect();
     let mut read = BTreeSet::new();
     for function in FUNCTIONS {
         let names = named_in_help(function);
@@ -155,8 +175,13 @@ fn the_example_of_an_env_file_is_the_catalogue() {
 fn the_readme_tells_of_the_same_variables() {
     let path = root().join("README.md");
     let found = std::fs::read_to_string(&path).unwrap_or_default();
-    let begin = found.find(BEGIN).expect("README.md has the mark where variables begin");
-    let end = found.find(END).expect("README.md has the mark where variables end") + END.len();
+    let begin = found
+        .find(BEGIN)
+        .expect("README.md has the mark where variables begin");
+    let end = found
+        .find(END)
+        .expect("README.md has the mark where variables end")
+        + END.len();
     let expected = format!("{}{}{}", &found[..begin], readme_tables(), &found[end..]);
     keep(&path, &found, &expected);
 }
