@@ -6,4 +6,5 @@ pub mod kafka;
 pub mod postgres;
 pub mod run;
 pub mod settings;
+pub mod site;
 pub mod tls;

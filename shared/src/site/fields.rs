@@ -39,7 +39,8 @@ impl Fields {
                 .iter()
                 .min_by_key(|known| strsim::damerau_levenshtein(known, name))
                 .filter(|known| strsim::damerau_levenshtein(known, name) <= 3);
-            let hint = nearest.map_or_else(String::new, |known| format!("; did you mean {known:?}?"));
+            let hint =
+                nearest.map_or_else(String::new, |known| format!("; did you mean {known:?}?"));
             self.problem(name, format!("is not a field of a site{hint}"));
         }
         self.problems
@@ -127,7 +128,13 @@ impl Fields {
             };
             text.ok_or_else(String::new)
                 .and_then(|text| StatusSet::parse(&text))
-                .map_err(|why| wants(&value, &why, "statuses such as 200, \"200-299,404\" or [200, \"300-399\"]"))
+                .map_err(|why| {
+                    wants(
+                        &value,
+                        &why,
+                        "statuses such as 200, \"200-299,404\" or [200, \"300-399\"]",
+                    )
+                })
         })
     }
 
@@ -197,12 +204,16 @@ pub(super) fn secret_text(value: &Value) -> Result<Text, String> {
                 if name.starts_with(SECRET_PREFIX) {
                     Ok(Text::Environment(name.clone()))
                 } else {
-                    Err(format!("names the variable {name:?}; only those beginning with {SECRET_PREFIX} may be used"))
+                    Err(format!(
+                        "names the variable {name:?}; only those beginning with {SECRET_PREFIX} may be used"
+                    ))
                 }
             }
             Some((key, Value::String(name))) if key == "file" => {
                 if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']) {
-                    Err(format!("names the file {name:?}; wants the name of a file in SITES_SECRETS_DIR, without a path"))
+                    Err(format!(
+                        "names the file {name:?}; wants the name of a file in SITES_SECRETS_DIR, without a path"
+                    ))
                 } else {
                     Ok(Text::File(name.clone()))
                 }
@@ -222,7 +233,13 @@ fn duration(value: Value) -> Result<Duration, String> {
         Value::String(text) => parse::duration(text),
         _ => Err(String::new()),
     }
-    .map_err(|why| wants(&value, &why, "seconds such as 60, or a duration such as \"500ms\""))
+    .map_err(|why| {
+        wants(
+            &value,
+            &why,
+            "seconds such as 60, or a duration such as \"500ms\"",
+        )
+    })
 }
 
 fn plain(value: &Value) -> Option<String> {

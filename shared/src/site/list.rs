@@ -42,7 +42,10 @@ fn each(text: &str, mut each: impl FnMut(Value)) -> Result<(), SiteProblems> {
     if text.trim_start().starts_with(['[', '{']) {
         return json::each_element(text, each).map_err(SiteProblems::of_list);
     }
-    for url in text.split(|c: char| c == ',' || c.is_whitespace()).filter(|url| !url.is_empty()) {
+    for url in text
+        .split(|c: char| c == ',' || c.is_whitespace())
+        .filter(|url| !url.is_empty())
+    {
         each(Value::String(url.to_owned()));
     }
     Ok(())
@@ -68,9 +71,15 @@ pub fn parse_objects(
 #[must_use]
 pub fn default_name(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let port = url
+        .port()
+        .map(|port| format!(":{port}"))
+        .unwrap_or_default();
     let path = url.path().trim_end_matches('/');
-    let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let query = url
+        .query()
+        .map(|query| format!("?{query}"))
+        .unwrap_or_default();
     let name = format!("{host}{port}{path}{query}");
     if name.chars().count() <= MAX_NAME {
         return name;
@@ -115,7 +124,9 @@ impl<'a> Reading<'a> {
         match parse::site(object, self.defaults) {
             Ok(site) => {
                 if let Some(first) = self.names.get(&site.name) {
-                    let text = format!("is also the name of site {first}; give each site a name of its own");
+                    let text = format!(
+                        "is also the name of site {first}; give each site a name of its own"
+                    );
                     self.problem(site.name, "name".to_owned(), text);
                     return;
                 }

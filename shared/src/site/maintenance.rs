@@ -140,9 +140,16 @@ fn days(fields: &Map<String, Value>) -> Result<Vec<Weekday>, String> {
         .iter()
         .map(|name| {
             DAYS.iter()
-                .find(|(known, _)| name.as_str().is_some_and(|name| name.eq_ignore_ascii_case(known)))
+                .find(|(known, _)| {
+                    name.as_str()
+                        .is_some_and(|name| name.eq_ignore_ascii_case(known))
+                })
                 .map(|(_, day)| *day)
-                .ok_or_else(|| format!("has the day {name}, which is not one of mon, tue, wed, thu, fri, sat, sun"))
+                .ok_or_else(|| {
+                    format!(
+                        "has the day {name}, which is not one of mon, tue, wed, thu, fri, sat, sun"
+                    )
+                })
         })
         .collect()
 }
@@ -190,11 +197,23 @@ mod tests {
         for (window, says) in [
             (json!("daily"), "is no object"),
             (json!({"from": "2026-11-21T02:00:00Z"}), "has no until"),
-            (json!({"from": "tomorrow", "until": "2026-11-21T02:00:00Z"}), "no RFC 3339 time"),
+            (
+                json!({"from": "tomorrow", "until": "2026-11-21T02:00:00Z"}),
+                "no RFC 3339 time",
+            ),
             (json!({"start": "02:00", "end": "25:00"}), "no time of day"),
-            (json!({"start": "02:00", "end": "03:00", "day": ["mon"]}), r#"unknown field "day""#),
-            (json!({"days": ["noday"], "start": "02:00", "end": "03:00"}), "not one of mon"),
-            (json!({"start": "02:00", "end": "03:00", "timezone": "Mars/Base"}), "Mars/Base"),
+            (
+                json!({"start": "02:00", "end": "03:00", "day": ["mon"]}),
+                r#"unknown field "day""#,
+            ),
+            (
+                json!({"days": ["noday"], "start": "02:00", "end": "03:00"}),
+                "not one of mon",
+            ),
+            (
+                json!({"start": "02:00", "end": "03:00", "timezone": "Mars/Base"}),
+                "Mars/Base",
+            ),
         ] {
             let error = MaintenanceWindow::parse(&window).unwrap_err();
             assert!(error.contains(says), "{window}: {error}");

@@ -17,14 +17,46 @@ use crate::event::{MAX_LABEL, MAX_LABELS, MAX_NAME, MAX_URL};
 
 /// Every field there is, in the order of documentation.
 pub(super) const FIELDS: &[&str] = &[
-    "name", "url", "enabled", "interval", "labels", "maintenance",
-    "method", "headers", "body", "basic_auth", "bearer_token", "user_agent",
-    "proxy", "resolve", "address_family", "source_address", "compression", "max_redirects",
-    "tls_verify", "tls_ca_file", "tls_cert_file", "tls_key_file", "tls_server_name",
-    "tls_min_version", "certificate_min_days",
-    "status", "skip_status", "regex", "regex_not", "json", "header_regex",
-    "min_body_size", "max_body_size", "max_response_time",
-    "timeout", "connect_timeout", "first_byte_timeout", "retries", "retry_delay", "body_limit",
+    "name",
+    "url",
+    "enabled",
+    "interval",
+    "labels",
+    "maintenance",
+    "method",
+    "headers",
+    "body",
+    "basic_auth",
+    "bearer_token",
+    "user_agent",
+    "proxy",
+    "resolve",
+    "address_family",
+    "source_address",
+    "compression",
+    "max_redirects",
+    "tls_verify",
+    "tls_ca_file",
+    "tls_cert_file",
+    "tls_key_file",
+    "tls_server_name",
+    "tls_min_version",
+    "certificate_min_days",
+    "status",
+    "skip_status",
+    "regex",
+    "regex_not",
+    "json",
+    "header_regex",
+    "min_body_size",
+    "max_body_size",
+    "max_response_time",
+    "timeout",
+    "connect_timeout",
+    "first_byte_timeout",
+    "retries",
+    "retry_delay",
+    "body_limit",
 ];
 
 /// Above this a timeout does not fit the event any more (35 minutes, in microseconds).
@@ -40,11 +72,19 @@ pub(super) fn site(
     let (url, credentials) = url(&mut fields);
     let name = name(&mut fields, url.as_ref());
     let enabled = fields.boolean("enabled").unwrap_or(true);
-    let interval = bounded(&mut fields, "interval", Duration::from_secs(1), MAX_INTERVAL)
-        .unwrap_or(defaults.interval);
+    let interval = bounded(
+        &mut fields,
+        "interval",
+        Duration::from_secs(1),
+        MAX_INTERVAL,
+    )
+    .unwrap_or(defaults.interval);
     let labels = fields.labels();
     if labels.len() > MAX_LABELS {
-        fields.problem("labels", format!("are {}; at most {MAX_LABELS}", labels.len()));
+        fields.problem(
+            "labels",
+            format!("are {}; at most {MAX_LABELS}", labels.len()),
+        );
     }
     for (key, value) in &labels {
         if key.is_empty() || key.chars().count() > MAX_LABEL || value.chars().count() > MAX_LABEL {
@@ -113,13 +153,23 @@ fn url(fields: &mut Fields) -> (Option<Url>, Option<Auth>) {
         Ok(url) => url,
         Err(error) => {
             // The text may hold a password that a mistake elsewhere kept from being recognised.
-            let shown = if text.contains('@') { String::new() } else { format!("is {text:?}, ") };
-            fields.problem("url", format!("{shown}which is no URL: {error}; wants one such as https://example.org/"));
+            let shown = if text.contains('@') {
+                String::new()
+            } else {
+                format!("is {text:?}, ")
+            };
+            fields.problem(
+                "url",
+                format!("{shown}which is no URL: {error}; wants one such as https://example.org/"),
+            );
             return (None, None);
         }
     };
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
-        fields.problem("url", format!("has the scheme {:?}; wants http or https", url.scheme()));
+        fields.problem(
+            "url",
+            format!("has the scheme {:?}; wants http or https", url.scheme()),
+        );
         return (None, None);
     }
     let auth = (!url.username().is_empty() || url.password().is_some()).then(|| Auth::Basic {
@@ -131,17 +181,22 @@ fn url(fields: &mut Fields) -> (Option<Url>, Option<Auth>) {
         fields.problem("url", "cannot hold user name and password; use basic_auth");
     }
     if url.as_str().len() > MAX_URL {
-        fields.problem("url", format!("is {} bytes long, at most {MAX_URL}", url.as_str().len()));
+        fields.problem(
+            "url",
+            format!("is {} bytes long, at most {MAX_URL}", url.as_str().len()),
+        );
     }
     (Some(url), auth)
 }
 
 /// `%40` → `@`, as in the URL's user name and password.
 fn decode(text: &str) -> String {
-    url::form_urlencoded::parse(format!("v={}", text.replace('+', "%2B").replace('&', "%26")).as_bytes())
-        .next()
-        .map(|(_, value)| value.into_owned())
-        .unwrap_or_default()
+    url::form_urlencoded::parse(
+        format!("v={}", text.replace('+', "%2B").replace('&', "%26")).as_bytes(),
+    )
+    .next()
+    .map(|(_, value)| value.into_owned())
+    .unwrap_or_default()
 }
 
 fn name(fields: &mut Fields, url: Option<&Url>) -> String {
@@ -167,14 +222,21 @@ fn bounded(fields: &mut Fields, name: &str, least: Duration, most: Duration) -> 
     None
 }
 
-fn request(fields: &mut Fields, defaults: &SiteDefaults, credentials: Option<Auth>) -> Arc<Request> {
+fn request(
+    fields: &mut Fields,
+    defaults: &SiteDefaults,
+    credentials: Option<Auth>,
+) -> Arc<Request> {
     let base = &defaults.request;
     let mut request = Request::clone(base);
     if let Some(method) = fields.text("method") {
         let method = method.to_ascii_uppercase();
         let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
         if method.is_empty() || !method.chars().all(token) || method == "CONNECT" {
-            fields.problem("method", format!("is {method:?}; wants GET, HEAD, POST or another method of HTTP"));
+            fields.problem(
+                "method",
+                format!("is {method:?}; wants GET, HEAD, POST or another method of HTTP"),
+            );
         }
         request.method = method;
     }
@@ -193,12 +255,18 @@ fn request(fields: &mut Fields, defaults: &SiteDefaults, credentials: Option<Aut
     request.body = fields.secret_text("body").or(request.body);
     let basic = fields.map("basic_auth", |_, value| secret_text(value));
     let bearer = fields.secret_text("bearer_token");
-    let named = usize::from(credentials.is_some()) + usize::from(basic.is_some()) + usize::from(bearer.is_some());
+    let named = usize::from(credentials.is_some())
+        + usize::from(basic.is_some())
+        + usize::from(bearer.is_some());
     if named > 1 {
         fields.problem("basic_auth", "is one of several credentials; keep one of basic_auth, bearer_token and those in the URL");
     }
     let basic = basic.and_then(|list| {
-        let find = |name: &str| list.iter().find(|(key, _)| key == name).map(|(_, text)| text.clone());
+        let find = |name: &str| {
+            list.iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, text)| text.clone())
+        };
         match (find("username"), find("password"), list.len()) {
             (Some(username), Some(password), 2) => Some(Auth::Basic { username, password }),
             _ => {
@@ -207,19 +275,31 @@ fn request(fields: &mut Fields, defaults: &SiteDefaults, credentials: Option<Aut
             }
         }
     });
-    request.auth = credentials.or(basic).or(bearer.map(Auth::Bearer)).or(request.auth);
+    request.auth = credentials
+        .or(basic)
+        .or(bearer.map(Auth::Bearer))
+        .or(request.auth);
     request.user_agent = fields.text("user_agent").or(request.user_agent);
-    if request.user_agent.as_ref().is_some_and(|text| text.chars().any(char::is_control)) {
+    if request
+        .user_agent
+        .as_ref()
+        .is_some_and(|text| text.chars().any(char::is_control))
+    {
         fields.problem("user_agent", "contains a control character");
     }
     if let Some(proxy) = fields.take("proxy", |value| proxy(&value)) {
         request.proxy = proxy;
     }
     if let Some(list) = fields.map("resolve", |_, value| {
-        value.as_str().and_then(|text| text.parse::<IpAddr>().ok())
+        value
+            .as_str()
+            .and_then(|text| text.parse::<IpAddr>().ok())
             .ok_or_else(|| format!("is {}; wants an IP address", short(value)))
     }) {
-        request.resolve = list.into_iter().map(|(host, address)| (host.to_ascii_lowercase(), address)).collect();
+        request.resolve = list
+            .into_iter()
+            .map(|(host, address)| (host.to_ascii_lowercase(), address))
+            .collect();
     }
     if let Some(family) = fields.take("address_family", |value| match value.as_str() {
         Some("any") => Ok(AddressFamily::Any),
@@ -230,19 +310,27 @@ fn request(fields: &mut Fields, defaults: &SiteDefaults, credentials: Option<Aut
         request.address_family = family;
     }
     if let Some(address) = fields.take("source_address", |value| {
-        value.as_str().and_then(|text| text.parse().ok())
+        value
+            .as_str()
+            .and_then(|text| text.parse().ok())
             .ok_or_else(|| format!("is {}; wants an IP address of this machine", short(&value)))
     }) {
         request.source_address = Some(address);
     }
     request.compression = fields.boolean("compression").unwrap_or(request.compression);
-    request.max_redirects = fields.count("max_redirects", 50).unwrap_or(request.max_redirects);
+    request.max_redirects = fields
+        .count("max_redirects", 50)
+        .unwrap_or(request.max_redirects);
     share(request, base)
 }
 
 /// One allocation for all sites that change nothing.
 fn share<T: PartialEq>(value: T, base: &Arc<T>) -> Arc<T> {
-    if value == **base { base.clone() } else { Arc::new(value) }
+    if value == **base {
+        base.clone()
+    } else {
+        Arc::new(value)
+    }
 }
 
 fn header_name(name: &str) -> Result<(), String> {
@@ -251,7 +339,9 @@ fn header_name(name: &str) -> Result<(), String> {
         return Err("is no name of a header".to_owned());
     }
     // The library below counts the body itself; a second opinion would break the request.
-    if ["content-length", "transfer-encoding", "connection"].contains(&name.to_ascii_lowercase().as_str()) {
+    if ["content-length", "transfer-encoding", "connection"]
+        .contains(&name.to_ascii_lowercase().as_str())
+    {
         return Err("is set by the probe itself".to_owned());
     }
     Ok(())
@@ -297,17 +387,24 @@ fn tls(fields: &mut Fields, defaults: &SiteDefaults) -> Arc<Tls> {
         Some("1.1") => Ok(TlsVersion::V1_1),
         Some("1.2") => Ok(TlsVersion::V1_2),
         Some("1.3") => Ok(TlsVersion::V1_3),
-        _ => Err(format!("is {}; wants \"1.0\", \"1.1\", \"1.2\" or \"1.3\"", short(&value))),
+        _ => Err(format!(
+            "is {}; wants \"1.0\", \"1.1\", \"1.2\" or \"1.3\"",
+            short(&value)
+        )),
     }) {
         tls.min_version = Some(version);
     }
-    tls.certificate_min_days = fields.count("certificate_min_days", 3_650).or(tls.certificate_min_days);
+    tls.certificate_min_days = fields
+        .count("certificate_min_days", 3_650)
+        .or(tls.certificate_min_days);
     share(tls, base)
 }
 
 fn expect(fields: &mut Fields, defaults: &SiteDefaults) -> Expect {
     let expect = Expect {
-        status: fields.status("status").unwrap_or_else(|| defaults.status.clone()),
+        status: fields
+            .status("status")
+            .unwrap_or_else(|| defaults.status.clone()),
         skip_status: fields.status("skip_status").unwrap_or_else(StatusSet::none),
         regex: fields.pattern("regex"),
         regex_not: fields.patterns("regex_not"),
@@ -322,7 +419,13 @@ fn expect(fields: &mut Fields, defaults: &SiteDefaults) -> Expect {
             .unwrap_or_default(),
         headers: fields
             .map("header_regex", |name, value| {
-                header_name(name).or_else(|why| if why.contains("itself") { Ok(()) } else { Err(why) })?;
+                header_name(name).or_else(|why| {
+                    if why.contains("itself") {
+                        Ok(())
+                    } else {
+                        Err(why)
+                    }
+                })?;
                 pattern(value)
             })
             .unwrap_or_default()
@@ -331,12 +434,17 @@ fn expect(fields: &mut Fields, defaults: &SiteDefaults) -> Expect {
             .collect(),
         min_body_size: fields.size("min_body_size"),
         max_body_size: fields.size("max_body_size"),
-        max_response_time: fields.duration("max_response_time").or(defaults.max_response_time),
+        max_response_time: fields
+            .duration("max_response_time")
+            .or(defaults.max_response_time),
     };
     if let (Some(least), Some(most)) = (expect.min_body_size, expect.max_body_size)
         && least > most
     {
-        fields.problem("min_body_size", format!("is {least}, more than max_body_size, {most}"));
+        fields.problem(
+            "min_body_size",
+            format!("is {least}, more than max_body_size, {most}"),
+        );
     }
     expect
 }

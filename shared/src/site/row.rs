@@ -59,7 +59,9 @@ pub fn rows_of_list(text: &str, defaults: &SiteDefaults) -> Result<Vec<Row>, Sit
 
 fn row_of(site: &Site, mut fields: Map<String, Value>) -> Row {
     let regex = fields.remove("regex");
-    let interval = fields.remove("interval").is_some_and(|value| !value.is_null());
+    let interval = fields
+        .remove("interval")
+        .is_some_and(|value| !value.is_null());
     let labels = fields.remove("labels").filter(|labels| !labels.is_null());
     // The URL as it was written: credentials in it are part of what is to be checked.
     let url = match fields.remove("url") {

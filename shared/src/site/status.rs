@@ -33,7 +33,9 @@ impl StatusSet {
                     .parse::<u16>()
                     .ok()
                     .filter(|status| (100..=999).contains(status))
-                    .ok_or_else(|| format!("{part:?} is no status from 100 to 999 or range of them"))
+                    .ok_or_else(|| {
+                        format!("{part:?} is no status from 100 to 999 or range of them")
+                    })
             };
             let (low, high) = (number(low)?, number(high)?);
             if low > high {
@@ -76,7 +78,14 @@ mod tests {
     #[test]
     fn ranges_and_single_statuses() {
         let set = StatusSet::parse("200-299, 301,404").unwrap();
-        for (status, inside) in [(199, false), (200, true), (299, true), (300, false), (301, true), (404, true)] {
+        for (status, inside) in [
+            (199, false),
+            (200, true),
+            (299, true),
+            (300, false),
+            (301, true),
+            (404, true),
+        ] {
             assert_eq!(set.contains(status), inside, "{status}");
         }
         assert_eq!(set.to_string(), "200-299,301,404");

@@ -72,7 +72,9 @@ impl Secrets {
                 .ok_or_else(|| format!("the variable {name} is not set")),
             Text::File(name) => {
                 let Some(directory) = &self.directory else {
-                    return Err(format!("the file {name} is wanted but SITES_SECRETS_DIR is not set"));
+                    return Err(format!(
+                        "the file {name} is wanted but SITES_SECRETS_DIR is not set"
+                    ));
                 };
                 let path = directory.join(name);
                 let mut text = std::fs::read_to_string(&path)
@@ -108,9 +110,23 @@ mod tests {
             ],
             None,
         );
-        assert_eq!(secrets.reveal(&Text::Environment("SITE_SECRET_TOKEN".into())).unwrap(), "hush");
-        assert!(secrets.reveal(&Text::Environment("DATABASE_URL".into())).is_err());
-        assert!(secrets.reveal(&Text::File("token".into())).unwrap_err().contains("SITES_SECRETS_DIR"));
+        assert_eq!(
+            secrets
+                .reveal(&Text::Environment("SITE_SECRET_TOKEN".into()))
+                .unwrap(),
+            "hush"
+        );
+        assert!(
+            secrets
+                .reveal(&Text::Environment("DATABASE_URL".into()))
+                .is_err()
+        );
+        assert!(
+            secrets
+                .reveal(&Text::File("token".into()))
+                .unwrap_err()
+                .contains("SITES_SECRETS_DIR")
+        );
         assert!(!format!("{secrets:?}").contains("hush"));
         assert!(!format!("{:?}", Text::Literal("hush".into())).contains("hush"));
     }
