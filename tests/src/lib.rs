@@ -1,1 +1,29 @@
-//! The stack the tests run on.
+//! The stack the end-to-end tests, the demo and the benchmarks run on: a real PostgreSQL, a real
+//! Kafka, websites that misbehave, a proxy that cuts connections, and the project's executables.
+//!
+//! Two rules hold everywhere. Nothing outlives the process that started it, however that process
+//! ends ([`watchdog`]), and nothing is waited for by sleeping and hoping ([`wait`]). What is missing
+//! is a failure with the reason in it, never a test that silently passes.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a stack that cannot be built fails the test, and the message says why"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "this crate reads the environment of the machine, not the settings of a function"
+)]
+
+pub mod certificates;
+pub mod command;
+mod daemon;
+mod failure;
+mod folder;
+pub mod kafka;
+pub mod port;
+pub mod postgres;
+pub mod proxy;
+pub mod shared;
+pub mod wait;
+mod watchdog;
+
+pub use failure::Failure;

@@ -1,2 +1,30 @@
-//! Placeholder until its first story is written.
-fn main() {}
+//! `drain`: moves what is pending on the topic into PostgreSQL, exactly once, and exits.
+
+mod batch;
+mod plan;
+mod row;
+mod settings;
+mod source;
+mod store;
+mod summary;
+mod workers;
+
+use std::process::ExitCode;
+
+use sitewatch::run::{self, Function};
+
+const DRAIN: Function = Function {
+    name: "drain",
+    about: "moves what is pending on the topic into PostgreSQL, exactly once, and exits",
+    version: env!("CARGO_PKG_VERSION"),
+    variables: settings::VARIABLES,
+};
+
+fn main() -> ExitCode {
+    run::main(&DRAIN, settings::read, |settings, run| {
+        match &settings.source {
+            settings::Source::Kafka(kafka) => source::kafka::drain(&settings, kafka, run),
+            settings::Source::Stdin => source::stdin::drain(&settings, run),
+        }
+    })
+}

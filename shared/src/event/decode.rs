@@ -64,6 +64,14 @@ impl<'a> CheckEvent<'a> {
         if value.is_empty() {
             return Err(DecodeError::Empty);
         }
+        // serde would also take a list of the fields' values in order, which is not the format.
+        if value
+            .trim_ascii_start()
+            .first()
+            .is_some_and(|byte| *byte == b'[')
+        {
+            return Err(DecodeError::Shape("a list, not an object".to_owned()));
+        }
         let event: Self = match serde_json::from_slice(value) {
             Ok(event) => event,
             Err(error) => return Err(why(value, &error)),
@@ -136,9 +144,9 @@ impl<'a> CheckEvent<'a> {
         }
         if self
             .body_bytes
-            .is_some_and(|bytes| i64::try_from(bytes).is_err())
+            .is_some_and(|bytes| i32::try_from(bytes).is_err())
         {
-            return Err(field("body_bytes", "out of range".to_owned()));
+            return Err(field("body_bytes", "2 GiB or more".to_owned()));
         }
         if i16::try_from(self.redirects).is_err() || i16::try_from(self.attempts).is_err() {
             return Err(field(

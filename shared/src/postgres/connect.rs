@@ -85,6 +85,37 @@ pub fn begin<'a>(
     Ok(transaction)
 }
 
+/// Interrupts the statement that a connection is working on, from another thread.
+#[derive(Clone)]
+pub struct Cancel {
+    token: postgres::CancelToken,
+    settings: DatabaseSettings,
+}
+
+impl Cancel {
+    /// For the given connection.
+    #[must_use]
+    pub fn new(client: &Client, settings: &DatabaseSettings) -> Self {
+        Self {
+            token: client.cancel_token(),
+            settings: settings.clone(),
+        }
+    }
+
+    /// Asks the server to cancel. It may be too late for that, and then nothing happens.
+    pub fn cancel(&self) {
+        let asked = match connector(&self.settings) {
+            Ok(connector) if self.settings.ssl_mode != SslMode::Disable => {
+                self.token.cancel_query(connector)
+            }
+            _ => self.token.cancel_query(NoTls),
+        };
+        if let Err(error) = asked {
+            log::debug!("cancelling a statement failed: {}", root_cause(&error));
+        }
+    }
+}
+
 fn connector(settings: &DatabaseSettings) -> Result<MakeTlsConnector, Failure> {
     let verify_authority = match settings.ssl_mode {
         SslMode::VerifyCa | SslMode::VerifyFull => true,

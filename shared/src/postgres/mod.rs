@@ -6,6 +6,8 @@
 
 mod connect;
 mod error;
+mod schema;
 
-pub use connect::{begin, connect};
+pub use connect::{Cancel, begin, connect};
 pub use error::{explain, root_cause};
+pub use schema::{SCHEMA_VERSION, check_schema};

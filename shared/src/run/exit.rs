@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::kafka::KafkaError;
 use crate::settings::Problems;
 
 /// The exit codes, as documented in the README; from `sysexits.h` where that has one that fits.
@@ -82,5 +83,23 @@ impl fmt::Display for Failure {
 impl From<Problems> for Failure {
     fn from(problems: Problems) -> Self {
         Self::Configuration(problems)
+    }
+}
+
+impl From<KafkaError> for Failure {
+    fn from(error: KafkaError) -> Self {
+        let text = error.to_string();
+        match error {
+            KafkaError::Configuration { .. } | KafkaError::UnknownTopic { .. } => {
+                Problems::one("", text).into()
+            }
+            KafkaError::Unreachable { .. }
+            | KafkaError::Refused { .. }
+            | KafkaError::TooNew { .. }
+            | KafkaError::TooOld { .. }
+            | KafkaError::Partition { .. }
+            | KafkaError::Timeout { .. }
+            | KafkaError::Failed { .. } => Self::Unavailable(text),
+        }
     }
 }

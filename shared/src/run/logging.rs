@@ -11,9 +11,27 @@ use crate::settings::{LogFormat, RunSettings};
 /// Longest message shown, in bytes; what others send us may be of any length.
 const MAX_MESSAGE: usize = 16 * 1024;
 
+/// Libraries whose own lines repeat, in their words, what an error of ours says in one sentence.
+/// `LOG_LEVEL=info,rdkafka=debug` brings them back.
+const SILENT: &[&str] = &[
+    "rdkafka",
+    "librdkafka",
+    "kafka",
+    "ureq",
+    "ureq_proto",
+    "hickory_resolver",
+    "hickory_proto",
+    "tokio_postgres",
+    "refinery_core",
+];
+
 pub(super) fn start(function: &'static str, settings: &RunSettings) {
     let format = settings.log_format;
-    let started = env_logger::Builder::new()
+    let mut builder = env_logger::Builder::new();
+    for library in SILENT {
+        builder.filter_module(library, log::LevelFilter::Off);
+    }
+    let started = builder
         .parse_filters(&settings.log_level)
         .format(move |to, record| match format {
             LogFormat::Text => text(function, to, record),

@@ -223,6 +223,17 @@ catalogue! {
         help: "When to stop, whatever is left: the batch in hand is finished, the rest is left to the next run.",
     }
 
+    DRAIN_WORKERS = drain_workers {
+        group: Drain, default: "2",
+        wants: "a whole number from 1 to 64", example: "2",
+        help: "Connections to PostgreSQL that write at once; no more are used than partitions have something pending.",
+    }
+    DRAIN_OFFSET_RESET = drain_offset_reset {
+        group: Drain, default: "earliest",
+        wants: "earliest, latest or fail", example: "fail",
+        help: "Where to go on when Kafka no longer has the offset where recording had got to: earliest or latest of what it has (what was lost is said, and kept in kafka_losses), or fail.",
+    }
+
     SETUP_PARTITIONS = setup_partitions {
         group: Setup, default: "4",
         wants: "a whole number from 1 to 10000", example: "4",
@@ -258,6 +269,12 @@ catalogue! {
         group: Report,
         wants: "a whole number from 1 to 100000", example: "20",
         help: "Instead of the state of each site: this many of the latest checks, as they were recorded.",
+    }
+
+    REPORT_STALE_AFTER = report_stale_after {
+        group: Report, default: "10m",
+        wants: "a duration such as 10m", example: "10m",
+        help: "A site whose newest check is older than this (and than three times its interval) is unknown, whatever that check said.",
     }
 
     LOG_LEVEL = log_level {

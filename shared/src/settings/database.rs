@@ -93,7 +93,7 @@ pub fn database(reader: &mut Reader) -> Option<DatabaseSettings> {
             // DATABASE_PORT alone and its like do not say where the database is.
             None => reader.missing(&var::DATABASE_URL),
             Some(hosts) => {
-                from_url = Some(from_parts(hosts, port, name.as_deref(), user.as_deref()))
+                from_url = Some(from_parts(hosts, port, name.as_deref(), user.as_deref()));
             }
         }
     }

@@ -23,7 +23,7 @@ mod tests;
 mod variable;
 
 pub use catalogue::{ALL, RawEnv, var};
-pub use checks::{CHECKS, SITES};
+pub use checks::{CHECKS, SITES, SiteSource, check_defaults, site_source};
 pub use database::{DATABASE, DatabaseSettings, SslMode, database};
 pub use environment::Environment;
 pub use help::help;

@@ -7,7 +7,7 @@ use super::Variable;
 /// One thing that is wrong: where, and what is wanted instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The variable (or file) at fault.
+    /// The variable (or file) at fault; empty when the text names it itself.
     pub on: String,
     /// What is wrong with it and what to write instead; never a secret's value.
     pub text: String,
@@ -15,6 +15,9 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.on.is_empty() {
+            return f.write_str(&self.text);
+        }
         write!(f, "{} {}", self.on, self.text)
     }
 }

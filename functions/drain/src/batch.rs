@@ -1,0 +1,172 @@
+//! What one transaction writes.
+
+use jiff::Timestamp;
+use sitewatch::event::{CheckEvent, DecodeError};
+
+use crate::row::{Known, Row};
+
+/// Where a message came from, to say so in `dead_letters`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A partition of the topic.
+    Partition(i32),
+    /// Standard input.
+    Stdin,
+}
+
+/// A message as it came.
+pub(crate) struct Letter<'a> {
+    /// Offset in the partition, or number of the line.
+    pub(crate) offset: i64,
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) value: Option<&'a [u8]>,
+    /// Milliseconds since 1970.
+    pub(crate) timestamp_ms: Option<i64>,
+}
+
+/// A message that cannot be recorded, and why.
+#[derive(Debug)]
+pub(crate) struct DeadLetter {
+    pub(crate) offset: i64,
+    pub(crate) key: Option<Box<[u8]>>,
+    pub(crate) value: Option<Box<[u8]>>,
+    /// A JSON list of [name, value in hexadecimal or null].
+    pub(crate) headers: String,
+    pub(crate) timestamp: Option<Timestamp>,
+    pub(crate) reason: String,
+}
+
+/// Consecutive messages of one partition (or of standard input), decoded.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) origin: Origin,
+    /// The offset it begins at: what `kafka_offsets` must hold for it to be written.
+    pub(crate) from: i64,
+    /// The offset after it.
+    pub(crate) next: i64,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) dead: Vec<DeadLetter>,
+    /// About how much memory rows and dead letters take.
+    bytes: usize,
+}
+
+/// Memory that a row takes, beside its error's text.
+const ROW_BYTES: usize = size_of::<Row>();
+
+impl Batch {
+    /// An empty batch that begins at `from`.
+    pub(crate) fn starting_at(origin: Origin, from: i64) -> Self {
+        Self {
+            origin,
+            from,
+            next: from,
+            rows: Vec::new(),
+            dead: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Adds a message: a row if it is an event, a dead letter if it is not.
+    pub(crate) fn add<'h>(
+        &mut self,
+        letter: &Letter<'_>,
+        known: &mut Known,
+        headers: impl Iterator<Item = (&'h str, Option<&'h [u8]>)>,
+    ) {
+        let decoded = match letter.value {
+            Some(value) => CheckEvent::decode(value),
+            None => Err(DecodeError::Empty),
+        };
+        match decoded {
+            Ok(event) => {
+                self.bytes += ROW_BYTES + event.error.as_ref().map_or(0, |error| error.len());
+                self.rows.push(known.row(event));
+            }
+            Err(reason) => self.bury(letter, reason.to_string(), headers),
+        }
+        self.next = letter.offset + 1;
+    }
+
+    /// Adds a message as a dead letter.
+    pub(crate) fn bury<'h>(
+        &mut self,
+        letter: &Letter<'_>,
+        reason: String,
+        headers: impl Iterator<Item = (&'h str, Option<&'h [u8]>)>,
+    ) {
+        self.bytes += letter.value.map_or(0, <[u8]>::len) + letter.key.map_or(0, <[u8]>::len);
+        self.dead.push(DeadLetter {
+            offset: letter.offset,
+            key: letter.key.map(Into::into),
+            value: letter.value.map(Into::into),
+            headers: headers_as_json(headers),
+            timestamp: letter
+                .timestamp_ms
+                .and_then(|ms| Timestamp::from_millisecond(ms).ok()),
+            reason,
+        });
+        self.next = letter.offset + 1;
+    }
+
+    /// Messages in it.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len() + self.dead.len()
+    }
+
+    /// About how much memory it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether writing it would change nothing.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.next == self.from
+    }
+
+    /// Takes the batch out, leaving an empty one that begins where it ends.
+    pub(crate) fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::starting_at(self.origin, self.next))
+    }
+}
+
+fn headers_as_json<'h>(headers: impl Iterator<Item = (&'h str, Option<&'h [u8]>)>) -> String {
+    let list: Vec<(&str, Option<String>)> = headers
+        .map(|(name, value)| (name, value.map(hexadecimal)))
+        .collect();
+    // jsonb cannot hold NUL, which a header's name may.
+    serde_json::to_string(&list)
+        .unwrap_or_else(|_| "[]".to_owned())
+        .replace("\\u0000", "\\ufffd")
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_moves_on_past_rows_dead_letters_and_holes() {
+        let mut known = Known::default();
+        let mut batch = Batch::starting_at(Origin::Partition(0), 5);
+        assert!(batch.is_idle());
+        batch.add(
+            &Letter {
+                offset: 7,
+                key: None,
+                value: Some(b"no event"),
+                timestamp_ms: Some(1_000),
+            },
+            &mut known,
+            [("h\0", Some(&b"\x01\xff"[..])), ("n", None)].into_iter(),
+        );
+        assert_eq!((batch.from, batch.next, batch.len()), (5, 8, 1));
+        assert_eq!(batch.dead[0].headers, r#"[["h\ufffd","01ff"],["n",null]]"#);
+
+        let taken = batch.take();
+        assert_eq!((taken.from, taken.next), (5, 8));
+        assert_eq!((batch.from, batch.next, batch.bytes()), (8, 8, 0));
+    }
+}

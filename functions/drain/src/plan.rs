@@ -1,0 +1,168 @@
+//! The work of a run, known before it starts: what lies between the stored offset and the end of
+//! each partition as it is now.
+
+use std::collections::BTreeMap;
+
+use sitewatch::kafka::{PartitionBounds, Range};
+
+use crate::settings::OffsetReset;
+
+/// Offsets that are passed over because Kafka no longer has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Loss {
+    pub(crate) partition: i32,
+    /// Where recording had got to.
+    pub(crate) from: i64,
+    /// Where it goes on.
+    pub(crate) to: i64,
+    pub(crate) reason: &'static str,
+}
+
+impl Loss {
+    /// Messages lost, as far as offsets tell; 0 when the topic was made anew and nobody knows.
+    pub(crate) fn messages(&self) -> u64 {
+        u64::try_from(self.to - self.from).unwrap_or(0)
+    }
+}
+
+/// What a run will do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// What to read of each partition that has something pending.
+    pub(crate) ranges: Vec<Range>,
+    /// What is passed over.
+    pub(crate) losses: Vec<Loss>,
+}
+
+impl Plan {
+    /// Compares what Kafka has with what is recorded.
+    ///
+    /// # Errors
+    /// With [`OffsetReset::Fail`], the losses that a person must decide on.
+    pub(crate) fn new(
+        bounds: &[PartitionBounds],
+        stored: &BTreeMap<i32, i64>,
+        reset: OffsetReset,
+    ) -> Result<Self, Vec<Loss>> {
+        let mut plan = Self::default();
+        for bound in bounds {
+            let next = match stored.get(&bound.partition) {
+                // A partition that was never drained is read from its first message.
+                None => bound.first,
+                Some(&stored) => match lost(bound, stored) {
+                    None => stored,
+                    Some(reason) => {
+                        let to = match reset {
+                            OffsetReset::Latest => bound.end,
+                            OffsetReset::Earliest | OffsetReset::Fail => bound.first,
+                        };
+                        plan.losses.push(Loss {
+                            partition: bound.partition,
+                            from: stored,
+                            to,
+                            reason,
+                        });
+                        to
+                    }
+                },
+            };
+            if next < bound.end {
+                plan.ranges.push(Range {
+                    partition: bound.partition,
+                    next,
+                    end: bound.end,
+                });
+            }
+        }
+        if reset == OffsetReset::Fail && !plan.losses.is_empty() {
+            return Err(plan.losses);
+        }
+        Ok(plan)
+    }
+
+    /// Offsets to read in all; the messages are as many or fewer.
+    pub(crate) fn pending(&self) -> u64 {
+        self.ranges
+            .iter()
+            .map(|range| u64::try_from(range.end - range.next).unwrap_or(0))
+            .sum()
+    }
+}
+
+fn lost(bound: &PartitionBounds, stored: i64) -> Option<&'static str> {
+    if stored < bound.first {
+        Some("Kafka's retention removed messages that were not recorded yet")
+    } else if stored > bound.end {
+        Some("the partition ends before what was recorded: the topic was deleted and made again")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bound(partition: i32, first: i64, end: i64) -> PartitionBounds {
+        PartitionBounds {
+            partition,
+            first,
+            end,
+        }
+    }
+
+    #[test]
+    fn pending_is_what_lies_between_stored_and_end() {
+        let plan = Plan::new(
+            &[
+                bound(0, 0, 10),
+                bound(1, 5, 9),
+                bound(2, 3, 3),
+                bound(3, 0, 4),
+            ],
+            &BTreeMap::from([(0, 4), (3, 4)]),
+            OffsetReset::Fail,
+        )
+        .unwrap();
+        assert_eq!(
+            plan.ranges,
+            [
+                Range {
+                    partition: 0,
+                    next: 4,
+                    end: 10
+                },
+                Range {
+                    partition: 1,
+                    next: 5,
+                    end: 9
+                }
+            ]
+        );
+        assert_eq!(plan.pending(), 10);
+        assert_eq!(plan.losses, []);
+    }
+
+    #[test]
+    fn what_kafka_no_longer_has_is_a_loss_and_never_silent() {
+        let bounds = [bound(0, 7, 10), bound(1, 0, 2)];
+        let stored = BTreeMap::from([(0, 3), (1, 50)]);
+        let earliest = Plan::new(&bounds, &stored, OffsetReset::Earliest).unwrap();
+        assert_eq!(
+            earliest
+                .losses
+                .iter()
+                .map(|loss| (loss.partition, loss.from, loss.to, loss.messages()))
+                .collect::<Vec<_>>(),
+            [(0, 3, 7, 4), (1, 50, 0, 0)]
+        );
+        assert_eq!(earliest.pending(), 5);
+
+        let latest = Plan::new(&bounds, &stored, OffsetReset::Latest).unwrap();
+        assert_eq!(latest.pending(), 0);
+        assert_eq!(latest.losses.len(), 2);
+
+        let refused = Plan::new(&bounds, &stored, OffsetReset::Fail).unwrap_err();
+        assert_eq!(refused.len(), 2);
+    }
+}

@@ -1,0 +1,126 @@
+//! A check as it waits to be written: small, and free of the message it came in.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+
+use jiff::Timestamp;
+use sitewatch::event::CheckEvent;
+
+/// A site as an event named it. Shared by all its rows, so that a name is kept once however many
+/// events carry it, and its id is asked for once a run.
+#[derive(Debug)]
+pub(crate) struct Site {
+    /// Unique name.
+    pub(crate) name: String,
+    /// URL of the newest event seen in this run.
+    pub(crate) url: String,
+    /// Its labels, as JSON.
+    pub(crate) labels: String,
+    /// `websites.id`, once a committed transaction has seen it.
+    pub(crate) id: OnceLock<i32>,
+}
+
+/// A place of a probe, likewise.
+#[derive(Debug)]
+pub(crate) struct Location {
+    /// Unique name.
+    pub(crate) name: String,
+    /// `locations.id`, once a committed transaction has seen it.
+    pub(crate) id: OnceLock<i16>,
+}
+
+/// One check, ready to be written.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) site: Arc<Site>,
+    pub(crate) location: Arc<Location>,
+    pub(crate) checked_at: Timestamp,
+    pub(crate) certificate_not_after: Option<Timestamp>,
+    pub(crate) error: Option<Box<str>>,
+    pub(crate) remote_addr: Option<IpAddr>,
+    pub(crate) total_us: i32,
+    pub(crate) dns_us: Option<i32>,
+    pub(crate) connect_us: Option<i32>,
+    pub(crate) tls_us: Option<i32>,
+    pub(crate) first_byte_us: Option<i32>,
+    pub(crate) body_us: Option<i32>,
+    pub(crate) local_wait_us: Option<i32>,
+    pub(crate) body_bytes: Option<i32>,
+    pub(crate) outcome: i16,
+    pub(crate) status: Option<i16>,
+    pub(crate) redirects: i16,
+    pub(crate) attempts: i16,
+    pub(crate) up: Option<bool>,
+    pub(crate) body_match: Option<bool>,
+}
+
+/// The sites and places met in this run. Its size is that of the list of sites, not of the
+/// backlog.
+#[derive(Default)]
+pub(crate) struct Known {
+    sites: HashMap<Box<str>, Arc<Site>>,
+    locations: HashMap<Box<str>, Arc<Location>>,
+}
+
+impl Known {
+    /// Turns a decoded event into a row.
+    pub(crate) fn row(&mut self, event: CheckEvent<'_>) -> Row {
+        // Decoding has checked every range; a value that still did not fit would be null or the
+        // type's limit rather than another number.
+        let narrow = |value: Option<u32>| value.and_then(|value| i32::try_from(value).ok());
+        Row {
+            site: self.site(&event),
+            location: self.location(&event),
+            checked_at: event.checked_at,
+            certificate_not_after: event.certificate_not_after,
+            error: event.error.map(|error| error.into_owned().into_boxed_str()),
+            remote_addr: event.remote_addr,
+            total_us: i32::try_from(event.total_us).unwrap_or(i32::MAX),
+            dns_us: narrow(event.dns_us),
+            connect_us: narrow(event.connect_us),
+            tls_us: narrow(event.tls_us),
+            first_byte_us: narrow(event.first_byte_us),
+            body_us: narrow(event.body_us),
+            local_wait_us: narrow(event.local_wait_us),
+            body_bytes: event.body_bytes.and_then(|bytes| i32::try_from(bytes).ok()),
+            outcome: event.outcome.code(),
+            status: event.status.and_then(|status| i16::try_from(status).ok()),
+            redirects: i16::try_from(event.redirects).unwrap_or(i16::MAX),
+            attempts: i16::try_from(event.attempts).unwrap_or(i16::MAX),
+            up: event.up,
+            body_match: event.body_match,
+        }
+    }
+
+    fn site(&mut self, event: &CheckEvent<'_>) -> Arc<Site> {
+        if let Some(site) = self.sites.get(event.site.as_ref())
+            && site.url == event.url
+        {
+            return Arc::clone(site);
+        }
+        let labels = serde_json::to_string(&event.labels).unwrap_or_else(|_| "{}".to_owned());
+        let site = Arc::new(Site {
+            name: event.site.clone().into_owned(),
+            url: event.url.clone().into_owned(),
+            labels,
+            id: OnceLock::new(),
+        });
+        self.sites
+            .insert(event.site.as_ref().into(), Arc::clone(&site));
+        site
+    }
+
+    fn location(&mut self, event: &CheckEvent<'_>) -> Arc<Location> {
+        if let Some(location) = self.locations.get(event.location.as_ref()) {
+            return Arc::clone(location);
+        }
+        let location = Arc::new(Location {
+            name: event.location.clone().into_owned(),
+            id: OnceLock::new(),
+        });
+        self.locations
+            .insert(event.location.as_ref().into(), Arc::clone(&location));
+        location
+    }
+}

@@ -1,0 +1,89 @@
+//! What `drain` reads from the environment.
+
+use std::time::Duration;
+
+use sitewatch::kafka::KafkaSettings;
+use sitewatch::settings::{
+    DATABASE, DatabaseSettings, KAFKA, RUN, Reader, Variable, database, kafka, parse, var,
+};
+
+/// Everything `drain` reads.
+pub(crate) const VARIABLES: &[&[&Variable]] = &[OURS, KAFKA, DATABASE, RUN];
+
+const OURS: &[&Variable] = &[
+    &var::DRAIN_SOURCE,
+    &var::DRAIN_BATCH_SIZE,
+    &var::DRAIN_WORKERS,
+    &var::DRAIN_DEADLINE,
+    &var::DRAIN_OFFSET_RESET,
+];
+
+/// Typed and valid.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// Where events come from.
+    pub(crate) source: Source,
+    /// Where they go.
+    pub(crate) database: DatabaseSettings,
+    /// The most events in one transaction.
+    pub(crate) batch_size: usize,
+    /// Connections that write at once.
+    pub(crate) workers: usize,
+    /// How long the run may take before it leaves the rest to the next one.
+    pub(crate) deadline: Duration,
+    /// Where to go on when Kafka no longer has the stored offset.
+    pub(crate) offset_reset: OffsetReset,
+}
+
+/// Where events come from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// The topic.
+    Kafka(Box<KafkaSettings>),
+    /// JSON lines on standard input.
+    Stdin,
+}
+
+/// Where to go on when Kafka no longer has the offset where recording had got to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OffsetReset {
+    /// At the oldest message it has.
+    Earliest,
+    /// After the newest.
+    Latest,
+    /// Nowhere: a person decides.
+    Fail,
+}
+
+/// Reads them; `None` means that problems were added.
+pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
+    let from_stdin = reader.or_default(
+        &var::DRAIN_SOURCE,
+        parse::word(&[("kafka", false), ("stdin", true)]),
+    );
+    let batch_size = reader.or_default(&var::DRAIN_BATCH_SIZE, parse::count(1, 1_000_000));
+    let workers = reader.or_default(&var::DRAIN_WORKERS, parse::count(1, 64));
+    let deadline = reader.or_default(&var::DRAIN_DEADLINE, parse::positive_duration);
+    let offset_reset = reader.or_default(
+        &var::DRAIN_OFFSET_RESET,
+        parse::word(&[
+            ("earliest", OffsetReset::Earliest),
+            ("latest", OffsetReset::Latest),
+            ("fail", OffsetReset::Fail),
+        ]),
+    );
+    let source = if from_stdin {
+        Some(Source::Stdin)
+    } else {
+        kafka(reader).map(|settings| Source::Kafka(Box::new(settings)))
+    };
+    let database = database(reader);
+    Some(Settings {
+        source: source?,
+        database: database?,
+        batch_size: usize::try_from(batch_size).unwrap_or(usize::MAX),
+        workers: usize::try_from(workers).unwrap_or(1),
+        deadline,
+        offset_reset,
+    })
+}

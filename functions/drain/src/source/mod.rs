@@ -1,0 +1,4 @@
+//! Where events come from.
+
+pub(crate) mod kafka;
+pub(crate) mod stdin;

@@ -1,0 +1,177 @@
+//! JSON lines on standard input: `probe | drain` without any Kafka.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use sitewatch::postgres::{check_schema, connect};
+use sitewatch::run::{Exit, Failure, Run, Summary};
+
+use crate::batch::{Batch, Letter, Origin};
+use crate::row::Known;
+use crate::settings::Settings;
+use crate::store::Store;
+use crate::summary::Figures;
+use crate::workers::{Report, Workers};
+
+/// Longest line that is read; Kafka's own default limit of a message. What is longer cannot be an
+/// event and is kept up to here.
+const MAX_LINE: u64 = 1 << 20;
+
+/// How long the run may wait for input before it looks for signals.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A line, or how it was cut.
+struct Line {
+    bytes: Vec<u8>,
+    whole: bool,
+}
+
+/// Records the events on standard input, up to its end.
+pub(crate) fn drain(settings: &Settings, run: &Run) -> Result<Summary, Failure> {
+    let stop = run
+        .stop
+        .no_later_than(Some(run.started + settings.deadline));
+    let mut client = connect(&settings.database, "drain")?;
+    check_schema(&mut client)?;
+    let mut workers = Workers::start(vec![Store::new(client, settings.database.clone(), None)]);
+    // Reading blocks; on a thread of its own it cannot keep a signal waiting.
+    let (send, lines) = mpsc::sync_channel(256);
+    thread::spawn(move || read_lines(&send));
+
+    let mut known = Known::default();
+    let mut figures = Figures::default();
+    let mut failure = None;
+    let mut note = |report: Report, failure: &mut Option<Failure>| match report {
+        Report::Written {
+            figures: written, ..
+        } => figures.add(written),
+        Report::Overtaken { .. } => {}
+        Report::Failed(why) => *failure = Some(why),
+    };
+    let mut batch = Batch::starting_at(Origin::Stdin, 1);
+    let mut stopped = None;
+    let mut ended = false;
+    while !ended && failure.is_none() {
+        stopped = stop.requested();
+        match lines.recv_timeout(LOOK) {
+            Ok(Ok(line)) => add(&mut batch, &line, &mut known),
+            Ok(Err(error)) => {
+                failure = Some(Failure::Unavailable(format!(
+                    "standard input cannot be read: {error}; the lines before are recorded"
+                )));
+                ended = true;
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => ended = true,
+        }
+        // What was taken from the pipe exists nowhere else: it is written before the run ends.
+        ended |= stopped.is_some();
+        if batch.len() >= settings.batch_size || (ended && batch.len() > 0) {
+            let mut full = batch.take();
+            while let Err(back) = workers.offer(full) {
+                full = back;
+                if let Some(report) = workers.wait(LOOK) {
+                    note(report, &mut failure);
+                }
+                if failure.is_some() {
+                    break;
+                }
+            }
+        }
+        while let Some(report) = workers.report() {
+            note(report, &mut failure);
+        }
+    }
+    workers.finish(&run.stop.no_later_than(None), |report| {
+        note(report, &mut failure);
+    });
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    let mut summary = figures.summary();
+    if let Some(why) = stopped {
+        summary = summary.exiting(Exit::Unfinished);
+        summary.sentence = format!(
+            "{}; stopped by {} before the input's end",
+            summary.sentence,
+            why.words()
+        );
+    }
+    Ok(summary)
+}
+
+fn add(batch: &mut Batch, line: &Line, known: &mut Known) {
+    let letter = Letter {
+        offset: batch.next,
+        key: None,
+        value: Some(&line.bytes),
+        timestamp_ms: None,
+    };
+    if line.bytes.iter().all(u8::is_ascii_whitespace) {
+        batch.next += 1;
+    } else if line.whole {
+        batch.add(&letter, known, std::iter::empty());
+    } else {
+        batch.bury(
+            &letter,
+            format!("the line is longer than {MAX_LINE} bytes; the rest of it is not kept"),
+            std::iter::empty(),
+        );
+    }
+}
+
+fn read_lines(to: &mpsc::SyncSender<std::io::Result<Line>>) {
+    let mut input = BufReader::with_capacity(1 << 16, std::io::stdin());
+    loop {
+        let line = match read_line(&mut input) {
+            Ok(None) => return,
+            Ok(Some(line)) => Ok(line),
+            Err(error) => Err(error),
+        };
+        let broken = line.is_err();
+        // The run may have ended meanwhile.
+        if to.send(line).is_err() || broken {
+            return;
+        }
+    }
+}
+
+fn read_line(input: &mut BufReader<std::io::Stdin>) -> std::io::Result<Option<Line>> {
+    let mut bytes = Vec::new();
+    if input
+        .by_ref()
+        .take(MAX_LINE)
+        .read_until(b'\n', &mut bytes)?
+        == 0
+    {
+        return Ok(None);
+    }
+    let whole = bytes.ends_with(b"\n") || (bytes.len() as u64) < MAX_LINE;
+    if !whole {
+        skip_line(input)?;
+    }
+    while bytes
+        .last()
+        .is_some_and(|byte| matches!(byte, b'\n' | b'\r'))
+    {
+        bytes.pop();
+    }
+    Ok(Some(Line { bytes, whole }))
+}
+
+fn skip_line(input: &mut BufReader<std::io::Stdin>) -> std::io::Result<()> {
+    loop {
+        let buffered = input.fill_buf()?;
+        let end = buffered.iter().position(|byte| *byte == b'\n');
+        let used = end.map_or(buffered.len(), |at| at + 1);
+        if used == 0 {
+            return Ok(());
+        }
+        input.consume(used);
+        if end.is_some() {
+            return Ok(());
+        }
+    }
+}

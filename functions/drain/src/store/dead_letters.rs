@@ -1,0 +1,47 @@
+//! Messages that could not be recorded, as they came.
+
+use postgres::Transaction;
+use postgres::types::Type;
+
+use crate::batch::{Batch, Origin};
+
+/// Inserts the batch's dead letters.
+pub(super) fn insert(
+    transaction: &mut Transaction<'_>,
+    topic: Option<&str>,
+    batch: &Batch,
+) -> Result<(), postgres::Error> {
+    if batch.dead.is_empty() {
+        return Ok(());
+    }
+    let partition = match batch.origin {
+        Origin::Partition(partition) => Some(partition),
+        Origin::Stdin => None,
+    };
+    let dead = &batch.dead;
+    let offsets: Vec<i64> = dead.iter().map(|letter| letter.offset).collect();
+    let keys: Vec<Option<&[u8]>> = dead.iter().map(|letter| letter.key.as_deref()).collect();
+    let values: Vec<Option<&[u8]>> = dead.iter().map(|letter| letter.value.as_deref()).collect();
+    let headers: Vec<&str> = dead.iter().map(|letter| letter.headers.as_str()).collect();
+    let timestamps: Vec<Option<jiff::Timestamp>> =
+        dead.iter().map(|letter| letter.timestamp).collect();
+    let reasons: Vec<&str> = dead.iter().map(|letter| letter.reason.as_str()).collect();
+    transaction.execute_typed(
+        "insert into dead_letters
+             (topic, partition, message_offset, key, value, headers, message_timestamp, reason)
+         select $1, $2, message_offset, key, value, headers::jsonb, message_timestamp, reason
+         from unnest($3, $4, $5, $6, $7, $8)
+             as new (message_offset, key, value, headers, message_timestamp, reason)",
+        &[
+            (&topic, Type::TEXT),
+            (&partition, Type::INT4),
+            (&offsets, Type::INT8_ARRAY),
+            (&keys, Type::BYTEA_ARRAY),
+            (&values, Type::BYTEA_ARRAY),
+            (&headers, Type::TEXT_ARRAY),
+            (&timestamps, Type::TIMESTAMPTZ_ARRAY),
+            (&reasons, Type::TEXT_ARRAY),
+        ],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! What a run of `drain` did, in figures.
+
+use sitewatch::run::Summary;
+
+/// Figures of a batch, or of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Figures {
+    /// Checks recorded.
+    pub(crate) recorded: u64,
+    /// Events whose check was recorded before.
+    pub(crate) repeated: u64,
+    /// Messages put into `dead_letters`.
+    pub(crate) dead: u64,
+    /// Transactions.
+    pub(crate) batches: u64,
+    /// Messages that Kafka no longer had.
+    pub(crate) lost: u64,
+    /// Partitions left to a drain that was quicker.
+    pub(crate) busy: u64,
+    /// Offsets not reached.
+    pub(crate) left: u64,
+}
+
+impl Figures {
+    /// Adds a batch's figures to a run's.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.recorded += other.recorded;
+        self.repeated += other.repeated;
+        self.dead += other.dead;
+        self.batches += other.batches;
+        self.lost += other.lost;
+        self.busy += other.busy;
+        self.left += other.left;
+    }
+
+    /// The run's summary, of a run that did all it planned.
+    pub(crate) fn summary(self) -> Summary {
+        let mut parts = vec![count(self.recorded, "check", "checks") + " recorded"];
+        for (number, text) in [
+            (self.repeated, "repeated"),
+            (self.dead, "dead-lettered"),
+            (self.lost, "lost (see kafka_losses)"),
+        ] {
+            if number > 0 {
+                parts.push(format!("{number} {text}"));
+            }
+        }
+        if self.busy > 0 {
+            parts.push(count(self.busy, "partition", "partitions") + " left to another drain");
+        }
+        if self.left > 0 {
+            parts.push(format!("{} left for the next run", self.left));
+        }
+        Summary::done(
+            parts.join(", "),
+            vec![
+                ("recorded", self.recorded),
+                ("repeated", self.repeated),
+                ("dead_letters", self.dead),
+                ("lost", self.lost),
+                ("batches", self.batches),
+                ("partitions_busy", self.busy),
+                ("left", self.left),
+            ],
+        )
+    }
+}
+
+fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}

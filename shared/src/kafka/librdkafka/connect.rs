@@ -1,0 +1,85 @@
+//! Finding a broker that answers and has the topic.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::client::Client;
+use rdkafka::error::RDKafkaErrorCode as Code;
+use rdkafka::types::RDKafkaRespErr;
+
+use super::watcher::Watcher;
+use crate::kafka::{KafkaError, KafkaSettings};
+
+/// How long the first metadata request may block, so that a refusal is noticed between two of them;
+/// each further one may take twice as long, so that a slow broker still gets to answer.
+const FIRST_SLICE: Duration = Duration::from_millis(200);
+
+/// Between two requests that failed at once.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Asks for the topic until a broker answers, every broker refuses us or the time is up. Returns
+/// the topic's partitions in order.
+///
+/// `serve` polls the client, so that its callbacks run.
+pub(super) fn find_topic(
+    client: &Client<Watcher>,
+    settings: &KafkaSettings,
+    serve: impl Fn(),
+) -> Result<Vec<i32>, KafkaError> {
+    let watcher = client.context();
+    let topic = &settings.topic;
+    let deadline = Instant::now() + settings.connect_timeout;
+    let mut slice = FIRST_SLICE;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut fallback = "no answer in time".to_owned();
+        match client.fetch_metadata(Some(topic), slice.min(left)) {
+            Ok(metadata) => {
+                let found = metadata.topics().iter().find(|found| found.name() == topic);
+                match found.and_then(|found| found.error()) {
+                    None if found.is_some_and(|found| !found.partitions().is_empty()) => {
+                        watcher.all_well();
+                        let mut partitions: Vec<i32> = found
+                            .into_iter()
+                            .flat_map(|found| found.partitions())
+                            .map(|partition| partition.id())
+                            .collect();
+                        partitions.sort_unstable();
+                        return Ok(partitions);
+                    }
+                    None | Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => {
+                        return Err(KafkaError::UnknownTopic {
+                            topic: topic.clone(),
+                        });
+                    }
+                    Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION) => {
+                        return Err(KafkaError::Configuration {
+                            what: format!("KAFKA_TOPIC: Kafka takes no topic named \"{topic}\""),
+                        });
+                    }
+                    // A topic that was made a moment ago has no leaders yet.
+                    Some(error) => match watcher.code_error("look up the topic", error.into()) {
+                        KafkaError::Failed { cause, .. } => fallback = cause,
+                        error => return Err(error),
+                    },
+                }
+            }
+            Err(error) => {
+                if let Some(code) = error.rdkafka_error_code()
+                    && !matches!(code, Code::BrokerTransportFailure | Code::OperationTimedOut)
+                {
+                    fallback = code.to_string();
+                }
+            }
+        }
+        watcher.drain(&serve);
+        if let Some(refusal) = watcher.refusal(settings.brokers.len()) {
+            return Err(refusal);
+        }
+        if left.is_zero() {
+            return Err(watcher.why(&fallback));
+        }
+        slice *= 2;
+        thread::sleep(PAUSE.min(left));
+    }
+}

@@ -1,0 +1,337 @@
+//! Reading ranges: what each event of the consumer means for them.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use rdkafka::Offset;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError as RdError, RDKafkaErrorCode as Code};
+use rdkafka::message::Message as _;
+
+use super::progress::{Progress, Step};
+use super::reader::{Record, partition_list};
+use super::watcher::Watcher;
+use crate::kafka::{KafkaError, KafkaSettings, LOG, Message, Polled, Range, reader};
+
+/// How often positions are looked at while no message comes: a marker moves them and wakes nobody.
+const POSITION_TICK: Duration = Duration::from_millis(2);
+
+type Client = BaseConsumer<Watcher>;
+
+/// The ranges being read, and what is known about them beyond their positions.
+pub(super) struct Fetching {
+    pub(super) topic: String,
+    pub(super) timeout: Duration,
+    progress: Progress,
+    /// Positions of an earlier assignment. librdkafka forgets them a little later than it takes
+    /// the new one.
+    stale: Vec<(i32, i64)>,
+    /// After an error, which names no partition: the one that is fetched alone, so that the next
+    /// error is its own. The others wait.
+    alone: Option<i32>,
+    doubts: Vec<Doubt>,
+    /// When all brokers were found to be away; nothing has come since.
+    away_since: Option<Instant>,
+}
+
+/// A partition that reported its end while its position was below the range's.
+#[derive(Debug)]
+struct Doubt {
+    partition: i32,
+    since: Instant,
+    /// The leader has been seen to know of the range's end.
+    leader_agrees: bool,
+}
+
+impl Fetching {
+    pub(super) fn new(settings: &KafkaSettings) -> Self {
+        Self {
+            topic: settings.topic.clone(),
+            timeout: settings.connect_timeout,
+            progress: Progress::default(),
+            stale: Vec::new(),
+            alone: None,
+            doubts: Vec::new(),
+            away_since: None,
+        }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.progress.open().is_empty()
+    }
+
+    pub(super) fn assign(&mut self, client: &Client, ranges: &[Range]) -> Result<(), KafkaError> {
+        self.stale = positions(client)?;
+        self.progress = Progress::new(ranges);
+        self.alone = None;
+        self.doubts.clear();
+        self.away_since = None;
+        self.fetch_open(client)
+    }
+
+    pub(super) fn finish(&mut self, client: &Client, partition: i32) -> Result<(), KafkaError> {
+        match self.progress.close(partition) {
+            Some(_) => self.closed(client, partition),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn poll<'a>(
+        &mut self,
+        client: &'a Client,
+        wait: Duration,
+    ) -> Result<Option<Polled<'a>>, KafkaError> {
+        let deadline = Instant::now() + wait;
+        let mut slice = Duration::ZERO;
+        while !self.is_done() {
+            let event = match client.poll(slice) {
+                Some(Ok(message)) => {
+                    let (partition, offset) = (message.partition(), message.offset());
+                    let step = self.progress.message(partition, offset);
+                    if self.away_since.take().is_some() {
+                        client.client().context().all_well();
+                    }
+                    if let Step::Deliver { last } = step {
+                        if last {
+                            self.closed(client, partition)?;
+                        }
+                        let record = reader::Record::Rdkafka(Record(message));
+                        return Ok(Some(Polled::Message(Message(record))));
+                    }
+                    self.moved(client, partition, &step)?
+                }
+                Some(Err(RdError::PartitionEOF(partition))) => self.end_of(client, partition)?,
+                Some(Err(error)) => self.failure(client, &error)?,
+                None => {
+                    self.check_brokers(client)?;
+                    self.position_moved(client)?
+                }
+            };
+            if event.is_some() {
+                return Ok(event);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            slice = POSITION_TICK.min(left);
+        }
+        Ok(None)
+    }
+
+    fn moved(
+        &mut self,
+        client: &Client,
+        partition: i32,
+        step: &Step,
+    ) -> Result<Option<Polled<'static>>, KafkaError> {
+        let Step::Move { next, last } = *step else {
+            return Ok(None);
+        };
+        if last {
+            self.closed(client, partition)?;
+        }
+        Ok(Some(Polled::Position { partition, next }))
+    }
+
+    /// Looks for a range whose position has passed what was delivered: transaction markers are
+    /// swallowed by librdkafka, but they move the position.
+    fn position_moved(&mut self, client: &Client) -> Result<Option<Polled<'static>>, KafkaError> {
+        for (partition, offset) in positions(client)? {
+            if self.stale.contains(&(partition, offset)) {
+                continue;
+            }
+            let step = self.progress.reach(partition, offset);
+            if step != Step::Ignore {
+                return self.moved(client, partition, &step);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The fetcher reports the end of a partition, but not its offset. Compaction can leave the
+    /// position short of it; so can a new leader that does not yet know how far its log is
+    /// committed, and then there are messages to come. Only an end reported after the leader is
+    /// known to know counts.
+    fn end_of(
+        &mut self,
+        client: &Client,
+        partition: i32,
+    ) -> Result<Option<Polled<'static>>, KafkaError> {
+        if let Some(event) = self.position_moved(client)? {
+            return Ok(Some(event));
+        }
+        let Some(range) = self.progress.find(partition) else {
+            return Ok(None);
+        };
+        let index = match self
+            .doubts
+            .iter()
+            .position(|doubt| doubt.partition == partition)
+        {
+            Some(index) => index,
+            None => {
+                self.doubts.push(Doubt {
+                    partition,
+                    since: Instant::now(),
+                    leader_agrees: false,
+                });
+                self.doubts.len() - 1
+            }
+        };
+        let doubt = &mut self.doubts[index];
+        if doubt.leader_agrees {
+            let step = self.progress.reach(partition, range.end);
+            return self.moved(client, partition, &step);
+        }
+        let (_, end) = client
+            .fetch_watermarks(&self.topic, partition, self.timeout)
+            .map_err(|error| request_error(client, "tell the end of a partition", &error))?;
+        doubt.leader_agrees = end >= range.end;
+        if !doubt.leader_agrees && doubt.since.elapsed() > self.timeout {
+            let cause = format!(
+                "the partition now ends at offset {end}, before the {} it had; \
+                 its broker has lost messages",
+                range.end
+            );
+            return self.fail(client, range, cause).map(Some);
+        }
+        // Reports the end anew.
+        client
+            .seek(
+                &self.topic,
+                partition,
+                Offset::Offset(range.next),
+                Duration::ZERO,
+            )
+            .map_err(|error| request_error(client, "go back to an offset", &error))?;
+        Ok(None)
+    }
+
+    /// What an error means: nothing yet, the end of one partition, or (`Err`) of everything.
+    fn failure(
+        &mut self,
+        client: &Client,
+        error: &RdError,
+    ) -> Result<Option<Polled<'static>>, KafkaError> {
+        let RdError::MessageConsumption(code) = *error else {
+            return Err(request_error(client, "go on", error));
+        };
+        match code {
+            // Connections come back by themselves, or `check_brokers` gives up.
+            Code::BrokerTransportFailure
+            | Code::AllBrokersDown
+            | Code::Resolve
+            | Code::OperationTimedOut
+            | Code::TimedOutQueue
+            | Code::SSL
+            | Code::Authentication => return Ok(None),
+            _ => {}
+        }
+        let suspects = self.progress.open();
+        let culprit = match (self.alone, suspects) {
+            (Some(partition), _) => partition,
+            (None, [only]) => only.partition,
+            (None, _) => {
+                log::debug!(target: LOG, "{code}; fetching the partitions one by one to see whose");
+                self.alone = suspects.first().map(|range| range.partition);
+                self.fetch_open(client)?;
+                return Ok(None);
+            }
+        };
+        let Some(range) = self.progress.find(culprit) else {
+            return Ok(None);
+        };
+        let cause = client.client().context().partition_cause(code);
+        self.fail(client, range, cause).map(Some)
+    }
+
+    fn fail(
+        &mut self,
+        client: &Client,
+        range: Range,
+        cause: String,
+    ) -> Result<Polled<'static>, KafkaError> {
+        let partition = range.partition;
+        self.finish(client, partition)?;
+        Ok(Polled::Failed {
+            partition,
+            error: KafkaError::Partition {
+                partition,
+                offset: range.next,
+                cause,
+            },
+        })
+    }
+
+    fn check_brokers(&mut self, client: &Client) -> Result<(), KafkaError> {
+        let watcher = client.client().context();
+        if !watcher.all_down() {
+            return Ok(());
+        }
+        let since = *self.away_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < self.timeout {
+            return Ok(());
+        }
+        Err(watcher.why("no broker has answered for too long"))
+    }
+
+    /// Stops fetching a partition whose range was closed, unless all fetching is about to end.
+    fn closed(&mut self, client: &Client, partition: i32) -> Result<(), KafkaError> {
+        if self.is_done() {
+            return Ok(());
+        }
+        if self.alone == Some(partition) {
+            self.alone = self.progress.open().first().map(|range| range.partition);
+            return self.fetch_open(client);
+        }
+        if self.alone.is_some() {
+            return Ok(());
+        }
+        let list = partition_list(&self.topic, [(partition, Offset::Invalid)].into_iter())?;
+        client
+            .incremental_unassign(&list)
+            .map_err(|error| request_error(client, "stop reading a partition", &error))
+    }
+
+    /// Fetches every open range from where it stands, or only the one that is to be alone.
+    fn fetch_open(&self, client: &Client) -> Result<(), KafkaError> {
+        let ranges = self.progress.open().iter();
+        let offsets = ranges
+            .filter(|range| self.alone.is_none_or(|alone| alone == range.partition))
+            .map(|range| (range.partition, Offset::Offset(range.next)));
+        client
+            .assign(&partition_list(&self.topic, offsets)?)
+            .map_err(|error| request_error(client, "begin to read", &error))
+    }
+}
+
+impl fmt::Debug for Fetching {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetching")
+            .field("topic", &self.topic)
+            .field("progress", &self.progress)
+            .field("alone", &self.alone)
+            .field("doubts", &self.doubts)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The offset after the last thing that was taken from each partition's queue.
+fn positions(client: &Client) -> Result<Vec<(i32, i64)>, KafkaError> {
+    let positions = client
+        .position()
+        .map_err(|error| request_error(client, "tell its position", &error))?;
+    Ok(positions
+        .elements()
+        .iter()
+        .filter_map(|element| match element.offset() {
+            Offset::Offset(offset) => Some((element.partition(), offset)),
+            _ => None,
+        })
+        .collect())
+}
+
+fn request_error(client: &Client, what: &'static str, error: &RdError) -> KafkaError {
+    client.client().context().request_error(what, error)
+}

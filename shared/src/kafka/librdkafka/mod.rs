@@ -1,0 +1,14 @@
+//! The client over librdkafka.
+
+mod admin;
+mod config;
+mod connect;
+mod fetching;
+mod producer;
+mod progress;
+mod reader;
+mod watcher;
+
+pub(super) use admin::Admin;
+pub(super) use producer::Producer;
+pub(super) use reader::{Reader, Record};

@@ -1,0 +1,218 @@
+//! The reader over librdkafka: its requests, and its end.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::KafkaError as RdError;
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::fetching::Fetching;
+use super::watcher::Watcher;
+use super::{config, connect};
+use crate::kafka::{KafkaError, KafkaSettings, LOG, PartitionBounds, Polled, Range};
+
+/// How long leaving may take; librdkafka leaves at once unless a thread of its own hangs.
+const CLOSE_GRACE: Duration = Duration::from_secs(5);
+
+pub(in crate::kafka) struct Reader {
+    client: BaseConsumer<Watcher>,
+    partitions: Vec<i32>,
+    fetching: Fetching,
+}
+
+impl Reader {
+    pub(in crate::kafka) fn connect(settings: &KafkaSettings) -> Result<Self, KafkaError> {
+        let client: BaseConsumer<Watcher> = config::consumer(settings)?
+            .create_with_context(Watcher::new(settings.broker_list()))
+            .map_err(|error| config::rejected(&error))?;
+        let mut reader = Self {
+            client,
+            partitions: Vec::new(),
+            fetching: Fetching::new(settings),
+        };
+        reader.partitions = connect::find_topic(reader.client.client(), settings, || {
+            drop(reader.client.poll(Duration::ZERO));
+        })?;
+        Ok(reader)
+    }
+
+    pub(in crate::kafka) fn bounds(&mut self) -> Result<Vec<PartitionBounds>, KafkaError> {
+        let firsts = self.edges(Offset::Beginning)?;
+        let ends = self.edges(Offset::End)?;
+        Ok(firsts
+            .into_iter()
+            .zip(ends)
+            .map(|((partition, first), (_, end))| PartitionBounds {
+                partition,
+                first,
+                end,
+            })
+            .collect())
+    }
+
+    /// Asks for one edge of all partitions, in one request to each broker; `fetch_watermarks` asks
+    /// for one partition at a time.
+    fn edges(&self, edge: Offset) -> Result<Vec<(i32, i64)>, KafkaError> {
+        const WHAT: &str = "tell what the topic holds";
+        let asked = self.list(self.partitions.iter().map(|&partition| (partition, edge)))?;
+        let answer = self
+            .client
+            .offsets_for_times(asked, self.fetching.timeout)
+            .map_err(|error| self.request_error(WHAT, &error))?;
+        answer
+            .elements()
+            .iter()
+            .map(|element| match (element.error(), element.offset()) {
+                (Ok(()), Offset::Offset(offset)) => Ok((element.partition(), offset)),
+                (Ok(()), other) => Err(KafkaError::Failed {
+                    what: WHAT,
+                    cause: format!("partition {} answered {other:?}", element.partition()),
+                }),
+                (Err(error), _) => Err(self.request_error(WHAT, &error)),
+            })
+            .collect()
+    }
+
+    pub(in crate::kafka) fn group_offsets(
+        &mut self,
+    ) -> Result<Vec<(i32, Option<i64>)>, KafkaError> {
+        const WHAT: &str = "tell the group's offsets";
+        let asked = self.list(self.partitions.iter().map(|&p| (p, Offset::Invalid)))?;
+        let answer = self
+            .client
+            .committed_offsets(asked, self.fetching.timeout)
+            .map_err(|error| self.request_error(WHAT, &error))?;
+        answer
+            .elements()
+            .iter()
+            .map(|element| {
+                element
+                    .error()
+                    .map_err(|error| self.request_error(WHAT, &error))?;
+                Ok(match element.offset() {
+                    Offset::Offset(offset) => (element.partition(), Some(offset)),
+                    _ => (element.partition(), None),
+                })
+            })
+            .collect()
+    }
+
+    pub(in crate::kafka) fn assign(&mut self, ranges: &[Range]) -> Result<(), KafkaError> {
+        self.fetching.assign(&self.client, ranges)
+    }
+
+    pub(in crate::kafka) fn is_done(&self) -> bool {
+        self.fetching.is_done()
+    }
+
+    pub(in crate::kafka) fn finish(&mut self, partition: i32) -> Result<(), KafkaError> {
+        self.fetching.finish(&self.client, partition)
+    }
+
+    pub(in crate::kafka) fn poll(
+        &mut self,
+        wait: Duration,
+    ) -> Result<Option<Polled<'_>>, KafkaError> {
+        self.fetching.poll(&self.client, wait)
+    }
+
+    pub(in crate::kafka) fn commit(&mut self, offsets: &[(i32, i64)]) -> Result<(), KafkaError> {
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        let list = self.list(
+            offsets
+                .iter()
+                .map(|&(p, offset)| (p, Offset::Offset(offset))),
+        )?;
+        // Bounded by `session.timeout.ms` while the group has no coordinator, then by
+        // `socket.timeout.ms`.
+        self.client
+            .commit(&list, CommitMode::Sync)
+            .map_err(|error| self.request_error("store the group's offsets", &error))
+    }
+
+    fn list(
+        &self,
+        offsets: impl Iterator<Item = (i32, Offset)>,
+    ) -> Result<TopicPartitionList, KafkaError> {
+        partition_list(&self.fetching.topic, offsets)
+    }
+
+    fn request_error(&self, what: &'static str, error: &RdError) -> KafkaError {
+        self.client.client().context().request_error(what, error)
+    }
+}
+
+impl Drop for Reader {
+    /// Leaves in an orderly way, without the tenth of a second that the client's own drop waits:
+    /// a process that ends with librdkafka's threads alive can crash inside OpenSSL.
+    fn drop(&mut self) {
+        if let Err(error) = self.client.close_queue() {
+            log::warn!(target: LOG, "cannot close the Kafka consumer: {error}");
+            return;
+        }
+        let deadline = Instant::now() + CLOSE_GRACE;
+        while !self.client.closed() && Instant::now() < deadline {
+            drop(self.client.poll(Duration::from_millis(1)));
+        }
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("partitions", &self.partitions)
+            .field("fetching", &self.fetching)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The offsets in librdkafka's form.
+pub(super) fn partition_list(
+    topic: &str,
+    offsets: impl Iterator<Item = (i32, Offset)>,
+) -> Result<TopicPartitionList, KafkaError> {
+    let mut list = TopicPartitionList::new();
+    for (partition, offset) in offsets {
+        list.add_partition(topic, partition)
+            .set_offset(offset)
+            .map_err(|error| KafkaError::Failed {
+                what: "take an offset",
+                cause: format!("partition {partition}: {error}"),
+            })?;
+    }
+    Ok(list)
+}
+
+/// A message in librdkafka's memory.
+pub(in crate::kafka) struct Record<'a>(pub(super) BorrowedMessage<'a>);
+
+impl Record<'_> {
+    pub(in crate::kafka) fn partition(&self) -> i32 {
+        self.0.partition()
+    }
+
+    pub(in crate::kafka) fn offset(&self) -> i64 {
+        self.0.offset()
+    }
+
+    pub(in crate::kafka) fn key(&self) -> Option<&[u8]> {
+        self.0.key()
+    }
+
+    pub(in crate::kafka) fn payload(&self) -> Option<&[u8]> {
+        self.0.payload()
+    }
+
+    pub(in crate::kafka) fn header(&self, index: usize) -> Option<(&str, Option<&[u8]>)> {
+        let header = self.0.headers()?.try_get(index)?;
+        Some((header.key, header.value))
+    }
+
+    pub(in crate::kafka) fn timestamp_ms(&self) -> Option<i64> {
+        self.0.timestamp().to_millis()
+    }
+}

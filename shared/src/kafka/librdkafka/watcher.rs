@@ -1,0 +1,252 @@
+//! What librdkafka tells through callbacks: log lines, errors of connections, fates of messages.
+//!
+//! A failed call says "timed out" or "transport failure"; why is said here only, and only while
+//! somebody polls.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::{KafkaError as RdError, RDKafkaErrorCode as Code};
+use rdkafka::message::{DeliveryResult, Message as _};
+use rdkafka::producer::ProducerContext;
+
+use crate::kafka::{Delivery, KafkaError, Undelivered};
+
+/// The log target of librdkafka's own lines.
+pub(super) const LIBRDKAFKA_LOG: &str = "sitewatch::kafka::librdkafka";
+
+/// The context given to every librdkafka client.
+#[derive(Default)]
+pub(super) struct Watcher {
+    brokers: String,
+    trouble: Mutex<Trouble>,
+    deliveries: Mutex<Vec<Delivery>>,
+    /// How many callbacks there were; a poll that moves it may have left more behind.
+    events: AtomicU64,
+}
+
+/// What connections have complained about since the last success.
+#[derive(Default)]
+struct Trouble {
+    /// TLS or authentication: trying again will not help. By broker.
+    refusals: Vec<(String, String)>,
+    /// Anything else; the last one stands.
+    cause: Option<String>,
+    all_down: bool,
+}
+
+impl Watcher {
+    pub(super) fn new(brokers: String) -> Self {
+        Self {
+            brokers,
+            ..Self::default()
+        }
+    }
+
+    /// Polls until a poll runs no callback: one poll serves one event.
+    pub(super) fn drain(&self, poll: impl Fn()) {
+        loop {
+            let before = self.events.load(Ordering::Relaxed);
+            poll();
+            if self.events.load(Ordering::Relaxed) == before {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn take_deliveries(&self) -> Vec<Delivery> {
+        std::mem::take(&mut lock(&self.deliveries))
+    }
+
+    /// Forgets complaints: something has worked since.
+    pub(super) fn all_well(&self) {
+        *lock(&self.trouble) = Trouble::default();
+    }
+
+    pub(super) fn all_down(&self) -> bool {
+        lock(&self.trouble).all_down
+    }
+
+    /// The refusal, once `brokers` of them have refused us.
+    pub(super) fn refusal(&self, brokers: usize) -> Option<KafkaError> {
+        let trouble = lock(&self.trouble);
+        let (_, cause) = trouble.refusals.last()?;
+        (trouble.refusals.len() >= brokers).then(|| KafkaError::Refused {
+            brokers: self.brokers.clone(),
+            cause: cause.clone(),
+        })
+    }
+
+    /// Why nothing works: the refusal or the complaint, else `fallback`.
+    pub(super) fn why(&self, fallback: &str) -> KafkaError {
+        self.refusal(1).unwrap_or_else(|| KafkaError::Unreachable {
+            brokers: self.brokers.clone(),
+            cause: lock(&self.trouble)
+                .cause
+                .clone()
+                .unwrap_or_else(|| fallback.to_owned()),
+        })
+    }
+
+    /// Why a partition cannot be read, from the code and what was said along with it.
+    pub(super) fn partition_cause(&self, code: Code) -> String {
+        let said = lock(&self.trouble)
+            .cause
+            .take()
+            .unwrap_or_else(|| code.to_string());
+        match code {
+            Code::AutoOffsetReset | Code::OffsetOutOfRange => {
+                format!("it has nothing at this offset ({said})")
+            }
+            Code::TopicAuthorizationFailed => "it does not let this user read the topic".to_owned(),
+            _ => said,
+        }
+    }
+
+    /// The error of a request, in our kinds.
+    pub(super) fn request_error(&self, what: &'static str, error: &RdError) -> KafkaError {
+        let Some(code) = error.rdkafka_error_code() else {
+            return KafkaError::Failed {
+                what,
+                cause: error.to_string(),
+            };
+        };
+        self.code_error(what, code)
+    }
+
+    pub(super) fn code_error(&self, what: &'static str, code: Code) -> KafkaError {
+        match code {
+            Code::BrokerTransportFailure
+            | Code::AllBrokersDown
+            | Code::Resolve
+            | Code::OperationTimedOut
+            | Code::TimedOutQueue
+            | Code::WaitingForCoordinator
+            | Code::SSL
+            | Code::Authentication => self.why("no answer in time"),
+            Code::TopicAuthorizationFailed
+            | Code::GroupAuthorizationFailed
+            | Code::ClusterAuthorizationFailed => KafkaError::Refused {
+                brokers: self.brokers.clone(),
+                cause: format!("it does not let this user {what} ({code})"),
+            },
+            _ => KafkaError::Failed {
+                what,
+                cause: code.to_string(),
+            },
+        }
+    }
+}
+
+impl ClientContext for Watcher {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.events.fetch_add(1, Ordering::Relaxed);
+        log::debug!(target: LIBRDKAFKA_LOG, "{facility}: {message}");
+    }
+
+    fn error(&self, error: RdError, reason: &str) {
+        self.events.fetch_add(1, Ordering::Relaxed);
+        log::debug!(target: LIBRDKAFKA_LOG, "{error}: {reason}");
+        let mut trouble = lock(&self.trouble);
+        match error.rdkafka_error_code() {
+            Some(Code::AllBrokersDown) => trouble.all_down = true,
+            Some(Code::SSL | Code::Authentication) => {
+                let (broker, cause) = in_words(reason);
+                if !trouble.refusals.iter().any(|(known, _)| *known == broker) {
+                    trouble.refusals.push((broker, cause));
+                }
+            }
+            _ => trouble.cause = Some(in_words(reason).1),
+        }
+    }
+}
+
+impl ConsumerContext for Watcher {}
+
+impl ProducerContext for Watcher {
+    /// Boxed, because the pointer that librdkafka carries has 32 bits on some machines.
+    type DeliveryOpaque = Box<u64>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, id: Box<u64>) {
+        self.events.fetch_add(1, Ordering::Relaxed);
+        let result = match result {
+            Ok(_) => Ok(()),
+            Err((error, message)) => Err(Box::new(Undelivered {
+                reason: self.undelivered(error),
+                key: message.key().unwrap_or_default().to_vec(),
+                payload: message.payload().unwrap_or_default().to_vec(),
+            })),
+        };
+        lock(&self.deliveries).push(Delivery { id: *id, result });
+    }
+}
+
+impl Watcher {
+    fn undelivered(&self, error: &RdError) -> KafkaError {
+        const WHAT: &str = "store the message";
+        match error.rdkafka_error_code() {
+            // Given up by us; what the connection complained about says more.
+            Some(Code::PurgeQueue | Code::PurgeInflight | Code::MessageTimedOut) => {
+                self.why("it was not acknowledged before the deadline")
+            }
+            Some(code) => self.code_error(WHAT, code),
+            None => KafkaError::Failed {
+                what: WHAT,
+                cause: error.to_string(),
+            },
+        }
+    }
+}
+
+/// A poisoned lock holds good data: nothing below it can panic half-way.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Splits librdkafka's reason into the broker it is about and a sentence for people:
+/// `ssl://host:9093/bootstrap: SSL handshake failed: … (after 3ms in state SSL_HANDSHAKE)`.
+fn in_words(reason: &str) -> (String, String) {
+    let (broker, text) = match reason.split_once(": ") {
+        Some((name, rest)) if name.contains('/') && !name.contains(' ') => (name, rest),
+        _ => ("", reason),
+    };
+    let text = text.rsplit_once(" (after ").map_or(text, |(text, _)| text);
+    let text = text
+        .split(" (install ca-certificates")
+        .next()
+        .unwrap_or(text);
+    let text = text
+        .replace("ssl.ca.location", "KAFKA_CA_FILE")
+        .replace("security.protocol", "KAFKA_SECURITY_PROTOCOL")
+        .replace("sasl.mechanism", "KAFKA_SASL_MECHANISM");
+    (broker.to_owned(), text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_lose_what_only_librdkafka_understands() {
+        for (reason, broker, words) in [
+            (
+                "localhost:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)",
+                "localhost:1/bootstrap",
+                "Connect to ipv4#127.0.0.1:1 failed: Connection refused",
+            ),
+            (
+                "sasl_ssl://b:9/1: SASL authentication error: Authentication failed (after 5ms in state AUTH_REQ)",
+                "sasl_ssl://b:9/1",
+                "SASL authentication error: Authentication failed",
+            ),
+            ("1/1 brokers are down", "", "1/1 brokers are down"),
+        ] {
+            assert_eq!(in_words(reason), (broker.to_owned(), words.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The end-to-end tests: the project's executables on a real Kafka and a real PostgreSQL.
+//!
+//! One program, so that its stories share one stack.
+
+mod drain;
+mod report;
+mod setup;
+mod stack;
+mod support;

@@ -1,0 +1,145 @@
+//! `report`: what a person and a program see.
+
+use crate::support::{Prepared, down, lines, up};
+
+fn filled() -> Prepared {
+    let prepared = Prepared::new("report");
+    prepared
+        .drain()
+        .var("DRAIN_SOURCE", "stdin")
+        .stdin(lines(&[
+            down("shop", 180),
+            up("shop", 120),
+            down("shop", 60),
+            up("blog", 60),
+            up("old", 3_600),
+        ]))
+        .run()
+        .exits(0);
+    prepared
+}
+
+#[test]
+fn what_is_broken_comes_first_and_what_is_old_is_unknown() {
+    let prepared = filled();
+    prepared
+        .client()
+        .batch_execute(
+            "insert into websites (name, url) values ('new', 'https://u:hunter2@new.example/')",
+        )
+        .unwrap();
+    let shown = prepared.report().run().exits(0);
+    let rows: Vec<Vec<&str>> = shown
+        .stdout
+        .lines()
+        .skip(1)
+        .map(|line| line.split_whitespace().take(2).collect())
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            ["shop", "down"],
+            ["new", "unknown"],
+            ["old", "unknown"],
+            ["blog", "up"]
+        ],
+        "{}",
+        shown.stdout
+    );
+    assert!(shown.stdout.contains("33.3 %"), "{}", shown.stdout);
+    assert!(
+        shown.stdout.contains("status 500, expected 200-399"),
+        "{}",
+        shown.stdout
+    );
+    assert!(shown.stdout.contains("never checked"), "{}", shown.stdout);
+    assert!(
+        !shown.stdout.contains("\u{1b}["),
+        "colours in a pipe: {}",
+        shown.stdout
+    );
+}
+
+#[test]
+fn json_and_csv_have_the_same_fields_and_no_credentials() {
+    let prepared = filled();
+    prepared
+        .client()
+        .batch_execute(
+            "insert into websites (name, url) values ('new', 'https://u:hunter2@new.example/')",
+        )
+        .unwrap();
+    let json = prepared
+        .report()
+        .var("REPORT_FORMAT", "json")
+        .run()
+        .exits(0)
+        .stdout;
+    let csv = prepared
+        .report()
+        .var("REPORT_FORMAT", "csv")
+        .run()
+        .exits(0)
+        .stdout;
+    assert!(
+        !json.contains("hunter2") && !csv.contains("hunter2"),
+        "{json}{csv}"
+    );
+    let first: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
+    assert_eq!(first["site"], "shop");
+    assert_eq!(first["state"], "down");
+    assert_eq!(first["checks_24h"], 3);
+    assert_eq!(first["total_us"], 73_500);
+    for column in csv.lines().next().unwrap().split(',') {
+        assert!(first.get(column).is_some(), "{column} is in CSV only");
+    }
+    assert_eq!(csv.lines().count(), json.lines().count() + 1);
+}
+
+#[test]
+fn recent_shows_checks_as_they_were_recorded_newest_first() {
+    let prepared = filled();
+    let json = prepared
+        .report()
+        .var("REPORT_RECENT", "3")
+        .var("REPORT_FORMAT", "json")
+        .run()
+        .exits(0)
+        .stdout;
+    let sites: Vec<String> = json
+        .lines()
+        .map(|line| {
+            let check: serde_json::Value = serde_json::from_str(line).unwrap();
+            format!(
+                "{} {}",
+                check["site"].as_str().unwrap(),
+                check["state"].as_str().unwrap()
+            )
+        })
+        .collect();
+    assert_eq!(sites, ["blog up", "shop down", "shop up"]);
+}
+
+#[test]
+fn an_older_layout_is_still_to_be_read() {
+    let prepared = filled();
+    assert_eq!(
+        prepared.count(
+            "select count(*) from website_status
+             where request_info->>'status_code' = '500' and (request_info->>'response_time')::float8 = 0.0735
+               and timestamp_utc > (now() at time zone 'UTC') - interval '1 hour'"
+        ),
+        2
+    );
+}
+
+#[test]
+fn an_empty_database_says_so() {
+    let prepared = Prepared::new("report");
+    let shown = prepared.report().run().exits(0);
+    assert!(
+        shown.stdout.ends_with("nothing recorded yet\n"),
+        "{}",
+        shown.stdout
+    );
+}

@@ -1,0 +1,69 @@
+//! Nothing outlives the process that started it, not even when that process is killed.
+
+use std::{env, fs, path::Path, thread, time::Duration};
+
+use rustix::process::Signal;
+use sitewatch_tests::{command::Run, kafka::Version, shared, wait};
+
+/// Says that this process is the one to be killed.
+const VICTIM: &str = "SITEWATCH_TESTS_VICTIM";
+
+/// A process that is gone, or dead and only waiting to be counted, is not alive.
+pub(super) fn is_alive(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        !stat
+            .rsplit(')')
+            .next()
+            .is_some_and(|rest| rest.starts_with(" Z"))
+    })
+}
+
+#[test]
+fn a_killed_process_takes_its_servers_and_folders_along() {
+    let victim = Run::program(env::current_exe().unwrap())
+        .arg("--exact")
+        .arg("stack::cleanup::the_victim")
+        .arg("--nocapture")
+        .var(VICTIM, "yes")
+        .spawn();
+    let line = wait::for_some("the victim's servers", Duration::from_secs(60), || {
+        let out = victim.stdout_so_far();
+        let (_, line) = out.split_once("victim: ")?;
+        let (line, _) = line.split_once('\n')?;
+        Some(line.to_owned())
+    });
+    let words: Vec<&str> = line.split(' ').collect();
+    let [postgres, kafka, first, second] = words[..] else {
+        panic!("the victim said {line}");
+    };
+    let pids = [postgres, kafka].map(|pid| pid.parse().unwrap());
+    let folders = [first, second].map(Path::new);
+    assert!(pids.iter().all(|&pid| is_alive(pid)));
+    assert!(folders.iter().all(|folder| folder.exists()));
+
+    victim.signal(Signal::KILL);
+
+    wait::until("the servers to be gone", Duration::from_secs(20), || {
+        !pids.iter().any(|&pid| is_alive(pid))
+    });
+    wait::until("the folders to be gone", Duration::from_secs(20), || {
+        !folders.iter().any(|folder| folder.exists())
+    });
+}
+
+#[test]
+fn the_victim() {
+    // An ordinary run of all tests has nothing to do here.
+    if env::var_os(VICTIM).is_none() {
+        return;
+    }
+    let (postgres, kafka) = (shared::postgres(), shared::kafka(Version::V3_9));
+    println!(
+        "victim: {} {} {} {}",
+        postgres.pid().unwrap(),
+        kafka.pid().unwrap(),
+        postgres.socket_dir().display(),
+        kafka.data_dir().display()
+    );
+    thread::park();
+}

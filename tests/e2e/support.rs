@@ -1,0 +1,150 @@
+//! What several stories need: a migrated database, events, what the tables hold.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use postgres::Client;
+use sitewatch::event::{CheckEvent, Outcome, VERSION};
+use sitewatch_tests::command::Run;
+use sitewatch_tests::postgres::Database;
+use sitewatch_tests::shared;
+
+/// A database of its own with the schema of this release.
+pub(crate) struct Prepared {
+    pub(crate) database: Database,
+}
+
+impl Prepared {
+    /// Makes it by the executable a person would use.
+    #[track_caller]
+    pub(crate) fn new(prefix: &str) -> Self {
+        let database = shared::postgres().create_database(prefix);
+        Run::setup()
+            .var("DATABASE_URL", database.url())
+            .var("SETUP_TOPIC", "false")
+            .run()
+            .exits(0);
+        Self { database }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        self.database.url()
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        self.database.client()
+    }
+
+    /// A single number.
+    pub(crate) fn count(&self, query: &str) -> i64 {
+        self.client().query_one(query, &[]).unwrap().get(0)
+    }
+
+    /// What is recorded, as (site, microseconds since 1970, outcome), in order.
+    pub(crate) fn checks(&self) -> Vec<(String, i64, String)> {
+        self.client()
+            .query(
+                "select websites.name, (extract(epoch from checked_at) * 1000000)::int8, outcomes.word
+                 from checks
+                 join websites on websites.id = website_id
+                 join outcomes on outcomes.code = outcome
+                 order by 1, 2",
+                &[],
+            )
+            .unwrap()
+            .iter()
+            .map(|row| (row.get(0), row.get(1), row.get(2)))
+            .collect()
+    }
+
+    /// Why messages are dead, by partition and offset.
+    pub(crate) fn reasons(&self) -> BTreeMap<(Option<i32>, Option<i64>), String> {
+        self.client()
+            .query(
+                "select partition, message_offset, reason from dead_letters",
+                &[],
+            )
+            .unwrap()
+            .iter()
+            .map(|row| ((row.get(0), row.get(1)), row.get(2)))
+            .collect()
+    }
+
+    pub(crate) fn drain(&self) -> Run {
+        Run::drain().var("DATABASE_URL", self.url())
+    }
+
+    pub(crate) fn report(&self) -> Run {
+        Run::report().var("DATABASE_URL", self.url())
+    }
+}
+
+/// A check that found everything as it should be, `seconds_ago`.
+pub(crate) fn up(site: &str, seconds_ago: i64) -> CheckEvent<'static> {
+    let now = Timestamp::now().round(jiff::Unit::Second).unwrap();
+    CheckEvent {
+        v: VERSION,
+        id: uuid::Uuid::now_v7(),
+        site: site.to_owned().into(),
+        url: format!("https://{site}.example/").into(),
+        location: "default".into(),
+        checked_at: now - SignedDuration::from_secs(seconds_ago),
+        up: Some(true),
+        outcome: Outcome::Up,
+        error: None,
+        status: Some(200),
+        remote_addr: Some("192.0.2.7".parse().unwrap()),
+        http_version: Some("1.1".into()),
+        dns_us: Some(1_000),
+        connect_us: Some(2_000),
+        tls_us: Some(30_000),
+        first_byte_us: Some(40_000),
+        body_us: Some(500),
+        total_us: 73_500,
+        local_wait_us: Some(10),
+        body_bytes: Some(5_000),
+        body_match: Some(true),
+        certificate_not_after: Some(now + SignedDuration::from_hours(24 * 30)),
+        redirects: 0,
+        attempts: 1,
+        labels: BTreeMap::new(),
+    }
+}
+
+/// A check that found a wrong status.
+pub(crate) fn down(site: &str, seconds_ago: i64) -> CheckEvent<'static> {
+    CheckEvent {
+        up: Some(false),
+        outcome: Outcome::Status,
+        status: Some(500),
+        error: Some("status 500, expected 200-399".into()),
+        ..up(site, seconds_ago)
+    }
+}
+
+/// JSON lines.
+pub(crate) fn lines(events: &[CheckEvent<'_>]) -> Vec<u8> {
+    events
+        .iter()
+        .flat_map(|event| {
+            let mut line = event.to_json();
+            line.push(b'\n');
+            line
+        })
+        .collect()
+}
+
+/// A name that no other test uses.
+pub(crate) fn unique(prefix: &str) -> String {
+    format!("{prefix}-{}", uuid::Uuid::now_v7().simple())
+}
+
+/// The last line of what a run said, without time, level and how long it took.
+pub(crate) fn last_line(stderr: &str) -> String {
+    let line = stderr.lines().last().unwrap_or_default();
+    let after = line.split_once(": ").map_or(line, |(_, text)| text);
+    after
+        .rsplit_once(" in ")
+        .map_or(after, |(text, _)| text)
+        .to_owned()
+}

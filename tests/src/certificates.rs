@@ -1,0 +1,166 @@
+//! Certificates made on the fly: good ones, and every kind of bad one a website can have.
+
+mod kind;
+mod validity;
+
+use std::{fs, io, path::Path, sync::Arc};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PublicKeyData,
+};
+
+pub use kind::Kind;
+pub use validity::Validity;
+
+/// Longer than any test runs, and never the reason why a certificate fails.
+const AUTHORITY_DAYS: u32 = 3650;
+
+/// A certificate with the chain that leads to its authority, and its key; both as PEM.
+#[derive(Clone)]
+pub struct Issued {
+    /// The certificate itself, then its intermediates; without the root.
+    pub chain: String,
+    /// The private key, PKCS#8.
+    pub key: String,
+}
+
+/// Who signs certificates. Cheap to clone; clones are the same authority.
+#[derive(Clone)]
+pub struct Authority(Arc<Inner>);
+
+struct Inner {
+    pem: String,
+    /// What every certificate's chain ends with; empty for a root.
+    intermediates: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// A new root called `name`, with a key of its own.
+    pub fn new(name: &str) -> Self {
+        let key = new_key();
+        let params = authority_params(name);
+        let pem = params
+            .self_signed(&key)
+            .expect("sign an authority with its own key")
+            .pem();
+        Self(Arc::new(Inner {
+            pem,
+            intermediates: String::new(),
+            issuer: Issuer::new(params, key),
+        }))
+    }
+
+    /// An authority called `name` that this one vouches for. What it issues carries its certificate
+    /// in the chain.
+    pub fn intermediate(&self, name: &str) -> Self {
+        let key = new_key();
+        let params = authority_params(name);
+        let pem = params
+            .signed_by(&key, &self.0.issuer)
+            .expect("sign an intermediate")
+            .pem();
+        Self(Arc::new(Inner {
+            intermediates: format!("{pem}{}", self.0.intermediates),
+            pem,
+            issuer: Issuer::new(params, key),
+        }))
+    }
+
+    /// The authority's own certificate, as PEM: what clients are told to trust.
+    pub fn pem(&self) -> &str {
+        &self.0.pem
+    }
+
+    /// A certificate for a server with these names and IP addresses.
+    pub fn server(&self, hosts: &[&str], validity: Validity) -> Issued {
+        let key = new_key();
+        self.issue(
+            hosts,
+            validity,
+            ExtendedKeyUsagePurpose::ServerAuth,
+            &key,
+            key.serialize_pem(),
+        )
+    }
+
+    /// A certificate for a client called `name`.
+    pub fn client(&self, name: &str, validity: Validity) -> Issued {
+        let key = new_key();
+        self.issue(
+            &[name],
+            validity,
+            ExtendedKeyUsagePurpose::ClientAuth,
+            &key,
+            key.serialize_pem(),
+        )
+    }
+
+    /// A certificate for localhost and 127.0.0.1, good or bad in the way `kind` says.
+    pub fn certificate(&self, kind: Kind) -> Issued {
+        kind.issue(self)
+    }
+
+    /// Writes what a client of Kafka or PostgreSQL needs, under the names Kafka services hand them
+    /// out with: `ca.pem`, `service.cert` and `service.key`.
+    ///
+    /// # Errors
+    /// When the folder or a file cannot be written.
+    pub fn write_client_dir(&self, folder: &Path) -> io::Result<()> {
+        let Issued { chain, key } = self.client("sitewatch-client", Validity::days(30));
+        fs::create_dir_all(folder)?;
+        fs::write(folder.join("ca.pem"), self.pem())?;
+        fs::write(folder.join("service.cert"), chain)?;
+        fs::write(folder.join("service.key"), key)
+    }
+
+    fn issue(
+        &self,
+        names: &[&str],
+        validity: Validity,
+        usage: ExtendedKeyUsagePurpose,
+        public: &impl PublicKeyData,
+        key: String,
+    ) -> Issued {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let mut params = CertificateParams::new(names.clone()).expect("names fit in a certificate");
+        params.distinguished_name.remove(DnType::CommonName);
+        params.distinguished_name.push(
+            DnType::CommonName,
+            names.into_iter().next().unwrap_or_default(),
+        );
+        params.not_before = validity.starts.into();
+        params.not_after = validity.ends.into();
+        params.key_usages = vec![
+            KeyUsagePurpose::DigitalSignature,
+            KeyUsagePurpose::KeyEncipherment,
+        ];
+        params.extended_key_usages = vec![usage];
+        params.use_authority_key_identifier_extension = true;
+        let certificate = params
+            .signed_by(public, &self.0.issuer)
+            .expect("sign a certificate")
+            .pem();
+        Issued {
+            chain: format!("{certificate}{}", self.0.intermediates),
+            key,
+        }
+    }
+}
+
+fn authority_params(name: &str) -> CertificateParams {
+    let validity = Validity::days(AUTHORITY_DAYS);
+    let mut params = CertificateParams::default();
+    params.distinguished_name.remove(DnType::CommonName);
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.not_before = validity.starts.into();
+    params.not_after = validity.ends.into();
+    params
+}
+
+fn new_key() -> KeyPair {
+    KeyPair::generate().expect("make a P-256 key")
+}

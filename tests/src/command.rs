@@ -1,0 +1,166 @@
+//! Running the project's own executables, as a scheduler would: an environment, a working directory,
+//! and what comes out.
+//!
+//! ```no_run
+//! use sitewatch_tests::command::Run;
+//!
+//! Run::probe().var("KAFKA_BROKERS", "nowhere").run().exits(78).stdout_is("");
+//! ```
+
+mod build;
+mod finished;
+mod running;
+
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+pub use finished::Finished;
+pub use running::Running;
+
+use crate::folder::Folder;
+
+/// Nothing the functions are asked to do in a test takes this long: who is here then hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a process is started with besides the variables of the test.
+const INHERITED: [&str; 3] = ["PATH", "HOME", "TMPDIR"];
+
+/// One run of an executable, to be told more and then started.
+///
+/// Its environment is empty but for PATH, HOME, TMPDIR and what the test gives; its working
+/// directory is empty unless the test names one, so that no `.env` is found by chance.
+#[must_use]
+pub struct Run {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    variables: Vec<(OsString, OsString)>,
+    directory: Option<PathBuf>,
+    stdin: Vec<u8>,
+    patience: Duration,
+}
+
+impl Run {
+    /// A run of `probe`.
+    pub fn probe() -> Self {
+        Self::function("probe")
+    }
+
+    /// A run of `drain`.
+    pub fn drain() -> Self {
+        Self::function("drain")
+    }
+
+    /// A run of `setup`.
+    pub fn setup() -> Self {
+        Self::function("setup")
+    }
+
+    /// A run of `report`.
+    pub fn report() -> Self {
+        Self::function("report")
+    }
+
+    /// A run of the function in `functions/NAME`, built from the sources as they are now.
+    ///
+    /// # Panics
+    /// When the functions do not compile, or there is none of that name.
+    pub fn function(name: &str) -> Self {
+        Self::program(build::executable(name))
+    }
+
+    /// A run of any program.
+    pub fn program(path: impl Into<PathBuf>) -> Self {
+        Self {
+            program: path.into(),
+            arguments: Vec::new(),
+            variables: Vec::new(),
+            directory: None,
+            stdin: Vec::new(),
+            patience: PATIENCE,
+        }
+    }
+
+    /// One more argument.
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.arguments.push(argument.as_ref().to_owned());
+        self
+    }
+
+    /// One more environment variable. Takes bytes that are not UTF-8 as well.
+    pub fn var(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.variables
+            .push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// More environment variables.
+    pub fn vars<N: AsRef<OsStr>, V: AsRef<OsStr>>(
+        self,
+        pairs: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        pairs
+            .into_iter()
+            .fold(self, |run, (name, value)| run.var(name, value))
+    }
+
+    /// Starts in this directory rather than in an empty one.
+    pub fn in_dir(mut self, directory: impl AsRef<Path>) -> Self {
+        self.directory = Some(directory.as_ref().to_owned());
+        self
+    }
+
+    /// What the process reads from its standard input, which then ends.
+    pub fn stdin(mut self, text: impl Into<Vec<u8>>) -> Self {
+        self.stdin = text.into();
+        self
+    }
+
+    /// How long the run may take before the test fails; a minute unless told otherwise.
+    pub fn timeout(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Starts the process and waits for its end.
+    ///
+    /// # Panics
+    /// When it does not end in time, with what it printed so far.
+    #[track_caller]
+    pub fn run(self) -> Finished {
+        self.spawn().wait()
+    }
+
+    /// Starts the process and lets it run; dropping the handle kills it.
+    #[track_caller]
+    pub fn spawn(self) -> Running {
+        let empty = self
+            .directory
+            .is_none()
+            .then(|| Folder::new("run").expect("make an empty working directory"));
+        let directory = self
+            .directory
+            .as_deref()
+            .or(empty.as_ref().map(Folder::path))
+            .expect("one of the two is there");
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.arguments)
+            .current_dir(directory)
+            .env_clear()
+            .envs(
+                INHERITED
+                    .iter()
+                    .filter_map(|&name| Some((name, env::var_os(name)?))),
+            )
+            .envs(self.variables)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Running::start(command, self.stdin, self.patience, empty)
+    }
+}

@@ -1,0 +1,84 @@
+//! Building the functions before they are run, once per test process, so that none is stale.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+/// The executable of the function in `functions/NAME`.
+pub(super) fn executable(name: &str) -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let path = FOLDER.get_or_init(build_all).join(name);
+    assert!(
+        path.is_file(),
+        "functions/{name} made no executable at {}",
+        path.display()
+    );
+    path
+}
+
+/// Builds every function in the profile of this very process, and returns where they are.
+fn build_all() -> PathBuf {
+    let folder = profile_folder();
+    let profile = match folder.file_name().and_then(|name| name.to_str()) {
+        // The one profile whose folder has another name.
+        Some("debug") => "dev",
+        Some(name) => name,
+        None => panic!("{} names no profile", folder.display()),
+    };
+    // `cargo test` names the cargo it is; a test started by hand takes the one on PATH.
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command
+        .args(["build", "--quiet", "--bins", "--profile", profile])
+        .current_dir(workspace());
+    if let Some(target) = folder.parent() {
+        command.arg("--target-dir").arg(target);
+    }
+    for function in functions() {
+        command.args(["-p", &function]);
+    }
+    let output = command.output().expect("start cargo");
+    assert!(
+        output.status.success(),
+        "the functions do not compile:\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    folder
+}
+
+/// `target/debug`, when this is `target/debug/deps/e2e-0123`.
+fn profile_folder() -> PathBuf {
+    let here = env::current_exe().expect("know where this executable is");
+    let parent = here.parent().expect("an executable is in a folder");
+    // Tests and benchmarks are in `deps`, examples in `examples`, the demo beside the functions.
+    match parent.file_name().and_then(|name| name.to_str()) {
+        Some("deps" | "examples") => parent.parent().unwrap_or(parent).to_owned(),
+        _ => parent.to_owned(),
+    }
+}
+
+fn functions() -> Vec<String> {
+    let folder = workspace().join("functions");
+    let mut names: Vec<String> = fs::read_dir(&folder)
+        .expect("list the functions")
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            entry
+                .path()
+                .join("Cargo.toml")
+                .is_file()
+                .then(|| entry.file_name().into_string().ok())?
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("this crate is a folder of the workspace")
+}

@@ -1,0 +1,188 @@
+//! A process while it runs.
+
+use std::{
+    io::{Read, Write},
+    os::unix::process::{CommandExt, ExitStatusExt},
+    process::{Child, Command, ExitStatus},
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+use super::Finished;
+use crate::{
+    folder::Folder,
+    wait,
+    watchdog::{self, Farewell},
+};
+
+/// A started process; dropping the handle kills it.
+#[must_use]
+pub struct Running {
+    child: Child,
+    started: Instant,
+    patience: Duration,
+    stdout: Capture,
+    stderr: Capture,
+    /// Its working directory, when that is ours to remove.
+    _directory: Option<Folder>,
+}
+
+impl Running {
+    #[track_caller]
+    pub(super) fn start(
+        mut command: Command,
+        stdin: Vec<u8>,
+        patience: Duration,
+        directory: Option<Folder>,
+    ) -> Self {
+        let started = Instant::now();
+        let mut child = command
+            .process_group(0)
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        watchdog::watch_process(child.id(), Farewell::Kill);
+        let mut pipe = child.stdin.take().expect("its input is a pipe");
+        // Of its own, because a process may not read; if it ends first, the rest goes nowhere.
+        thread::spawn(move || pipe.write_all(&stdin).ok());
+        let stdout = Capture::start(child.stdout.take().expect("its output is a pipe"));
+        let stderr = Capture::start(child.stderr.take().expect("its errors are a pipe"));
+        Self {
+            child,
+            started,
+            patience,
+            stdout,
+            stderr,
+            _directory: directory,
+        }
+    }
+
+    /// The process number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal; a process that has ended does not get it.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).ok();
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.status().is_some()
+    }
+
+    /// What it printed on standard output so far.
+    pub fn stdout_so_far(&self) -> String {
+        self.stdout.text()
+    }
+
+    /// What it printed on standard error so far.
+    pub fn stderr_so_far(&self) -> String {
+        self.stderr.text()
+    }
+
+    /// Waits until `part` was printed on standard error.
+    ///
+    /// # Panics
+    /// When that does not happen before the timeout of the run.
+    #[track_caller]
+    pub fn wait_for_stderr(&self, part: &str) {
+        let seen = wait::holds_within(self.patience, || self.stderr_so_far().contains(part));
+        assert!(
+            seen,
+            "waited {:?} in vain for {part:?} on stderr:\n{}",
+            self.patience,
+            self.stderr_so_far()
+        );
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// When it does not end before the timeout of the run, with what it printed so far.
+    #[track_caller]
+    pub fn wait(mut self) -> Finished {
+        let status = self.status_within(self.patience.saturating_sub(self.started.elapsed()));
+        let elapsed = self.started.elapsed();
+        let Some(status) = status else {
+            panic!(
+                "still running after {elapsed:?}\n--- stdout ---\n{}\n--- stderr ---\n{}",
+                self.stdout.text(),
+                self.stderr.text()
+            );
+        };
+        Finished {
+            code: status.code(),
+            signal: status.signal(),
+            stdout: self.stdout.finish(),
+            stderr: self.stderr.finish(),
+            elapsed,
+        }
+    }
+
+    fn status_within(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let mut status = None;
+        wait::holds_within(patience, || {
+            status = self.status();
+            status.is_some()
+        });
+        status
+    }
+
+    fn status(&mut self) -> Option<ExitStatus> {
+        self.child
+            .try_wait()
+            .expect("our own child can be waited for")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.status().is_none() {
+            kill_process_group(Pid::from_child(&self.child), Signal::KILL).ok();
+            self.child.wait().ok();
+        }
+        watchdog::forget_process(self.child.id());
+    }
+}
+
+/// A pipe that is read as fast as it fills, so that the process never waits for us.
+struct Capture {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Capture {
+    fn start(mut pipe: impl Read + Send + 'static) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&bytes);
+        let reader = thread::spawn(move || {
+            let mut buffer = [0; 16 * 1024];
+            while let Ok(read @ 1..) = pipe.read(&mut buffer) {
+                sink.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .extend_from_slice(&buffer[..read]);
+            }
+        });
+        Self {
+            bytes,
+            reader: Some(reader),
+        }
+    }
+
+    fn text(&self) -> String {
+        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// All of it, once the process has ended.
+    fn finish(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("reading a pipe does not panic");
+        }
+        self.text()
+    }
+}

@@ -1,0 +1,145 @@
+//! Topics made and removed, and where groups stand, without the cost of a Java process.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use rdkafka::{
+    ClientConfig, Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult},
+    client::DefaultClientContext,
+    consumer::{BaseConsumer, Consumer},
+};
+
+use super::Kafka;
+
+/// What a running broker is given to answer; far more than it needs.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Settings of a topic, by name: `[("max.message.bytes", "2000000")]`.
+pub type TopicSettings<'a> = &'a [(&'a str, &'a str)];
+
+impl Kafka {
+    /// The settings of an rdkafka client that reaches [`Kafka::bootstrap`]; for what the helpers
+    /// here do not do.
+    pub fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", self.bootstrap())
+            .set("broker.address.family", "v4")
+            // Without these a client that meets a starting broker waits longer than its start.
+            .set("reconnect.backoff.ms", "10")
+            .set("reconnect.backoff.max.ms", "100")
+            .set("enable.sparse.connections", "false");
+        config
+    }
+
+    /// Makes a topic.
+    ///
+    /// # Panics
+    /// When the broker refuses, for example because it exists.
+    #[track_caller]
+    pub fn create_topic(&self, name: &str, partitions: u16) {
+        self.create_topic_with(name, partitions, &[]);
+    }
+
+    /// Makes a topic with settings of its own.
+    ///
+    /// # Panics
+    /// When the broker refuses.
+    #[track_caller]
+    pub fn create_topic_with(&self, name: &str, partitions: u16, settings: TopicSettings<'_>) {
+        let replication = TopicReplication::Fixed(1);
+        let mut topic = NewTopic::new(name, i32::from(partitions), replication);
+        for (setting, value) in settings {
+            topic = topic.set(setting, value);
+        }
+        let admin = self.admin();
+        let results = wait_for(admin.create_topics([&topic], &AdminOptions::new()));
+        all_succeeded("create", &results.expect("ask Kafka to create a topic"));
+    }
+
+    /// Removes a topic.
+    ///
+    /// # Panics
+    /// When the broker refuses, for example because there is none of that name.
+    #[track_caller]
+    pub fn delete_topic(&self, name: &str) {
+        let admin = self.admin();
+        let results = wait_for(admin.delete_topics(&[name], &AdminOptions::new()));
+        all_succeeded("delete", &results.expect("ask Kafka to delete a topic"));
+    }
+
+    /// How many partitions a topic has; 0 when there is no such topic.
+    #[track_caller]
+    pub fn partitions(&self, topic: &str) -> usize {
+        let consumer: BaseConsumer = self.client().create().expect("make a consumer");
+        partitions(&consumer, topic)
+    }
+
+    /// The offset the next message of each partition will have.
+    #[track_caller]
+    pub fn end_offsets(&self, topic: &str) -> Vec<i64> {
+        let consumer: BaseConsumer = self.client().create().expect("make a consumer");
+        (0..partitions(&consumer, topic))
+            .map(|partition| {
+                let (_, end) = consumer
+                    .fetch_watermarks(topic, partition as i32, PATIENCE)
+                    .expect("ask Kafka for the end of a partition");
+                end
+            })
+            .collect()
+    }
+
+    /// What a group has committed for a topic: partition and offset. Partitions it has committed
+    /// nothing for are absent.
+    #[track_caller]
+    pub fn group_offsets(&self, group: &str, topic: &str) -> BTreeMap<i32, i64> {
+        let consumer: BaseConsumer = self
+            .client()
+            .set("group.id", group)
+            .create()
+            .expect("make a consumer");
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition_range(topic, 0, partitions(&consumer, topic) as i32 - 1);
+        consumer
+            .committed_offsets(asked, PATIENCE)
+            .expect("ask Kafka for the offsets of a group")
+            .elements()
+            .iter()
+            .filter_map(|element| match element.offset() {
+                Offset::Offset(offset) => Some((element.partition(), offset)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        self.client().create().expect("make an admin client")
+    }
+}
+
+/// How many partitions a topic has; 0 when there is no such topic.
+pub(super) fn partitions(consumer: &BaseConsumer, topic: &str) -> usize {
+    consumer
+        .fetch_metadata(Some(topic), PATIENCE)
+        .expect("ask Kafka for the partitions of a topic")
+        .topics()
+        .iter()
+        .find(|found| found.name() == topic)
+        .map_or(0, |found| found.partitions().len())
+}
+
+fn wait_for<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("make a runtime")
+        .block_on(future)
+}
+
+#[track_caller]
+fn all_succeeded(purpose: &str, results: &[TopicResult]) {
+    for result in results {
+        if let Err((topic, error)) = result {
+            panic!("cannot {purpose} the topic {topic}: {error}");
+        }
+    }
+}

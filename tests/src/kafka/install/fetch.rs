@@ -1,0 +1,141 @@
+//! Fetching Kafka from Maven Central and preparing what makes its brokers start fast.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+    time::Duration,
+};
+
+use rustix::process::Signal;
+
+use super::{CLASSES, Install, JARS, Version};
+use crate::{
+    Failure,
+    daemon::Daemon,
+    kafka::{
+        PASSWORD, USER,
+        options::{self, Ports},
+        ready,
+    },
+    wait,
+    watchdog::Farewell,
+};
+
+/// Any identifier does, for clusters that never meet.
+const CLUSTER: &str = "c2l0ZXdhdGNoLXRlc3RzLQ";
+/// Both lines of Kafka log through this interface; its simplest implementation prints.
+const SLF4J: &str = "1.7.36";
+/// A first start without archived classes, on a machine busy with compiling.
+const FIRST_START: Duration = Duration::from_secs(120);
+
+/// Fills `folder` with the jars, a formatted data folder and the archive of classes.
+pub(super) fn fetch(version: Version, folder: &Path) -> Result<(), Failure> {
+    let number = version.number();
+    fs::write(folder.join("pom.xml"), pom(number))
+        .map_err(|error| Failure::new(format!("cannot write in {}: {error}", folder.display())))?;
+    run(
+        &format!("fetch Kafka {number} with Maven (see tests/install.sh)"),
+        Command::new("mvn")
+            .args(["--batch-mode", "--quiet", "dependency:copy-dependencies"])
+            .arg(format!("-DoutputDirectory={JARS}"))
+            .arg("-DincludeScope=runtime")
+            .current_dir(folder),
+    )?;
+    let install = Install::at(folder)?;
+    format(&install)?;
+    archive_classes(&install)
+}
+
+fn pom(number: &str) -> String {
+    let kafka = |artifact: &str| {
+        // One binding is enough, and the two lines of Kafka bring different ones.
+        format!(
+            "<dependency><groupId>org.apache.kafka</groupId><artifactId>{artifact}</artifactId>\
+             <version>{number}</version><exclusions><exclusion><groupId>org.slf4j</groupId>\
+             <artifactId>slf4j-reload4j</artifactId></exclusion></exclusions></dependency>"
+        )
+    };
+    format!(
+        "<project><modelVersion>4.0.0</modelVersion><groupId>sitewatch</groupId>\
+         <artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>\
+         <dependencies>{}{}<dependency><groupId>org.slf4j</groupId>\
+         <artifactId>slf4j-simple</artifactId><version>{SLF4J}</version></dependency>\
+         </dependencies></project>\n",
+        kafka("kafka_2.13"),
+        kafka("kafka-tools")
+    )
+}
+
+/// Makes the data folder that every broker gets a copy of, with the users of SCRAM in it.
+fn format(install: &Install) -> Result<(), Failure> {
+    let properties = write_properties(install, &Ports::minimal(), &install.formatted())?;
+    let user = |mechanism: &str| format!("{mechanism}=[name={USER},password={PASSWORD}]");
+    run(
+        "format a data folder for Kafka",
+        install
+            .java("kafka.tools.StorageTool", "warn")
+            .args(["format", "-t", CLUSTER, "-c", &properties])
+            .args(["--add-scram", &user("SCRAM-SHA-256")])
+            .args(["--add-scram", &user("SCRAM-SHA-512")]),
+    )
+}
+
+/// Runs a broker once and keeps what it loaded, in the form the next one maps into memory.
+fn archive_classes(install: &Install) -> Result<(), Failure> {
+    let data = install.folder.join("first-run");
+    let failed = |error| Failure::new(format!("cannot prepare a first run of Kafka: {error}"));
+    crate::folder::copy_all(&install.formatted(), &data).map_err(failed)?;
+    let ports = Ports::minimal();
+    let properties = write_properties(install, &ports, &data)?;
+    let log = install.folder.join("first-run.log");
+    let mut command = Command::new(&install.java);
+    command
+        .arg(format!("-XX:ArchiveClassesAtExit={CLASSES}"))
+        .args(
+            install
+                .java_arguments("kafka.Kafka", "info")
+                .iter()
+                .filter(|argument| !argument.starts_with("-XX:SharedArchiveFile")),
+        )
+        .arg(properties)
+        .current_dir(&install.folder);
+    let mut broker = Daemon::start(&mut command, &log, Farewell::Kill).map_err(failed)?;
+    wait::holds_within(FIRST_START, || {
+        broker.ended().is_some() || ready::is_ready(ports.plain)
+    });
+    broker.stop(Signal::TERM, FIRST_START);
+    if install.folder.join(CLASSES).is_file() {
+        fs::remove_dir_all(&data).map_err(failed)
+    } else {
+        Err(Failure::with_log(
+            "Kafka's first run left no archive of its classes",
+            &crate::daemon::log_tail(&log),
+        ))
+    }
+}
+
+fn write_properties(install: &Install, ports: &Ports, data: &Path) -> Result<String, Failure> {
+    let path = install.folder.join(options::PROPERTIES_FILE);
+    fs::write(&path, options::properties(ports, data))
+        .map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))?;
+    Ok(path.display().to_string())
+}
+
+fn run(purpose: &str, command: &mut Command) -> Result<(), Failure> {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command
+        .output()
+        .map_err(|error| Failure::new(format!("cannot {purpose}: {error}")))?;
+    if status.success() {
+        return Ok(());
+    }
+    let text = [stdout, stderr].concat();
+    Err(Failure::with_log(
+        format!("cannot {purpose}: {status}"),
+        &String::from_utf8_lossy(&text),
+    ))
+}

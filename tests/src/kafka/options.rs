@@ -1,0 +1,238 @@
+//! What a broker can be told before it starts, and the properties file that tells it.
+
+use std::{fmt::Write as _, fs, io, path::Path, sync::Mutex};
+
+use super::{
+    Kafka, PASSWORD, USER, Version,
+    install::{Install, NODE_ID},
+};
+use crate::{
+    Failure,
+    certificates::{Authority, Issued, Validity},
+    folder::{self, Folder},
+    port,
+    proxy::Proxy,
+};
+
+pub(super) const PROPERTIES_FILE: &str = "server.properties";
+pub(super) const DATA_FOLDER: &str = "data";
+pub(super) const CLIENT_FOLDER: &str = "client";
+
+/// For one broker with one user: no waiting for others that will not come, nothing made by chance,
+/// little memory. Durations are short where a test would otherwise wait for them.
+const SMALL: &str = "\
+auto.create.topics.enable=false
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=3000
+log.cleaner.dedupe.buffer.size=4194304
+";
+
+/// A broker to be started.
+#[must_use]
+pub struct Options {
+    version: Version,
+    authority: Option<Authority>,
+    sasl: bool,
+    proxied: bool,
+    properties: String,
+}
+
+/// Where a broker listens.
+pub(super) struct Ports {
+    pub(super) plain: u16,
+    pub(super) ssl: Option<u16>,
+    pub(super) sasl: Option<u16>,
+    pub(super) sasl_ssl: Option<u16>,
+    controller: u16,
+    /// What the proxied listener binds, and what it says it is.
+    proxied: Option<(u16, u16)>,
+}
+
+impl Options {
+    pub(super) fn new(version: Version) -> Self {
+        Self {
+            version,
+            authority: None,
+            sasl: false,
+            proxied: false,
+            properties: SMALL.to_owned(),
+        }
+    }
+
+    /// Also listens with TLS, requiring client certificates of `authority`. The broker's own
+    /// certificate is for localhost and 127.0.0.1.
+    pub fn tls(mut self, authority: &Authority) -> Self {
+        self.authority = Some(authority.clone());
+        self
+    }
+
+    /// Also listens for clients with a password: PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512,
+    /// unencrypted and, together with [`Self::tls`], encrypted.
+    pub fn sasl(mut self) -> Self {
+        self.sasl = true;
+        self
+    }
+
+    /// Also listens behind a [`Proxy`] that the test controls.
+    pub fn proxied(mut self) -> Self {
+        self.proxied = true;
+        self
+    }
+
+    /// One property of the broker, for example `("log.segment.bytes", "16384")`.
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        writeln!(self.properties, "{name}={value}").expect("a String takes all");
+        self
+    }
+
+    /// Starts the broker.
+    ///
+    /// # Panics
+    /// When the broker does not start, with the end of its log.
+    #[track_caller]
+    pub fn start(self) -> Kafka {
+        match self.try_start() {
+            Ok(broker) => broker,
+            Err(failure) => panic!("{failure}"),
+        }
+    }
+
+    /// Starts the broker.
+    ///
+    /// # Errors
+    /// When Kafka cannot be had or the broker does not start, with the end of its log.
+    pub fn try_start(self) -> Result<Kafka, Failure> {
+        let install = Install::of(self.version)?;
+        let proxy_to = self.proxied.then(port::reserve);
+        let proxy = proxy_to.map(|port| Proxy::to(([127, 0, 0, 1], port)));
+        let ports = Ports {
+            plain: port::reserve(),
+            controller: port::reserve(),
+            ssl: self.authority.is_some().then(port::reserve),
+            sasl: self.sasl.then(port::reserve),
+            sasl_ssl: (self.sasl && self.authority.is_some()).then(port::reserve),
+            proxied: proxy_to.zip(proxy.as_ref().map(Proxy::port)),
+        };
+        let folder = self
+            .write(install, &ports)
+            .map_err(|error| Failure::new(format!("cannot write Kafka's files: {error}")))?;
+        let broker = Kafka {
+            install,
+            version: self.version,
+            authority: self.authority,
+            ports,
+            process: Mutex::new(None),
+            proxy,
+            folder,
+        };
+        broker.run()?;
+        Ok(broker)
+    }
+
+    fn write(&self, install: &Install, ports: &Ports) -> io::Result<Folder> {
+        let folder = Folder::new("kafka")?;
+        folder::copy_all(&install.formatted(), &folder.join(DATA_FOLDER))?;
+        let mut properties = properties(ports, &folder.join(DATA_FOLDER));
+        if let Some(authority) = &self.authority {
+            properties += &tls(authority, folder.path())?;
+            authority.write_client_dir(&folder.join(CLIENT_FOLDER))?;
+        }
+        properties += &self.properties;
+        fs::write(folder.join(PROPERTIES_FILE), properties)?;
+        Ok(folder)
+    }
+}
+
+impl Ports {
+    /// As little as a broker needs to run.
+    pub(super) fn minimal() -> Self {
+        Self {
+            plain: port::reserve(),
+            controller: port::reserve(),
+            ssl: None,
+            sasl: None,
+            sasl_ssl: None,
+            proxied: None,
+        }
+    }
+}
+
+/// What every broker needs to be told.
+pub(super) fn properties(ports: &Ports, data: &Path) -> String {
+    let listeners: Vec<(&str, &str, u16, u16)> = [
+        ("PLAINTEXT", "PLAINTEXT", Some(ports.plain)),
+        ("SSL", "SSL", ports.ssl),
+        ("SASL_PLAINTEXT", "SASL_PLAINTEXT", ports.sasl),
+        ("SASL_SSL", "SASL_SSL", ports.sasl_ssl),
+    ]
+    .into_iter()
+    .filter_map(|(name, protocol, port)| port.map(|port| (name, protocol, port, port)))
+    .chain(
+        ports
+            .proxied
+            .map(|(bound, advertised)| ("PROXIED", "PLAINTEXT", bound, advertised)),
+    )
+    .collect();
+    let join = |item: &dyn Fn(&(&str, &str, u16, u16)) -> String| {
+        let items: Vec<String> = listeners.iter().map(item).collect();
+        items.join(",")
+    };
+    let bound = join(&|(name, _, port, _)| format!("{name}://127.0.0.1:{port}"));
+    let advertised = join(&|(name, _, _, port)| format!("{name}://127.0.0.1:{port}"));
+    let protocols = join(&|(name, protocol, ..)| format!("{name}:{protocol}"));
+    let controller = ports.controller;
+    let mut text = format!(
+        "process.roles=broker,controller
+node.id={NODE_ID}
+controller.quorum.voters={NODE_ID}@127.0.0.1:{controller}
+controller.listener.names=CONTROLLER
+listeners={bound},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners={advertised}
+listener.security.protocol.map={protocols},CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+log.dirs={}
+",
+        data.display()
+    );
+    for listener in ["sasl_plaintext", "sasl_ssl"] {
+        text += &sasl(listener);
+    }
+    text
+}
+
+/// The SCRAM users are in the formatted data already; PLAIN has its user here.
+fn sasl(listener: &str) -> String {
+    let modules = "org.apache.kafka.common.security";
+    format!(
+        "listener.name.{listener}.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+listener.name.{listener}.plain.sasl.jaas.config={modules}.plain.PlainLoginModule required user_{USER}=\"{PASSWORD}\";
+listener.name.{listener}.scram-sha-256.sasl.jaas.config={modules}.scram.ScramLoginModule required;
+listener.name.{listener}.scram-sha-512.sasl.jaas.config={modules}.scram.ScramLoginModule required;
+"
+    )
+}
+
+fn tls(authority: &Authority, folder: &Path) -> io::Result<String> {
+    let Issued { chain, key } = authority.server(&["localhost", "127.0.0.1"], Validity::days(30));
+    let keystore = folder.join("server.pem");
+    let truststore = folder.join("authority.pem");
+    fs::write(&keystore, format!("{key}{chain}"))?;
+    fs::write(&truststore, authority.pem())?;
+    Ok(format!(
+        "ssl.keystore.type=PEM
+ssl.keystore.location={}
+ssl.truststore.type=PEM
+ssl.truststore.location={}
+ssl.client.auth=required
+listener.name.sasl_ssl.ssl.client.auth=none
+",
+        keystore.display(),
+        truststore.display()
+    ))
+}
