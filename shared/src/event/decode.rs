@@ -96,6 +96,17 @@ impl<'a> CheckEvent<'a> {
         if let Some(error) = &self.error {
             text("error", error, 0, MAX_ERROR)?;
         }
+        for (name, value, most) in [
+            ("certificate_issuer", &self.certificate_issuer, MAX_ERROR),
+            ("certificate_error", &self.certificate_error, MAX_ERROR),
+            ("tls_version", &self.tls_version, 20),
+            ("final_url", &self.final_url, MAX_URL),
+            ("first_error", &self.first_error, MAX_ERROR),
+        ] {
+            if let Some(value) = value {
+                text(name, value, 0, most)?;
+            }
+        }
         if self.up != self.outcome.verdict().as_up() {
             return Err(field(
                 "up",

@@ -84,10 +84,29 @@ pub struct CheckEvent<'a> {
     #[serde(default, with = "timestamp::optional")]
     #[schemars(with = "Option<Timestamp>")]
     pub certificate_not_after: Option<Timestamp>,
+    /// Who issued the peer's certificate. Null without TLS.
+    #[serde(borrow, default)]
+    pub certificate_issuer: Option<Cow<'a, str>>,
+    /// Why the peer's certificate is not to be trusted, also where the site tolerates that. Null
+    /// when it is, and without TLS.
+    #[serde(borrow, default)]
+    pub certificate_error: Option<Cow<'a, str>>,
+    /// The version of TLS spoken, such as `TLSv1.3`. Null without TLS.
+    #[serde(borrow, default)]
+    pub tls_version: Option<Cow<'a, str>>,
     /// Redirects followed.
     pub redirects: u16,
+    /// Where they led. Null when none was followed.
+    #[serde(borrow, default)]
+    pub final_url: Option<Cow<'a, str>>,
     /// Attempts made, this one included: above 1 when the first ones failed.
     pub attempts: u16,
+    /// Why the first attempt failed, when there were several.
+    #[serde(borrow, default)]
+    pub first_error: Option<Cow<'a, str>>,
+    /// Whether the site was in a maintenance window: checked, but not to be counted.
+    #[serde(default)]
+    pub maintenance: bool,
     /// The site's labels.
     #[serde(borrow, default)]
     pub labels: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
@@ -138,8 +157,14 @@ mod tests {
             body_bytes: Some(1_534),
             body_match: None,
             certificate_not_after: Some("2027-01-01T00:00:00Z".parse().unwrap()),
+            certificate_issuer: Some("Example CA".into()),
+            certificate_error: None,
+            tls_version: Some("TLSv1.3".into()),
             redirects: 0,
+            final_url: None,
             attempts: 1,
+            first_error: None,
+            maintenance: false,
             labels: BTreeMap::from([("team".into(), "web".into())]),
         }
     }

@@ -18,6 +18,8 @@ mod pattern;
 mod problem;
 mod row;
 mod status;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use hash::stable_hash;
