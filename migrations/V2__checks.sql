@@ -26,8 +26,10 @@ create table checks (
     attempts smallint not null,
     up boolean,
     body_match boolean,
+    maintenance boolean not null,
     remote_addr inet,
     error text,
+    first_error text,
 
     -- Website first: a site's history is read in order, and the checks of one round, which arrive
     -- together, are spread over the index by site and not over all of it by time.
@@ -54,8 +56,10 @@ comment on column checks.redirects is 'Redirects followed.';
 comment on column checks.attempts is 'Attempts made, the recorded one included.';
 comment on column checks.up is 'true: as expected; false: not; null: the check itself could not be made.';
 comment on column checks.body_match is 'Whether the regular expression was found; null: none, or no body.';
+comment on column checks.maintenance is 'Whether the site was in a maintenance window: recorded, but not counted.';
 comment on column checks.remote_addr is 'Address of the server; null when there was no connection.';
 comment on column checks.error is 'What went wrong, for people; null when nothing did.';
+comment on column checks.first_error is 'Why the first of several attempts failed; null when there was one only.';
 
 create table outcomes (
     code smallint primary key,

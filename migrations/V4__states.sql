@@ -9,6 +9,10 @@ create table website_states (
     certificate_not_after timestamptz,
     outcome smallint not null references outcomes (code),
     up boolean,
+    certificate_issuer text,
+    certificate_error text,
+    tls_version text,
+    final_url text,
 
     primary key (website_id, location_id),
     constraint a_state_begins_with_a_check check (since <= checked_at)
@@ -24,6 +28,10 @@ comment on column website_states.since is 'When the first of the unbroken row of
 comment on column website_states.certificate_not_after is 'When the certificate seen last expires; null: never seen one.';
 comment on column website_states.outcome is 'How the newest check ended.';
 comment on column website_states.up is 'true: up; false: down; null: the newest check could not be made.';
+comment on column website_states.certificate_issuer is 'Who issued the certificate seen last; null: never seen one.';
+comment on column website_states.certificate_error is 'Why it is not to be trusted; null when it is, or when none was ever seen.';
+comment on column website_states.tls_version is 'The version of TLS spoken last; null: none yet.';
+comment on column website_states.final_url is 'Where redirects led in the newest check; null when there were none.';
 
 -- Readers of an older layout (one json document a check) find it here.
 create view website_status as

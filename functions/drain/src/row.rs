@@ -1,6 +1,6 @@
 //! A check as it waits to be written: small, and free of the message it came in.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
@@ -15,10 +15,21 @@ pub(crate) struct Site {
     pub(crate) name: String,
     /// URL of the newest event seen in this run.
     pub(crate) url: String,
-    /// Its labels, as JSON.
-    pub(crate) labels: String,
+    /// Its labels.
+    pub(crate) labels: BTreeMap<String, String>,
     /// `websites.id`, once a committed transaction has seen it.
     pub(crate) id: OnceLock<i32>,
+}
+
+impl Site {
+    fn has_labels_of(&self, event: &CheckEvent<'_>) -> bool {
+        self.labels.len() == event.labels.len()
+            && self
+                .labels
+                .iter()
+                .zip(&event.labels)
+                .all(|(ours, theirs)| ours.0 == theirs.0 && ours.1 == theirs.1)
+    }
 }
 
 /// A place of a probe, likewise.
@@ -36,8 +47,10 @@ pub(crate) struct Row {
     pub(crate) site: Arc<Site>,
     pub(crate) location: Arc<Location>,
     pub(crate) checked_at: Timestamp,
-    pub(crate) certificate_not_after: Option<Timestamp>,
     pub(crate) error: Option<Box<str>>,
+    pub(crate) first_error: Option<Box<str>>,
+    pub(crate) final_url: Option<Box<str>>,
+    pub(crate) certificate: Option<Arc<Certificate>>,
     pub(crate) remote_addr: Option<IpAddr>,
     pub(crate) total_us: i32,
     pub(crate) dns_us: Option<i32>,
@@ -53,6 +66,16 @@ pub(crate) struct Row {
     pub(crate) attempts: i16,
     pub(crate) up: Option<bool>,
     pub(crate) body_match: Option<bool>,
+    pub(crate) maintenance: bool,
+}
+
+/// What a check saw of TLS. The same from check to check of a site, so kept once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Certificate {
+    pub(crate) not_after: Option<Timestamp>,
+    pub(crate) issuer: Option<String>,
+    pub(crate) error: Option<String>,
+    pub(crate) tls_version: Option<String>,
 }
 
 /// The sites and places met in this run. Its size is that of the list of sites, not of the
@@ -61,6 +84,7 @@ pub(crate) struct Row {
 pub(crate) struct Known {
     sites: HashMap<Box<str>, Arc<Site>>,
     locations: HashMap<Box<str>, Arc<Location>>,
+    certificates: HashMap<Box<str>, Arc<Certificate>>,
 }
 
 impl Known {
@@ -73,8 +97,14 @@ impl Known {
             site: self.site(&event),
             location: self.location(&event),
             checked_at: event.checked_at,
-            certificate_not_after: event.certificate_not_after,
-            error: event.error.map(|error| error.into_owned().into_boxed_str()),
+            certificate: self.certificate(&event),
+            error: event.error.map(|text| text.into_owned().into_boxed_str()),
+            first_error: event
+                .first_error
+                .map(|text| text.into_owned().into_boxed_str()),
+            final_url: event
+                .final_url
+                .map(|text| text.into_owned().into_boxed_str()),
             remote_addr: event.remote_addr,
             total_us: i32::try_from(event.total_us).unwrap_or(i32::MAX),
             dns_us: narrow(event.dns_us),
@@ -90,16 +120,22 @@ impl Known {
             attempts: i16::try_from(event.attempts).unwrap_or(i16::MAX),
             up: event.up,
             body_match: event.body_match,
+            maintenance: event.maintenance,
         }
     }
 
     fn site(&mut self, event: &CheckEvent<'_>) -> Arc<Site> {
         if let Some(site) = self.sites.get(event.site.as_ref())
             && site.url == event.url
+            && site.has_labels_of(event)
         {
             return Arc::clone(site);
         }
-        let labels = serde_json::to_string(&event.labels).unwrap_or_else(|_| "{}".to_owned());
+        let labels = event
+            .labels
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect();
         let site = Arc::new(Site {
             name: event.site.clone().into_owned(),
             url: event.url.clone().into_owned(),
@@ -109,6 +145,24 @@ impl Known {
         self.sites
             .insert(event.site.as_ref().into(), Arc::clone(&site));
         site
+    }
+
+    fn certificate(&mut self, event: &CheckEvent<'_>) -> Option<Arc<Certificate>> {
+        let seen = Certificate {
+            not_after: event.certificate_not_after,
+            issuer: event.certificate_issuer.as_deref().map(str::to_owned),
+            error: event.certificate_error.as_deref().map(str::to_owned),
+            tls_version: Some(event.tls_version.as_deref()?.to_owned()),
+        };
+        if let Some(known) = self.certificates.get(event.site.as_ref())
+            && **known == seen
+        {
+            return Some(Arc::clone(known));
+        }
+        let seen = Arc::new(seen);
+        self.certificates
+            .insert(event.site.as_ref().into(), Arc::clone(&seen));
+        Some(seen)
     }
 
     fn location(&mut self, event: &CheckEvent<'_>) -> Arc<Location> {

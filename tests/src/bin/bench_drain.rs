@@ -2,6 +2,7 @@
 //!
 //! `tests/bench.sh drain [events] [rounds]`; prints a line a run, medians and ratios last.
 #![allow(clippy::print_stdout, reason = "showing figures is what it is for")]
+#![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
 #![allow(
     clippy::disallowed_methods,
     reason = "a benchmark of the machine reads the machine's environment"
@@ -225,13 +226,13 @@ fn fill(kafka: &Kafka, events: u64) {
         let (round, site) = (number / SITES, number % SITES);
         let event = event(first, round, site).to_json();
         let key = format!("site-{site:05}");
-        for _ in 0..=u64::from(number % REPEAT_EVERY == 0) {
+        for _ in 0..=u64::from(number.is_multiple_of(REPEAT_EVERY)) {
             producer
                 .send(sent, key.as_bytes(), &event)
                 .expect("send an event");
             sent += 1;
         }
-        if number % 10_000 == 0 {
+        if number.is_multiple_of(10_000) {
             assert!(
                 producer
                     .poll()
@@ -250,7 +251,7 @@ fn fill(kafka: &Kafka, events: u64) {
 
 fn event(first: Timestamp, round: u64, site: u64) -> CheckEvent<'static> {
     // One check in fifty fails, spread over sites and rounds.
-    let fails = (round * 31 + site * 17) % 50 == 0;
+    let fails = (round * 31 + site * 17).is_multiple_of(50);
     let spread = u32::try_from((round * 7_919 + site * 104_729) % 50_000).unwrap();
     let minutes = i64::try_from(round).unwrap();
     CheckEvent {
@@ -278,6 +279,12 @@ fn event(first: Timestamp, round: u64, site: u64) -> CheckEvent<'static> {
         body_bytes: Some(5_120),
         body_match: Some(true),
         certificate_not_after: None,
+        certificate_issuer: None,
+        certificate_error: None,
+        tls_version: Some("TLSv1.3".into()),
+        final_url: None,
+        first_error: None,
+        maintenance: false,
         redirects: 0,
         attempts: 1,
         labels: BTreeMap::from([("team".into(), "web".into())]),

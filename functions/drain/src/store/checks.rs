@@ -8,7 +8,7 @@ use super::{Keyed, unless_repeated};
 
 const COLUMNS: &str = "website_id, location_id, checked_at, total_us, dns_us, connect_us, tls_us, \
     first_byte_us, body_us, local_wait_us, body_bytes, outcome, status, redirects, attempts, up, \
-    body_match, remote_addr, error";
+    body_match, maintenance, remote_addr, error, first_error";
 
 const TYPES: &[Type] = &[
     Type::INT4,
@@ -28,7 +28,9 @@ const TYPES: &[Type] = &[
     Type::INT2,
     Type::BOOL,
     Type::BOOL,
+    Type::BOOL,
     Type::INET,
+    Type::TEXT,
     Type::TEXT,
 ];
 
@@ -91,8 +93,10 @@ fn copy(
             &row.attempts,
             &row.up,
             &row.body_match,
+            &row.maintenance,
             &row.remote_addr,
             &row.error.as_deref(),
+            &row.first_error.as_deref(),
         ])?;
     }
     writer.finish()

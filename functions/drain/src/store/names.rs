@@ -115,10 +115,10 @@ fn find_or_make_sites(
             .filter_map(|name| newest(name))
             .map(|site| site.url.as_str())
             .collect();
-        let labels: Vec<&str> = missing
+        let labels: Vec<String> = missing
             .iter()
             .filter_map(|name| newest(name))
-            .map(|site| site.labels.as_str())
+            .map(|site| json(&site.labels))
             .collect();
         transaction.execute_typed(
             "insert into websites (name, url, labels, origin, enabled)
@@ -145,10 +145,10 @@ fn find_or_make_sites(
             .filter_map(|name| newest(name))
             .map(|site| site.url.as_str())
             .collect();
-        let labels: Vec<&str> = changed
+        let labels: Vec<String> = changed
             .iter()
             .filter_map(|name| newest(name))
-            .map(|site| site.labels.as_str())
+            .map(|site| json(&site.labels))
             .collect();
         transaction.execute_typed(
             "update websites set url = new.url, labels = new.labels::jsonb
@@ -163,6 +163,14 @@ fn find_or_make_sites(
         )?;
     }
     Ok(ids)
+}
+
+fn json(labels: &BTreeMap<String, String>) -> String {
+    let object: serde_json::Map<String, serde_json::Value> = labels
+        .iter()
+        .map(|(name, value)| (name.clone(), value.as_str().into()))
+        .collect();
+    serde_json::Value::Object(object).to_string()
 }
 
 fn sites_by_name(

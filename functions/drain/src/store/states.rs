@@ -4,16 +4,17 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 use postgres::Transaction;
-use postgres::types::Type;
+use postgres::types::{ToSql, Type};
 
 use super::Keyed;
+use crate::row::Certificate;
 
 /// Sites and places whose row in `website_states` is known to be there.
 #[derive(Default)]
 pub(super) struct KnownStates(HashSet<(i32, i16)>);
 
 /// What a batch says of one site from one place.
-struct State {
+struct State<'a> {
     website_id: i32,
     location_id: i16,
     checked_at: Timestamp,
@@ -21,7 +22,8 @@ struct State {
     since: Timestamp,
     /// Whether that row begins with the batch: it may then go on from what is stored.
     unbroken: bool,
-    certificate_not_after: Option<Timestamp>,
+    certificate: Option<&'a Certificate>,
+    final_url: Option<&'a str>,
     outcome: i16,
     up: Option<bool>,
 }
@@ -36,7 +38,7 @@ impl KnownStates {
         rows: &[Keyed<'_>],
     ) -> Result<Vec<(i32, i16)>, postgres::Error> {
         let states = newest(rows);
-        let (known, new): (Vec<&State>, Vec<&State>) = states
+        let (known, new): (Vec<&State<'_>>, Vec<&State<'_>>) = states
             .iter()
             .partition(|state| self.0.contains(&(state.website_id, state.location_id)));
         let made = if new.is_empty() {
@@ -44,7 +46,7 @@ impl KnownStates {
         } else {
             insert(transaction, &new)?
         };
-        let rest: Vec<&State> = known
+        let rest: Vec<&State<'_>> = known
             .into_iter()
             .chain(
                 new.into_iter()
@@ -66,8 +68,8 @@ impl KnownStates {
 }
 
 /// Folds rows, sorted by site and time, into one state per site and place.
-fn newest(rows: &[Keyed<'_>]) -> Vec<State> {
-    let mut states: Vec<State> = Vec::new();
+fn newest<'a>(rows: &[Keyed<'a>]) -> Vec<State<'a>> {
+    let mut states: Vec<State<'a>> = Vec::new();
     for site in rows.chunk_by(|one, other| one.website_id == other.website_id) {
         let first = states.len();
         for check in site {
@@ -84,8 +86,8 @@ fn newest(rows: &[Keyed<'_>]) -> Vec<State> {
                         state.unbroken = false;
                     }
                     state.checked_at = row.checked_at;
-                    state.certificate_not_after =
-                        row.certificate_not_after.or(state.certificate_not_after);
+                    state.certificate = row.certificate.as_deref().or(state.certificate);
+                    state.final_url = row.final_url.as_deref();
                     state.outcome = row.outcome;
                     state.up = row.up;
                 }
@@ -95,7 +97,8 @@ fn newest(rows: &[Keyed<'_>]) -> Vec<State> {
                     checked_at: row.checked_at,
                     since: row.checked_at,
                     unbroken: true,
-                    certificate_not_after: row.certificate_not_after,
+                    certificate: row.certificate.as_deref(),
+                    final_url: row.final_url.as_deref(),
                     outcome: row.outcome,
                     up: row.up,
                 }),
@@ -106,20 +109,30 @@ fn newest(rows: &[Keyed<'_>]) -> Vec<State> {
 }
 
 /// The states as arrays, one a column: what `unnest` takes.
-struct Columns {
+struct Columns<'a> {
     website_ids: Vec<i32>,
     location_ids: Vec<i16>,
     checked_at: Vec<Timestamp>,
     since: Vec<Timestamp>,
     unbroken: Vec<bool>,
-    certificates: Vec<Option<Timestamp>>,
     outcomes: Vec<i16>,
     ups: Vec<Option<bool>>,
+    not_after: Vec<Option<Timestamp>>,
+    issuers: Vec<Option<&'a str>>,
+    errors: Vec<Option<&'a str>>,
+    tls_versions: Vec<Option<&'a str>>,
+    final_urls: Vec<Option<&'a str>>,
 }
 
-impl Columns {
-    fn of(states: &[&State]) -> Self {
-        fn column<T>(states: &[&State], field: impl Fn(&State) -> T) -> Vec<T> {
+/// The names of the arrays above, as both statements use them.
+const COLUMNS: &str = "(website_id, location_id, checked_at, since, unbroken, outcome, up, \
+    certificate_not_after, certificate_issuer, certificate_error, tls_version, final_url)";
+
+const ARRAYS: &str = "unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+
+impl<'a> Columns<'a> {
+    fn of(states: &[&State<'a>]) -> Self {
+        fn column<'a, T>(states: &[&State<'a>], field: impl Fn(&State<'a>) -> T) -> Vec<T> {
             states.iter().map(|state| field(state)).collect()
         }
         Self {
@@ -128,65 +141,86 @@ impl Columns {
             checked_at: column(states, |state| state.checked_at),
             since: column(states, |state| state.since),
             unbroken: column(states, |state| state.unbroken),
-            certificates: column(states, |state| state.certificate_not_after),
             outcomes: column(states, |state| state.outcome),
             ups: column(states, |state| state.up),
+            not_after: column(states, |state| state.certificate?.not_after),
+            issuers: column(states, |state| state.certificate?.issuer.as_deref()),
+            errors: column(states, |state| state.certificate?.error.as_deref()),
+            tls_versions: column(states, |state| state.certificate?.tls_version.as_deref()),
+            final_urls: column(states, |state| state.final_url),
         }
     }
 
-    fn parameters(&self) -> [(&(dyn postgres::types::ToSql + Sync), Type); 8] {
+    fn parameters(&self) -> [(&(dyn ToSql + Sync), Type); 12] {
         [
             (&self.website_ids, Type::INT4_ARRAY),
             (&self.location_ids, Type::INT2_ARRAY),
             (&self.checked_at, Type::TIMESTAMPTZ_ARRAY),
             (&self.since, Type::TIMESTAMPTZ_ARRAY),
             (&self.unbroken, Type::BOOL_ARRAY),
-            (&self.certificates, Type::TIMESTAMPTZ_ARRAY),
             (&self.outcomes, Type::INT2_ARRAY),
             (&self.ups, Type::BOOL_ARRAY),
+            (&self.not_after, Type::TIMESTAMPTZ_ARRAY),
+            (&self.issuers, Type::TEXT_ARRAY),
+            (&self.errors, Type::TEXT_ARRAY),
+            (&self.tls_versions, Type::TEXT_ARRAY),
+            (&self.final_urls, Type::TEXT_ARRAY),
         ]
     }
 }
 
 fn insert(
     transaction: &mut Transaction<'_>,
-    states: &[&State],
+    states: &[&State<'_>],
 ) -> Result<HashSet<(i32, i16)>, postgres::Error> {
-    let columns = Columns::of(states);
     Ok(transaction
         .query_typed(
-            "insert into website_states
-                 (website_id, location_id, checked_at, since, certificate_not_after, outcome, up)
-             select website_id, location_id, checked_at, since, certificate_not_after, outcome, up
-             from unnest($1, $2, $3, $4, $5, $6, $7, $8) as new
-                 (website_id, location_id, checked_at, since, unbroken, certificate_not_after, outcome, up)
-             on conflict do nothing
-             returning website_id, location_id",
-            &columns.parameters(),
+            &format!(
+                "insert into website_states
+                     (website_id, location_id, checked_at, since, outcome, up,
+                      certificate_not_after, certificate_issuer, certificate_error, tls_version,
+                      final_url)
+                 select website_id, location_id, checked_at, since, outcome, up,
+                     certificate_not_after, certificate_issuer, certificate_error, tls_version,
+                     final_url
+                 from {ARRAYS} as new {COLUMNS}
+                 on conflict do nothing
+                 returning website_id, location_id"
+            ),
+            &Columns::of(states).parameters(),
         )?
         .into_iter()
         .map(|row| (row.get(0), row.get(1)))
         .collect())
 }
 
-fn update(transaction: &mut Transaction<'_>, states: &[&State]) -> Result<(), postgres::Error> {
-    let columns = Columns::of(states);
+fn update(transaction: &mut Transaction<'_>, states: &[&State<'_>]) -> Result<(), postgres::Error> {
+    // A check without TLS (the connection failed) says nothing of the certificate: what was seen
+    // last stays.
     transaction.execute_typed(
-        "update website_states as state set
-             checked_at = new.checked_at,
-             since = case
-                 when new.unbroken and state.up is not distinct from new.up then state.since
-                 else new.since
-             end,
-             certificate_not_after = coalesce(new.certificate_not_after, state.certificate_not_after),
-             outcome = new.outcome,
-             up = new.up
-         from unnest($1, $2, $3, $4, $5, $6, $7, $8) as new
-             (website_id, location_id, checked_at, since, unbroken, certificate_not_after, outcome, up)
-         where state.website_id = new.website_id
-           and state.location_id = new.location_id
-           and state.checked_at < new.checked_at",
-        &columns.parameters(),
+        &format!(
+            "update website_states as state set
+                 checked_at = new.checked_at,
+                 since = case
+                     when new.unbroken and state.up is not distinct from new.up then state.since
+                     else new.since
+                 end,
+                 outcome = new.outcome,
+                 up = new.up,
+                 certificate_not_after = case when new.tls_version is null
+                     then state.certificate_not_after else new.certificate_not_after end,
+                 certificate_issuer = case when new.tls_version is null
+                     then state.certificate_issuer else new.certificate_issuer end,
+                 certificate_error = case when new.tls_version is null
+                     then state.certificate_error else new.certificate_error end,
+                 tls_version = coalesce(new.tls_version, state.tls_version),
+                 final_url = new.final_url
+             from {ARRAYS} as new {COLUMNS}
+             where state.website_id = new.website_id
+               and state.location_id = new.location_id
+               and state.checked_at < new.checked_at"
+        ),
+        &Columns::of(states).parameters(),
     )?;
     Ok(())
 }
