@@ -21,6 +21,7 @@ use std::{
 
 pub use finished::Finished;
 pub use running::Running;
+pub use rustix::process::Signal;
 
 use crate::folder::Folder;
 

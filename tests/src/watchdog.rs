@@ -18,6 +18,12 @@ use std::{
 /// one that does not follow its signal within five seconds is killed with its group.
 const SCRIPT: &str = r#"
 trap '' HUP INT QUIT TERM
+is_alive() {
+    kill -s 0 "$1" || return 1
+    # Dead, and waiting for an init that takes its time to count them.
+    read -r stat <"/proc/$1/stat" && case $stat in *') Z '*) return 1 ;; esac
+    return 0
+}
 processes=
 while read -r verb rest; do
     case $verb in
@@ -38,14 +44,15 @@ for process in $processes; do
 done
 for process in $processes; do
     looks=0
-    while kill -s 0 "${process%%:*}" && [ $looks -lt 100 ]; do
+    while is_alive "${process%%:*}" && [ $looks -lt 100 ]; do
         sleep 0.05
         looks=$((looks + 1))
     done
     kill -s KILL -- "-${process%%:*}"
 done
 for folder; do
-    rm -rf -- "$folder"
+    # Again, for what a dying process wrote in between.
+    rm -rf -- "$folder" || { sleep 0.2; rm -rf -- "$folder"; }
 done
 "#;
 

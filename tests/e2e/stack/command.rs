@@ -5,8 +5,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::Signal;
-use sitewatch_tests::command::{Finished, Run};
+use sitewatch_tests::command::{Finished, Run, Signal};
 
 fn shell(script: &str) -> Run {
     Run::program("/bin/sh").arg("-c").arg(script)
