@@ -175,14 +175,13 @@ fn the_example_of_an_env_file_is_the_catalogue() {
 fn the_readme_tells_of_the_same_variables() {
     let path = root().join("README.md");
     let found = std::fs::read_to_string(&path).unwrap_or_default();
-    let begin = found
-        .find(BEGIN)
+    let (before, rest) = found
+        .split_once(BEGIN)
         .expect("README.md has the mark where variables begin");
-    let end = found
-        .find(END)
-        .expect("README.md has the mark where variables end")
-        + END.len();
-    let expected = format!("{}{}{}", &found[..begin], readme_tables(), &found[end..]);
+    let (_, after) = rest
+        .split_once(END)
+        .expect("README.md has the mark where variables end");
+    let expected = format!("{before}{}{after}", readme_tables());
     keep(&path, &found, &expected);
 }
 

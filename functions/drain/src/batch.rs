@@ -25,7 +25,7 @@ pub(crate) struct Letter<'a> {
 }
 
 /// A message that cannot be recorded, and why.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct DeadLetter {
     pub(crate) offset: i64,
     pub(crate) key: Option<Box<[u8]>>,
@@ -46,6 +46,9 @@ pub(crate) struct Batch {
     pub(crate) next: i64,
     pub(crate) rows: Vec<Row>,
     pub(crate) dead: Vec<DeadLetter>,
+    /// The message behind each row, kept only where PostgreSQL has refused one: then the refused
+    /// one must be found and kept as it came.
+    pub(crate) originals: Option<Vec<DeadLetter>>,
     /// About how much memory rows and dead letters take.
     bytes: usize,
 }
@@ -62,7 +65,16 @@ impl Batch {
             next: from,
             rows: Vec::new(),
             dead: Vec::new(),
+            originals: None,
             bytes: 0,
+        }
+    }
+
+    /// The same, keeping the message behind each row.
+    pub(crate) fn with_originals(self) -> Self {
+        Self {
+            originals: Some(Vec::new()),
+            ..self
         }
     }
 
@@ -81,6 +93,10 @@ impl Batch {
             Ok(event) => {
                 self.bytes += ROW_BYTES + event.error.as_ref().map_or(0, |error| error.len());
                 self.rows.push(known.row(event));
+                if let Some(originals) = &mut self.originals {
+                    self.bytes += letter.bytes();
+                    originals.push(letter.to_owned(String::new(), headers));
+                }
             }
             Err(reason) => self.bury(letter, reason.to_string(), headers),
         }
@@ -94,17 +110,8 @@ impl Batch {
         reason: String,
         headers: impl Iterator<Item = (&'h str, Option<&'h [u8]>)>,
     ) {
-        self.bytes += letter.value.map_or(0, <[u8]>::len) + letter.key.map_or(0, <[u8]>::len);
-        self.dead.push(DeadLetter {
-            offset: letter.offset,
-            key: letter.key.map(Into::into),
-            value: letter.value.map(Into::into),
-            headers: headers_as_json(headers),
-            timestamp: letter
-                .timestamp_ms
-                .and_then(|ms| Timestamp::from_millisecond(ms).ok()),
-            reason,
-        });
+        self.bytes += letter.bytes();
+        self.dead.push(letter.to_owned(reason, headers));
         self.next = letter.offset + 1;
     }
 
@@ -125,7 +132,34 @@ impl Batch {
 
     /// Takes the batch out, leaving an empty one that begins where it ends.
     pub(crate) fn take(&mut self) -> Self {
-        std::mem::replace(self, Self::starting_at(self.origin, self.next))
+        let mut following = Self::starting_at(self.origin, self.next);
+        if self.originals.is_some() {
+            following = following.with_originals();
+        }
+        std::mem::replace(self, following)
+    }
+}
+
+impl Letter<'_> {
+    fn bytes(&self) -> usize {
+        self.value.map_or(0, <[u8]>::len) + self.key.map_or(0, <[u8]>::len)
+    }
+
+    fn to_owned<'h>(
+        &self,
+        reason: String,
+        headers: impl Iterator<Item = (&'h str, Option<&'h [u8]>)>,
+    ) -> DeadLetter {
+        DeadLetter {
+            offset: self.offset,
+            key: self.key.map(Into::into),
+            value: self.value.map(Into::into),
+            headers: headers_as_json(headers),
+            timestamp: self
+                .timestamp_ms
+                .and_then(|ms| Timestamp::from_millisecond(ms).ok()),
+            reason,
+        }
     }
 }
 

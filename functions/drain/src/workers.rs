@@ -29,6 +29,8 @@ pub(crate) enum Report {
     },
     /// Another drain has the partition.
     Overtaken { partition: i32 },
+    /// PostgreSQL refuses a row: the partition must be read again from here, with originals.
+    Refused { partition: i32, from: i64 },
     /// PostgreSQL cannot be used: the run is over.
     Failed(Failure),
 }
@@ -167,7 +169,12 @@ fn write(store: &mut Store, batch: &Batch) -> Report {
             figures,
         },
         (Ok(Written::Overtaken), Some(partition)) => Report::Overtaken { partition },
-        (Ok(Written::Overtaken), None) => gone(),
+        (Ok(Written::Refused), Some(partition)) => Report::Refused {
+            partition,
+            from: batch.from,
+        },
+        // Standard input has no offset to lose, and always keeps its lines.
+        (Ok(Written::Overtaken | Written::Refused), None) => gone(),
         (Err(failure), _) => Report::Failed(failure),
     }
 }

@@ -2,6 +2,7 @@
 
 mod interrupted;
 mod messages;
+mod refused;
 mod security;
 mod stdin;
 mod topic;

@@ -208,6 +208,8 @@ struct Work {
     figures: Figures,
     /// Offset up to which each partition is recorded by this run.
     recorded: BTreeMap<i32, i64>,
+    /// Partitions in which PostgreSQL refused a row, and where the batch with it begins.
+    read_again: BTreeMap<i32, i64>,
     failure: Option<Failure>,
 }
 
@@ -239,6 +241,7 @@ impl Work {
             stop,
             figures: Figures::default(),
             recorded: BTreeMap::new(),
+            read_again: BTreeMap::new(),
             failure: None,
         }
     }
@@ -256,8 +259,21 @@ impl Work {
             if let Some(failure) = self.failure.take() {
                 return Err(failure);
             }
+            if !self.read_again.is_empty() {
+                self.go_back(reader)?;
+                continue;
+            }
             if reader.is_done() {
-                break;
+                if !self.hand_over_all()? {
+                    return Ok(self.stop.requested());
+                }
+                if self.workers.idle() && self.read_again.is_empty() {
+                    return Ok(None);
+                }
+                if let Some(report) = self.workers.wait(LOOK) {
+                    self.note(report, None);
+                }
+                continue;
             }
             let mut full = None;
             match reader.poll(LOOK)? {
@@ -299,12 +315,15 @@ impl Work {
                 return Ok(self.stop.requested());
             }
         }
+    }
+
+    fn hand_over_all(&mut self) -> Result<bool, Failure> {
         for partition in self.batches.keys().copied().collect::<Vec<_>>() {
             if !self.hand_over(partition, None)? {
-                return Ok(self.stop.requested());
+                return Ok(false);
             }
         }
-        Ok(None)
+        Ok(true)
     }
 
     fn buffered(&self) -> usize {
@@ -371,8 +390,48 @@ impl Work {
                     log::warn!("{error}");
                 }
             }
+            Report::Refused { partition, from } => {
+                log::warn!(
+                    "PostgreSQL refuses a check of partition {partition}; it is read again from offset {from} to find which"
+                );
+                self.read_again.insert(partition, from);
+            }
             Report::Failed(failure) => self.failure = Some(failure),
         }
+    }
+
+    /// Goes back to where PostgreSQL refused a row, this time keeping the messages. Batches of the
+    /// partition that are still on their way find the offset elsewhere and write nothing.
+    fn go_back(&mut self, reader: &mut Reader) -> Result<(), Failure> {
+        while !self.workers.idle() {
+            if let Some(report) = self.workers.wait(LOOK) {
+                self.note(report, None);
+            }
+            if let Some(failure) = self.failure.take() {
+                return Err(failure);
+            }
+            if self.stop.requested().is_some() {
+                return Ok(());
+            }
+        }
+        for (partition, from) in std::mem::take(&mut self.read_again) {
+            if let Some(filling) = self.batches.get_mut(&partition) {
+                filling.batch =
+                    Batch::starting_at(Origin::Partition(partition), from).with_originals();
+                filling.given_up = false;
+            }
+        }
+        let ranges: Vec<Range> = self
+            .batches
+            .iter()
+            .filter(|(_, filling)| !filling.given_up)
+            .map(|(partition, filling)| Range {
+                partition: *partition,
+                next: filling.batch.next,
+                end: filling.end,
+            })
+            .collect();
+        Ok(reader.assign(&ranges)?)
     }
 
     /// A partition that cannot be read on: what was read of it is recorded, the rest is left.

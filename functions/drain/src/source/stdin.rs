@@ -47,10 +47,10 @@ pub(crate) fn drain(settings: &Settings, run: &Run) -> Result<Summary, Failure> 
         Report::Written {
             figures: written, ..
         } => figures.add(written),
-        Report::Overtaken { .. } => {}
+        Report::Overtaken { .. } | Report::Refused { .. } => {}
         Report::Failed(why) => *failure = Some(why),
     };
-    let mut batch = Batch::starting_at(Origin::Stdin, 1);
+    let mut batch = Batch::starting_at(Origin::Stdin, 1).with_originals();
     let mut stopped = None;
     let mut ended = false;
     while !ended && failure.is_none() {

@@ -4,6 +4,8 @@ use postgres::Transaction;
 use postgres::binary_copy::BinaryCopyInWriter;
 use postgres::types::Type;
 
+use sitewatch::postgres::root_cause;
+
 use super::{Keyed, unless_repeated};
 
 const COLUMNS: &str = "website_id, location_id, checked_at, total_us, dns_us, connect_us, tls_us, \
@@ -48,8 +50,10 @@ pub(super) fn insert(
     if let Some(written) = straight {
         return Ok(written);
     }
+    // Emptied, because a batch with refused rows comes by several times.
     transaction.batch_execute(
-        "create temporary table arrived on commit drop as select * from checks with no data",
+        "create temporary table if not exists arrived (like checks) on commit drop;
+         truncate arrived",
     )?;
     copy(transaction, "arrived", rows)?;
     transaction.execute_typed(
@@ -58,6 +62,41 @@ pub(super) fn insert(
         ),
         &[],
     )
+}
+
+/// Inserts the rows that PostgreSQL takes, as [`insert`] does; the others are added to `refused`,
+/// by position in their batch, with PostgreSQL's own words. Halves the batch until a refused row is
+/// alone: a few refused ones among many cost little.
+pub(super) fn insert_what_fits(
+    transaction: &mut Transaction<'_>,
+    rows: &[Keyed<'_>],
+    refused: &mut Vec<(usize, String)>,
+) -> Result<u64, postgres::Error> {
+    let mut savepoint = transaction.transaction()?;
+    let error = match insert(&mut savepoint, rows) {
+        Ok(recorded) => {
+            savepoint.commit()?;
+            return Ok(recorded);
+        }
+        Err(error) if is_refusal(&error) => error,
+        Err(error) => return Err(error),
+    };
+    savepoint.rollback()?;
+    if let [row] = rows {
+        refused.push((row.position, format!("PostgreSQL: {}", root_cause(&error))));
+        return Ok(0);
+    }
+    let (first, second) = rows.split_at(rows.len() / 2);
+    Ok(insert_what_fits(transaction, first, refused)?
+        + insert_what_fits(transaction, second, refused)?)
+}
+
+/// Whether PostgreSQL refused what is in a row, rather than the statement or us: data exceptions,
+/// constraints, a trigger's own objection, a row too large for a page.
+pub(super) fn is_refusal(error: &postgres::Error) -> bool {
+    error
+        .code()
+        .is_some_and(|state| matches!(state.code().get(..2), Some("22" | "23" | "P0" | "54")))
 }
 
 fn copy(
@@ -73,6 +112,7 @@ fn copy(
         website_id,
         location_id,
         row,
+        ..
     } in rows
     {
         writer.write(&[

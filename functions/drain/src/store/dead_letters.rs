@@ -3,22 +3,22 @@
 use postgres::Transaction;
 use postgres::types::Type;
 
-use crate::batch::{Batch, Origin};
+use crate::batch::{DeadLetter, Origin};
 
-/// Inserts the batch's dead letters.
+/// Inserts dead letters.
 pub(super) fn insert(
     transaction: &mut Transaction<'_>,
     topic: Option<&str>,
-    batch: &Batch,
+    origin: Origin,
+    dead: &[DeadLetter],
 ) -> Result<(), postgres::Error> {
-    if batch.dead.is_empty() {
+    if dead.is_empty() {
         return Ok(());
     }
-    let partition = match batch.origin {
+    let partition = match origin {
         Origin::Partition(partition) => Some(partition),
         Origin::Stdin => None,
     };
-    let dead = &batch.dead;
     let offsets: Vec<i64> = dead.iter().map(|letter| letter.offset).collect();
     let keys: Vec<Option<&[u8]>> = dead.iter().map(|letter| letter.key.as_deref()).collect();
     let values: Vec<Option<&[u8]>> = dead.iter().map(|letter| letter.value.as_deref()).collect();

@@ -18,7 +18,7 @@ use sitewatch::postgres::{Cancel, begin, explain};
 use sitewatch::run::Failure;
 use sitewatch::settings::DatabaseSettings;
 
-use crate::batch::{Batch, Origin};
+use crate::batch::{Batch, DeadLetter, Origin};
 use crate::row::Row;
 use crate::summary::Figures;
 use days::Days;
@@ -42,10 +42,15 @@ pub(crate) enum Written {
     /// Another drain moved the partition first: nothing was written, and this run must leave the
     /// partition alone.
     Overtaken,
+    /// PostgreSQL refuses a row of it and the messages were not kept: nothing was written, and the
+    /// batch must be read again with them.
+    Refused,
 }
 
 /// A check with the ids of its site and place.
 pub(crate) struct Keyed<'a> {
+    /// Its position in the batch, before sorting.
+    pub(crate) position: usize,
     pub(crate) website_id: i32,
     pub(crate) location_id: i16,
     pub(crate) row: &'a Row,
@@ -87,6 +92,7 @@ impl Store {
             dead: batch.dead.len() as u64,
             ..Figures::default()
         };
+        let mut dead: Vec<DeadLetter> = Vec::new();
         let mut new_days = Vec::new();
         let mut new_states = Vec::new();
         if !batch.rows.is_empty() {
@@ -102,15 +108,35 @@ impl Store {
             // the batch stand side by side.
             keyed.sort_unstable_by_key(key);
             keyed.dedup_by_key(|check| key(check));
-            let recorded = checks::insert(&mut transaction, &keyed).map_err(wrong)?;
-            figures.recorded = recorded;
-            figures.repeated = batch.rows.len() as u64 - recorded;
+            if let Some(originals) = &batch.originals {
+                let mut refused = Vec::new();
+                figures.recorded = checks::insert_what_fits(&mut transaction, &keyed, &mut refused)
+                    .map_err(wrong)?;
+                keyed.retain(|check| !refused.iter().any(|(at, _)| *at == check.position));
+                figures.dead += refused.len() as u64;
+                figures.repeated =
+                    batch.rows.len() as u64 - figures.recorded - refused.len() as u64;
+                dead.extend(refused.into_iter().filter_map(|(at, reason)| {
+                    let original = originals.get(at)?.clone();
+                    Some(DeadLetter { reason, ..original })
+                }));
+            } else {
+                match checks::insert(&mut transaction, &keyed) {
+                    Ok(recorded) => figures.recorded = recorded,
+                    // The error has ended the transaction; dropping it rolls back.
+                    Err(error) if checks::is_refusal(&error) => return Ok(Written::Refused),
+                    Err(error) => return Err(wrong(error)),
+                }
+                figures.repeated = batch.rows.len() as u64 - figures.recorded;
+            }
             new_states = self
                 .states
                 .update(&mut transaction, &keyed)
                 .map_err(wrong)?;
         }
-        dead_letters::insert(&mut transaction, self.topic.as_deref(), batch).map_err(wrong)?;
+        dead.extend(batch.dead.iter().cloned());
+        dead_letters::insert(&mut transaction, self.topic.as_deref(), batch.origin, &dead)
+            .map_err(wrong)?;
         transaction.commit().map_err(wrong)?;
 
         // Only what is committed may be remembered: a rollback takes new sites, days and states

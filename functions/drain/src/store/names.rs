@@ -65,7 +65,9 @@ impl Names {
     /// When a row's site or place was not resolved before, which [`Names::resolve`] does for all.
     pub(super) fn keyed<'a>(&self, rows: &'a [Row]) -> Vec<Keyed<'a>> {
         rows.iter()
-            .map(|row| Keyed {
+            .enumerate()
+            .map(|(position, row)| Keyed {
+                position,
                 website_id: row
                     .site
                     .id
