@@ -376,6 +376,8 @@ impl Work {
                     self.recorded.insert(partition, next);
                 }
             }
+            // Behind a batch with a refused row, its followers find the offset not yet moved.
+            Report::Overtaken { partition } if self.read_again.contains_key(&partition) => {}
             Report::Overtaken { partition } => {
                 log::info!(
                     "partition {partition} was moved on by another drain; it is left to that one"
