@@ -2,4 +2,5 @@
 //!
 //! One program, so that its stories share one stack.
 
+mod kafka;
 mod stack;
