@@ -46,6 +46,10 @@ fn a_process_ends_cleanly_under_tls_every_time() {
 /// What [`a_process_ends_cleanly_under_tls_every_time`] starts.
 #[test]
 #[ignore = "a part of another test, which runs it as a process"]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the arguments of this process, from the test that starts it"
+)]
 fn one_short_life() {
     let [broker, folder, topic, client] =
         [BROKER, FOLDER, TOPIC, CLIENT].map(|name| env::var(name).unwrap());
