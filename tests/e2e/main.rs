@@ -8,6 +8,7 @@
 
 mod documents;
 mod drain;
+mod kafka;
 mod report;
 mod setup;
 mod stack;
