@@ -105,8 +105,14 @@ pub(crate) fn up(site: &str, seconds_ago: i64) -> CheckEvent<'static> {
         body_bytes: Some(5_000),
         body_match: Some(true),
         certificate_not_after: Some(now + SignedDuration::from_hours(24 * 30)),
+        certificate_issuer: None,
+        certificate_error: None,
+        tls_version: None,
         redirects: 0,
+        final_url: None,
         attempts: 1,
+        first_error: None,
+        maintenance: false,
         labels: BTreeMap::new(),
     }
 }

@@ -21,9 +21,13 @@ fn problems(text: &str) -> String {
 
 #[test]
 fn plain_urls_in_any_separation() {
-    let sites = read("https://example.org, http://example.com:8080/a/\nhttps://example.net/?q=1").unwrap();
+    let sites =
+        read("https://example.org, http://example.com:8080/a/\nhttps://example.net/?q=1").unwrap();
     let names: Vec<_> = sites.iter().map(|site| site.name.as_str()).collect();
-    assert_eq!(names, ["example.org", "example.com:8080/a", "example.net?q=1"]);
+    assert_eq!(
+        names,
+        ["example.org", "example.com:8080/a", "example.net?q=1"]
+    );
     assert_eq!(sites[0].url.as_str(), "https://example.org/");
     assert_eq!(sites[0].interval, Duration::from_secs(60));
 }
@@ -36,7 +40,11 @@ fn the_simple_list_and_the_object_around_it() {
         r#"[{"url": "https://example.org", "up_regex": "Example"}]"#,
     ] {
         let sites = read(text).unwrap();
-        assert_eq!(sites[0].expect.regex.as_ref().unwrap().as_str(), "Example", "{text}");
+        assert_eq!(
+            sites[0].expect.regex.as_ref().unwrap().as_str(),
+            "Example",
+            "{text}"
+        );
     }
     assert_eq!(read(r#"["https://example.org"]"#).unwrap().len(), 1);
     assert_eq!(read("[]").unwrap().len(), 0);
@@ -63,7 +71,10 @@ fn every_field() {
     }));
     assert_eq!(site.interval, Duration::from_millis(1_500));
     assert_eq!(site.request.method, "POST");
-    assert_eq!(site.request.resolve["shop.example"].to_string(), "192.0.2.1");
+    assert_eq!(
+        site.request.resolve["shop.example"].to_string(),
+        "192.0.2.1"
+    );
     assert_eq!(site.labels["tier"], "1");
     assert!(site.tls.accept_invalid);
     assert!(site.expect.status.contains(302) && !site.expect.status.contains(204));
@@ -132,8 +143,14 @@ fn every_problem_at_once_and_at_its_place() {
 
 #[test]
 fn what_is_no_list_is_placed() {
-    assert_eq!(problems("[{]"), "not JSON: key must be a string at line 1 column 3");
-    assert_eq!(problems("[\n{\"url\": \"https://a.example\"}"), "not JSON: EOF while parsing a list at line 2 column 28");
+    assert_eq!(
+        problems("[{]"),
+        "not JSON: key must be a string at line 1 column 3"
+    );
+    assert_eq!(
+        problems("[\n{\"url\": \"https://a.example\"}"),
+        "not JSON: EOF while parsing a list at line 2 column 28"
+    );
     assert_eq!(
         problems(r#"{"urls": []}"#),
         r#"unknown field "urls"; wants a list of sites, or an object with the one field "sites" at line 1 column 7"#
@@ -147,16 +164,40 @@ fn what_is_no_list_is_placed() {
 #[test]
 fn secrets_that_are_not_for_sites_cannot_be_named() {
     for (field, says) in [
-        (json!({"headers": {"X": {"env": "DATABASE_URL"}}}), "only those beginning with SITE_SECRET_"),
-        (json!({"headers": {"X": {"file": "../database"}}}), "without a path"),
+        (
+            json!({"headers": {"X": {"env": "DATABASE_URL"}}}),
+            "only those beginning with SITE_SECRET_",
+        ),
+        (
+            json!({"headers": {"X": {"file": "../database"}}}),
+            "without a path",
+        ),
         (json!({"headers": {"X": "a\r\nB: c"}}), "control character"),
-        (json!({"headers": {"Content-Length": "5"}}), "set by the probe itself"),
-        (json!({"basic_auth": {"username": "a"}}), "wants {\"username\""),
-        (json!({"bearer_token": "a", "basic_auth": {"username": "a", "password": "b"}}), "several credentials"),
-        (json!({"proxy": "socks5://a"}), "no proxy that is spoken to here"),
-        (json!({"tls_cert_file": "a.pem"}), "missing beside tls_cert_file"),
+        (
+            json!({"headers": {"Content-Length": "5"}}),
+            "set by the probe itself",
+        ),
+        (
+            json!({"basic_auth": {"username": "a"}}),
+            "wants {\"username\"",
+        ),
+        (
+            json!({"bearer_token": "a", "basic_auth": {"username": "a", "password": "b"}}),
+            "several credentials",
+        ),
+        (
+            json!({"proxy": "socks5://a"}),
+            "no proxy that is spoken to here",
+        ),
+        (
+            json!({"tls_cert_file": "a.pem"}),
+            "missing beside tls_cert_file",
+        ),
         (json!({"method": "GE T"}), "another method of HTTP"),
-        (json!({"min_body_size": 5, "max_body_size": 1}), "more than max_body_size"),
+        (
+            json!({"min_body_size": 5, "max_body_size": 1}),
+            "more than max_body_size",
+        ),
         (json!({"timeout": "2h"}), "wants 1ms to 1800s"),
     ] {
         let mut site = field.clone();
@@ -177,7 +218,11 @@ fn rows_of_a_list_make_the_same_sites() {
     assert_eq!(rows[0].check_interval, Some(5.0));
     assert_eq!(rows[0].settings, Some(json!({"timeout": 3})));
     assert_eq!(rows[1].check_interval, None);
-    let again = parse_objects(rows.into_iter().map(fields_of_row), &SiteDefaults::default()).unwrap();
+    let again = parse_objects(
+        rows.into_iter().map(fields_of_row),
+        &SiteDefaults::default(),
+    )
+    .unwrap();
     assert_eq!(again, read(&text).unwrap());
 }
 
@@ -186,8 +231,16 @@ fn names_are_stable_unique_and_short() {
     let long = format!("https://a.example/{}", "x".repeat(500));
     let name = default_name(&Url::parse(&long).unwrap());
     assert_eq!(name.chars().count(), crate::event::MAX_NAME);
-    assert_ne!(name, default_name(&Url::parse(&format!("{long}y")).unwrap()));
-    assert_eq!(problems("https://a.example https://a.example/").lines().count(), 1);
+    assert_ne!(
+        name,
+        default_name(&Url::parse(&format!("{long}y")).unwrap())
+    );
+    assert_eq!(
+        problems("https://a.example https://a.example/")
+            .lines()
+            .count(),
+        1
+    );
 }
 
 proptest! {
