@@ -45,6 +45,47 @@ pub fn identity(certificate: &Path, key: &Path) -> Result<Identity, String> {
         .map_err(|error| format!("is {certificate:?}, which does not go with {key:?}: {error}"))
 }
 
+/// What OpenSSL's error text means: `certificate verify failed (Hostname mismatch)` instead of
+/// library names, source files and line numbers.
+#[must_use]
+pub fn reason(text: &str) -> String {
+    const REFUSED: &str = "certificate verify failed";
+    if text.contains(REFUSED) {
+        return match text.rsplit_once('(') {
+            Some((_, verdict)) if text.ends_with(')') => format!("{REFUSED} ({verdict}"),
+            _ => REFUSED.to_owned(),
+        };
+    }
+    // error:CODE:library:function:reason:file:line:data
+    let parts: Vec<&str> = text.split(':').collect();
+    match parts.as_slice() {
+        ["error", _, _, _, reason, ..] if !reason.is_empty() => (*reason).to_owned(),
+        _ => text.to_owned(),
+    }
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| format!("is {path:?}, which cannot be read: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn openssl_is_put_into_words() {
+        for (text, words) in [
+            (
+                "error:0A000086:SSL routines:tls_post_process_server_certificate:certificate verify failed:../ssl/statem/statem_clnt.c:1889: (Hostname mismatch)",
+                "certificate verify failed (Hostname mismatch)",
+            ),
+            (
+                "error:0A00010B:SSL routines:ssl3_get_record:wrong version number:../ssl/record/ssl3_record.c:354:",
+                "wrong version number",
+            ),
+            ("unexpected EOF", "unexpected EOF"),
+        ] {
+            assert_eq!(reason(text), words);
+        }
+    }
 }

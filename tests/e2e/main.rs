@@ -1,7 +1,12 @@
 //! The end-to-end tests: the project's executables on a real Kafka and a real PostgreSQL.
 //!
 //! One program, so that its stories share one stack.
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail as tests do; clippy only knows the tests themselves"
+)]
 
+mod documents;
 mod drain;
 mod report;
 mod setup;

@@ -1,6 +1,7 @@
 //! What several stories need: a migrated database, events, what the tables hold.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use jiff::{SignedDuration, Timestamp};
 use postgres::Client;
@@ -81,7 +82,10 @@ impl Prepared {
 
 /// A check that found everything as it should be, `seconds_ago`.
 pub(crate) fn up(site: &str, seconds_ago: i64) -> CheckEvent<'static> {
-    let now = Timestamp::now().round(jiff::Unit::Second).unwrap();
+    // One clock for the whole process: a second's turn must not make two checks one.
+    static NOW: LazyLock<Timestamp> =
+        LazyLock::new(|| Timestamp::now().round(jiff::Unit::Second).unwrap());
+    let now = *NOW;
     CheckEvent {
         v: VERSION,
         id: uuid::Uuid::now_v7(),

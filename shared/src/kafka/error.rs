@@ -37,13 +37,6 @@ pub enum KafkaError {
         broker: String,
     },
 
-    /// The broker is older than what we can speak.
-    #[error("Kafka at {broker} is older than 0.10 and cannot be used; upgrade the broker")]
-    TooOld {
-        /// The broker that answered.
-        broker: String,
-    },
-
     /// The topic does not exist, and using it must not create it.
     #[error("Kafka has no topic \"{topic}\"; run `setup` to create it, or mend KAFKA_TOPIC")]
     UnknownTopic {

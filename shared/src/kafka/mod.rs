@@ -14,12 +14,20 @@ mod settings;
 
 #[cfg(any(feature = "client-rdkafka", feature = "client-kafka"))]
 mod admin;
+#[cfg(any(feature = "client-rdkafka", feature = "client-kafka"))]
+mod dial;
+#[cfg(feature = "client-kafka")]
+mod kafka_rust;
 #[cfg(feature = "client-rdkafka")]
 mod librdkafka;
 #[cfg(any(feature = "client-rdkafka", feature = "client-kafka"))]
 mod producer;
 #[cfg(any(feature = "client-rdkafka", feature = "client-kafka"))]
+mod progress;
+#[cfg(any(feature = "client-rdkafka", feature = "client-kafka"))]
 mod reader;
+#[cfg(any(feature = "client-rdkafka", feature = "client-kafka"))]
+mod tls;
 
 pub use error::KafkaError;
 pub use settings::{Client, KafkaSettings, Mechanism, Protocol, Sasl, Security};

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+#[cfg(feature = "client-kafka")]
+use super::kafka_rust;
 #[cfg(feature = "client-rdkafka")]
 use super::librdkafka;
 use super::{Client, KafkaError, KafkaSettings};
@@ -18,6 +20,8 @@ pub struct Producer(Inner);
 enum Inner {
     #[cfg(feature = "client-rdkafka")]
     Rdkafka(librdkafka::Producer),
+    #[cfg(feature = "client-kafka")]
+    Kafka(Box<kafka_rust::Producer>),
 }
 
 /// The fate of one message.
@@ -52,6 +56,9 @@ impl Producer {
             Client::Rdkafka => librdkafka::Producer::connect(settings)
                 .map(Inner::Rdkafka)
                 .map(Self),
+            #[cfg(feature = "client-kafka")]
+            Client::Kafka => kafka_rust::Producer::connect(settings)
+                .map(|producer| Self(Inner::Kafka(Box::new(producer)))),
             #[allow(unreachable_patterns, reason = "reachable when one client is left out")]
             client => Err(super::not_compiled_in(client)),
         }
@@ -67,6 +74,8 @@ impl Producer {
         match &mut self.0 {
             #[cfg(feature = "client-rdkafka")]
             Inner::Rdkafka(producer) => producer.send(id, key, payload),
+            #[cfg(feature = "client-kafka")]
+            Inner::Kafka(producer) => producer.send(id, key, payload),
         }
     }
 
@@ -75,6 +84,8 @@ impl Producer {
         match &mut self.0 {
             #[cfg(feature = "client-rdkafka")]
             Inner::Rdkafka(producer) => producer.poll(),
+            #[cfg(feature = "client-kafka")]
+            Inner::Kafka(producer) => producer.poll(),
         }
     }
 
@@ -86,6 +97,8 @@ impl Producer {
         match self.0 {
             #[cfg(feature = "client-rdkafka")]
             Inner::Rdkafka(producer) => producer.finish(deadline),
+            #[cfg(feature = "client-kafka")]
+            Inner::Kafka(producer) => producer.finish(deadline),
         }
     }
 }

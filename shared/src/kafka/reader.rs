@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+#[cfg(feature = "client-kafka")]
+use super::kafka_rust;
 #[cfg(feature = "client-rdkafka")]
 use super::librdkafka;
 use super::{Client, KafkaError, KafkaSettings};
@@ -15,6 +17,8 @@ pub struct Reader(Inner);
 enum Inner {
     #[cfg(feature = "client-rdkafka")]
     Rdkafka(Box<librdkafka::Reader>),
+    #[cfg(feature = "client-kafka")]
+    Kafka(Box<kafka_rust::Reader>),
 }
 
 /// What a partition holds.
@@ -71,6 +75,9 @@ impl Reader {
             #[cfg(feature = "client-rdkafka")]
             Client::Rdkafka => librdkafka::Reader::connect(settings)
                 .map(|reader| Self(Inner::Rdkafka(Box::new(reader)))),
+            #[cfg(feature = "client-kafka")]
+            Client::Kafka => kafka_rust::Reader::connect(settings)
+                .map(|reader| Self(Inner::Kafka(Box::new(reader)))),
             #[allow(unreachable_patterns, reason = "reachable when one client is left out")]
             client => Err(super::not_compiled_in(client)),
         }
@@ -84,6 +91,8 @@ impl Reader {
         match &mut self.0 {
             #[cfg(feature = "client-rdkafka")]
             Inner::Rdkafka(reader) => reader.bounds(),
+            #[cfg(feature = "client-kafka")]
+            Inner::Kafka(reader) => reader.bounds(),
         }
     }
 
@@ -95,6 +104,8 @@ impl Reader {
         match &mut self.0 {
             #[cfg(feature = "client-rdkafka")]
             Inner::Rdkafka(reader) => reader.group_offsets(),
+            #[cfg(feature = "client-kafka")]
+            Inner::Kafka(reader) => reader.group_offsets(),
         }
     }
 
@@ -106,6 +117,8 @@ impl Reader {
         match &mut self.0 {
             #[cfg(feature = "client-rdkafka")]
             Inner::Rdkafka(reader) => reader.assign(ranges),
+            #[cfg(feature = "client-kafka")]
+            Inner::Kafka(reader) => reader.assign(ranges),
         }
     }
 
@@ -118,6 +131,8 @@ impl Reader {
         match &mut self.0 {
             #[cfg(feature = "client-rdkafka")]
             Inner::Rdkafka(reader) => reader.poll(wait),
+            #[cfg(feature = "client-kafka")]
+            Inner::Kafka(reader) => reader.poll(wait),
         }
     }
 
@@ -127,6 +142,8 @@ impl Reader {
         match &self.0 {
             #[cfg(feature = "client-rdkafka")]
             Inner::Rdkafka(reader) => reader.is_done(),
+            #[cfg(feature = "client-kafka")]
+            Inner::Kafka(reader) => reader.is_done(),
         }
     }
 
@@ -139,6 +156,8 @@ impl Reader {
         match &mut self.0 {
             #[cfg(feature = "client-rdkafka")]
             Inner::Rdkafka(reader) => reader.finish(partition),
+            #[cfg(feature = "client-kafka")]
+            Inner::Kafka(reader) => reader.finish(partition),
         }
     }
 
@@ -151,6 +170,8 @@ impl Reader {
         match &mut self.0 {
             #[cfg(feature = "client-rdkafka")]
             Inner::Rdkafka(reader) => reader.commit(offsets),
+            #[cfg(feature = "client-kafka")]
+            Inner::Kafka(reader) => reader.commit(offsets),
         }
     }
 
@@ -165,6 +186,8 @@ pub struct Message<'a>(pub(super) Record<'a>);
 pub(super) enum Record<'a> {
     #[cfg(feature = "client-rdkafka")]
     Rdkafka(librdkafka::Record<'a>),
+    #[cfg(feature = "client-kafka")]
+    Kafka(kafka_rust::Record<'a>),
 }
 
 macro_rules! each_client {
@@ -172,6 +195,8 @@ macro_rules! each_client {
         match &$self.0 {
             #[cfg(feature = "client-rdkafka")]
             Record::Rdkafka($record) => $call,
+            #[cfg(feature = "client-kafka")]
+            Record::Kafka($record) => $call,
         }
     };
 }

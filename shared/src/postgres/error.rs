@@ -25,6 +25,9 @@ pub fn root_cause(error: &postgres::Error) -> String {
     let mut innermost = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
+        if let Some(handshake) = cause.downcast_ref::<native_tls::Error>() {
+            return crate::tls::reason(&handshake.to_string());
+        }
         innermost = cause.to_string();
         source = cause.source();
     }

@@ -96,7 +96,6 @@ impl From<KafkaError> for Failure {
             KafkaError::Unreachable { .. }
             | KafkaError::Refused { .. }
             | KafkaError::TooNew { .. }
-            | KafkaError::TooOld { .. }
             | KafkaError::Partition { .. }
             | KafkaError::Timeout { .. }
             | KafkaError::Failed { .. } => Self::Unavailable(text),

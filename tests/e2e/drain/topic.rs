@@ -88,6 +88,11 @@ fn everything_pending_is_recorded_once_on_4_1() {
 }
 
 #[test]
+fn everything_pending_is_recorded_once_on_3_9_by_the_pure_rust_client() {
+    everything_pending_is_recorded_once(Version::V3_9, "kafka");
+}
+
+#[test]
 fn small_batches_and_two_workers_record_the_same() {
     let story = Story::new(Version::V4_1, 4);
     for partition in 0..4 {

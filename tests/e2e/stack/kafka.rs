@@ -143,7 +143,7 @@ fn works(bootstrap: &str, settings: &[(&str, String)]) -> bool {
     }
     let consumer: BaseConsumer = config.create().unwrap();
     wait::for_some("an answer or a refusal", Duration::from_secs(20), || {
-        let metadata = consumer.fetch_metadata(Some("listeners"), Duration::from_millis(200));
+        let metadata = consumer.fetch_metadata(Some("listeners"), Duration::from_millis(50));
         if let Ok(metadata) = metadata {
             assert_eq!(metadata.topics()[0].error(), None);
             return Some(true);

@@ -50,8 +50,10 @@ pub(super) struct Ports {
     pub(super) sasl: Option<u16>,
     pub(super) sasl_ssl: Option<u16>,
     controller: u16,
-    /// What the proxied listener binds, and what it says it is.
-    proxied: Option<(u16, u16)>,
+    /// What the proxied listener binds.
+    behind_proxy: Option<u16>,
+    /// What it tells clients to connect to.
+    proxy: Option<u16>,
 }
 
 impl Options {
@@ -109,15 +111,16 @@ impl Options {
     /// When Kafka cannot be had or the broker does not start, with the end of its log.
     pub fn try_start(self) -> Result<Kafka, Failure> {
         let install = Install::of(self.version)?;
-        let proxy_to = self.proxied.then(port::reserve);
-        let proxy = proxy_to.map(|port| Proxy::to(([127, 0, 0, 1], port)));
+        let behind_proxy = self.proxied.then(port::reserve);
+        let proxy = behind_proxy.map(|port| Proxy::to(([127, 0, 0, 1], port)));
         let ports = Ports {
             plain: port::reserve(),
             controller: port::reserve(),
             ssl: self.authority.is_some().then(port::reserve),
             sasl: self.sasl.then(port::reserve),
             sasl_ssl: (self.sasl && self.authority.is_some()).then(port::reserve),
-            proxied: proxy_to.zip(proxy.as_ref().map(Proxy::port)),
+            behind_proxy,
+            proxy: proxy.as_ref().map(Proxy::port),
         };
         let folder = self
             .write(install, &ports)
@@ -158,34 +161,33 @@ impl Ports {
             ssl: None,
             sasl: None,
             sasl_ssl: None,
-            proxied: None,
+            behind_proxy: None,
+            proxy: None,
         }
     }
 }
 
 /// What every broker needs to be told.
 pub(super) fn properties(ports: &Ports, data: &Path) -> String {
-    let listeners: Vec<(&str, &str, u16, u16)> = [
-        ("PLAINTEXT", "PLAINTEXT", Some(ports.plain)),
-        ("SSL", "SSL", ports.ssl),
-        ("SASL_PLAINTEXT", "SASL_PLAINTEXT", ports.sasl),
-        ("SASL_SSL", "SASL_SSL", ports.sasl_ssl),
-    ]
-    .into_iter()
-    .filter_map(|(name, protocol, port)| port.map(|port| (name, protocol, port, port)))
-    .chain(
-        ports
-            .proxied
-            .map(|(bound, advertised)| ("PROXIED", "PLAINTEXT", bound, advertised)),
-    )
-    .collect();
-    let join = |item: &dyn Fn(&(&str, &str, u16, u16)) -> String| {
-        let items: Vec<String> = listeners.iter().map(item).collect();
-        items.join(",")
-    };
-    let bound = join(&|(name, _, port, _)| format!("{name}://127.0.0.1:{port}"));
-    let advertised = join(&|(name, _, _, port)| format!("{name}://127.0.0.1:{port}"));
-    let protocols = join(&|(name, protocol, ..)| format!("{name}:{protocol}"));
+    let mut bound = Vec::new();
+    let mut advertised = Vec::new();
+    let mut protocols = Vec::new();
+    for (name, protocol, port, shown) in [
+        ("PLAINTEXT", "PLAINTEXT", Some(ports.plain), None),
+        ("SSL", "SSL", ports.ssl, None),
+        ("SASL_PLAINTEXT", "SASL_PLAINTEXT", ports.sasl, None),
+        ("SASL_SSL", "SASL_SSL", ports.sasl_ssl, None),
+        ("PROXIED", "PLAINTEXT", ports.behind_proxy, ports.proxy),
+    ] {
+        if let Some(port) = port {
+            bound.push(format!("{name}://127.0.0.1:{port}"));
+            advertised.push(format!("{name}://127.0.0.1:{}", shown.unwrap_or(port)));
+            protocols.push(format!("{name}:{protocol}"));
+        }
+    }
+    let bound = bound.join(",");
+    let advertised = advertised.join(",");
+    let protocols = protocols.join(",");
     let controller = ports.controller;
     let mut text = format!(
         "process.roles=broker,controller

@@ -69,7 +69,8 @@ pub(super) fn producer(settings: &KafkaSettings) -> Result<ClientConfig, KafkaEr
         // Long enough for the messages of one scheduling instant to share a request, short enough
         // not to show in the life of a process with a single message.
         .set("linger.ms", "1")
-        // Readable by both clients; see the measurements at `kafka::Client`.
+        // Measured as fast as lz4 and zstd, and of the three the only one that the `kafka` client
+        // reads as well.
         .set("compression.codec", "snappy")
         // What a broker accepts is the broker's to say; batches stay below `batch.size` anyway.
         .set("message.max.bytes", "10000000")
@@ -220,11 +221,14 @@ pub(super) fn rejected(error: &RdError) -> KafkaError {
             if secret {
                 format!("KAFKA_OPTIONS: librdkafka does not accept the value of {name}")
             } else {
-                format!("KAFKA_OPTIONS: {description}")
+                format!("KAFKA_OPTIONS: {}", description.trim())
             }
         }
         RdError::ClientCreation(description) => {
-            format!("librdkafka cannot work with these settings: {description}")
+            format!(
+                "librdkafka cannot work with these settings: {}",
+                description.trim()
+            )
         }
         other => format!("librdkafka cannot be started: {other}"),
     };

@@ -8,7 +8,7 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::types::RDKafkaRespErr;
 
 use super::watcher::Watcher;
-use crate::kafka::{KafkaError, KafkaSettings};
+use crate::kafka::{KafkaError, KafkaSettings, tls};
 
 /// How long the first metadata request may block, so that a refusal is noticed between two of them;
 /// each further one may take twice as long, so that a slow broker still gets to answer.
@@ -32,7 +32,7 @@ pub(super) fn find_topic(
     let mut slice = FIRST_SLICE;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let mut fallback = "no answer in time".to_owned();
+        let mut fallback = "no answer in time; check KAFKA_SECURITY_PROTOCOL too".to_owned();
         match client.fetch_metadata(Some(topic), slice.min(left)) {
             Ok(metadata) => {
                 let found = metadata.topics().iter().find(|found| found.name() == topic);
@@ -74,12 +74,25 @@ pub(super) fn find_topic(
         }
         watcher.drain(&serve);
         if let Some(refusal) = watcher.refusal(settings.brokers.len()) {
-            return Err(refusal);
+            return Err(precisely(refusal, settings));
         }
         if left.is_zero() {
-            return Err(watcher.why(&fallback));
+            return Err(precisely(watcher.why(&fallback), settings));
         }
         slice *= 2;
         thread::sleep(PAUSE.min(left));
+    }
+}
+
+/// Replaces what librdkafka says of every certificate it does not like by what is wrong with it.
+fn precisely(error: KafkaError, settings: &KafkaSettings) -> KafkaError {
+    match error {
+        KafkaError::Refused { brokers, cause } if cause.contains("certificate verify failed") => {
+            KafkaError::Refused {
+                brokers,
+                cause: tls::diagnose(settings).unwrap_or(cause),
+            }
+        }
+        error => error,
     }
 }

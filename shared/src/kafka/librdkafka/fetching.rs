@@ -8,9 +8,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError as RdError, RDKafkaErrorCode as Code};
 use rdkafka::message::Message as _;
 
-use super::progress::{Progress, Step};
 use super::reader::{Record, partition_list};
 use super::watcher::Watcher;
+use crate::kafka::progress::{Progress, Step};
 use crate::kafka::{KafkaError, KafkaSettings, LOG, Message, Polled, Range, reader};
 
 /// How often positions are looked at while no message comes: a marker moves them and wakes nobody.

@@ -5,7 +5,6 @@ mod config;
 mod connect;
 mod fetching;
 mod producer;
-mod progress;
 mod reader;
 mod watcher;
 

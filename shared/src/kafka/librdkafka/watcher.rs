@@ -13,7 +13,7 @@ use rdkafka::error::{KafkaError as RdError, RDKafkaErrorCode as Code};
 use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::ProducerContext;
 
-use crate::kafka::{Delivery, KafkaError, Undelivered};
+use crate::kafka::{Delivery, KafkaError, Undelivered, tls};
 
 /// The log target of librdkafka's own lines.
 pub(super) const LIBRDKAFKA_LOG: &str = "sitewatch::kafka::librdkafka";
@@ -151,15 +151,23 @@ impl ClientContext for Watcher {
         self.events.fetch_add(1, Ordering::Relaxed);
         log::debug!(target: LIBRDKAFKA_LOG, "{error}: {reason}");
         let mut trouble = lock(&self.trouble);
+        let (broker, cause) = in_words(reason);
         match error.rdkafka_error_code() {
             Some(Code::AllBrokersDown) => trouble.all_down = true,
-            Some(Code::SSL | Code::Authentication) => {
-                let (broker, cause) = in_words(reason);
+            // A broker that does not want our certificate says so after the handshake, and
+            // librdkafka takes it for a broken connection.
+            code if matches!(code, Some(Code::SSL | Code::Authentication))
+                || reason.contains("SSL alert") =>
+            {
+                let cause = match reason.contains("SSL alert") {
+                    true => tls::alert_words(&cause),
+                    false => cause,
+                };
                 if !trouble.refusals.iter().any(|(known, _)| *known == broker) {
                     trouble.refusals.push((broker, cause));
                 }
             }
-            _ => trouble.cause = Some(in_words(reason).1),
+            _ => trouble.cause = Some(cause),
         }
     }
 }

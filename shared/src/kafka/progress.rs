@@ -1,7 +1,7 @@
 //! Where each range stands. Pure, so that the rules for reaching an end are tested without a
 //! broker.
 
-use crate::kafka::Range;
+use super::Range;
 
 /// The ranges being read.
 #[derive(Debug, Default)]

@@ -1,0 +1,14 @@
+//! The client over the crate `kafka` (the project kafka-rust): the protocol of Kafka 0.8 and 0.9,
+//! which brokers understand up to 3.9.
+
+mod client;
+mod door;
+mod fetching;
+mod partitioner;
+mod producer;
+mod queue;
+mod reader;
+mod worker;
+
+pub(super) use producer::Producer;
+pub(super) use reader::{Reader, Record};

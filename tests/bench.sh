@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Benchmarks, on servers started for them: `tests/bench.sh drain [events] [rounds]`.
+set -euo pipefail
+here="$(cd "$(dirname "$0")/.." && pwd)"
+which="${1:?usage: tests/bench.sh drain [events] [rounds]}"
+shift
+
+"$here/tests/install.sh"
+cargo build --manifest-path "$here/Cargo.toml" --workspace --bins --release --locked
+target="${CARGO_TARGET_DIR:-$here/target}"
+exec "$target/release/bench_$which" "$@"

@@ -1,0 +1,203 @@
+//! `--help`, `.env.example` and the README say the same of every variable, and nothing else.
+//!
+//! `SITEWATCH_UPDATE=1 cargo test -p sitewatch-tests documents` writes the two files anew.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use sitewatch::settings::{ALL, Group, Variable};
+use sitewatch_tests::command::Run;
+
+const FUNCTIONS: [&str; 4] = ["setup", "probe", "drain", "report"];
+
+const BEGIN: &str = "<!-- variables: made from the catalogue by the test `documents` -->";
+const END: &str = "<!-- end of variables -->";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
+}
+
+/// The variables that a function's `--help` names.
+fn named_in_help(function: &str) -> BTreeSet<String> {
+    Run::function(function)
+        .arg("--help")
+        .run()
+        .exits(0)
+        .stdout
+        .lines()
+        .filter_map(|line| line.strip_prefix("  "))
+        .filter_map(|line| {
+            line.split_whitespace()
+                .next()
+                .filter(|_| !line.starts_with(' '))
+        })
+        .map(str::to_owned)
+        .collect()
+}
+
+fn groups() -> Vec<(Group, Vec<&'static Variable>)> {
+    let mut groups: Vec<(Group, Vec<&Variable>)> = Vec::new();
+    for variable in ALL.iter().copied() {
+        match groups.last_mut() {
+            Some((group, variables)) if *group == variable.group => variables.push(variable),
+            _ => groups.push((variable.group, vec![variable])),
+        }
+    }
+    groups
+}
+
+fn env_example() -> String {
+    let mut text = "\
+# What Sitewatch's functions read from the environment. Copy this file to .env, take the # off the
+# lines you need. What is already in the environment wins over the file. Values with spaces, # or $
+# go into 'single quotes'.
+"
+    .to_owned();
+    for (group, variables) in groups() {
+        write!(text, "\n# ==== {} ====\n", group.title()).unwrap();
+        for variable in variables {
+            text.push('\n');
+            let mut about = variable.help.to_owned();
+            if !variable.default.is_empty() {
+                write!(about, " Default: {}.", variable.default).unwrap();
+            }
+            if let Some(file) = variable.file_name() {
+                write!(about, " Secret; or {file}=path.").unwrap();
+            }
+            if !variable.aliases.is_empty() {
+                write!(about, " Also read: {}.", variable.aliases.join(", ")).unwrap();
+            }
+            let mut line = String::from("#");
+            for word in about.split_whitespace() {
+                if line.len() + 1 + word.len() > 100 {
+                    writeln!(text, "{line}").unwrap();
+                    line = String::from("#");
+                }
+                write!(line, " {word}").unwrap();
+            }
+            writeln!(text, "{line}").unwrap();
+            writeln!(text, "#{}={}", variable.name, variable.example).unwrap();
+        }
+    }
+    text
+}
+
+fn readme_tables() -> String {
+    let help: Vec<(&str, BTreeSet<String>)> = FUNCTIONS
+        .iter()
+        .map(|function| (*function, named_in_help(function)))
+        .collect();
+    let mut text = format!("{BEGIN}\n");
+    for (group, variables) in groups() {
+        write!(
+            text,
+            "\n**{}**\n\n| variable | read by | default | meaning |\n| --- | --- | --- | --- |\n",
+            group.title()
+        )
+        .unwrap();
+        for variable in variables {
+            let readers: Vec<&str> = help
+                .iter()
+                .filter(|(_, names)| names.contains(variable.name))
+                .map(|(function, _)| *function)
+                .collect();
+            let readers = if readers.len() == FUNCTIONS.len() {
+                "all".to_owned()
+            } else {
+                readers.join(", ")
+            };
+            let default = if variable.default.is_empty() {
+                String::new()
+            } else {
+                format!("`{}`", variable.default)
+            };
+            let mut meaning = variable.help.replace('|', "\\|");
+            if let Some(file) = variable.file_name() {
+                write!(meaning, " Secret; or `{file}`.").unwrap();
+            }
+            if !variable.aliases.is_empty() {
+                write!(meaning, " Also read: `{}`.", variable.aliases.join("`, `")).unwrap();
+            }
+            writeln!(
+                text,
+                "| `{}` | {readers} | {default} | {meaning} |",
+                variable.name
+            )
+            .unwrap();
+        }
+    }
+    write!(text, "\n{END}").unwrap();
+    text
+}
+
+/// Compares, or writes when asked to.
+fn keep(path: &Path, found: &str, expected: &str) {
+    if std::env::var_os("SITEWATCH_UPDATE").is_some() {
+        std::fs::write(path, expected).unwrap();
+        return;
+    }
+    assert!(
+        found == expected,
+        "{} is not what the catalogue says; `SITEWATCH_UPDATE=1 cargo test -p sitewatch-tests documents` writes it anew",
+        path.display()
+    );
+}
+
+#[test]
+fn every_variable_is_read_by_some_function_and_every_function_names_only_ours() {
+    let all: BTreeSet<String> = ALL
+        .iter()
+        .map(|variable| variable.name.to_owned())
+        .collect();
+    let mut read = BTreeSet::new();
+    for function in FUNCTIONS {
+        let names = named_in_help(function);
+        let unknown: Vec<_> = names.difference(&all).collect();
+        assert!(unknown.is_empty(), "{function} --help names {unknown:?}");
+        read.extend(names);
+    }
+    let unread: Vec<_> = all.difference(&read).collect();
+    assert!(unread.is_empty(), "nobody reads {unread:?}");
+}
+
+#[test]
+fn the_example_of_an_env_file_is_the_catalogue() {
+    let path = root().join(".env.example");
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    keep(&path, &found, &env_example());
+}
+
+#[test]
+fn the_readme_tells_of_the_same_variables() {
+    let path = root().join("README.md");
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    let begin = found
+        .find(BEGIN)
+        .expect("README.md has the mark where variables begin");
+    let end = found
+        .find(END)
+        .expect("README.md has the mark where variables end")
+        + END.len();
+    let expected = format!("{}{}{}", &found[..begin], readme_tables(), &found[end..]);
+    keep(&path, &found, &expected);
+}
+
+#[test]
+fn arguments_are_answered_and_unknown_ones_refused() {
+    for function in FUNCTIONS {
+        Run::function(function)
+            .arg("--version")
+            .run()
+            .exits(0)
+            .stdout_is(&format!("{function} {}\n", env!("CARGO_PKG_VERSION")));
+        Run::function(function)
+            .arg("--sites")
+            .run()
+            .exits(64)
+            .stderr_is(&format!("{function}: unknown argument \"--sites\"; {function} is configured by environment variables, see `{function} --help`\n"));
+    }
+}

@@ -1,0 +1,173 @@
+//! Certificates and passwords, right and wrong, towards Kafka and PostgreSQL.
+
+use sitewatch_tests::certificates::{Authority, Kind};
+use sitewatch_tests::command::{Finished, Run};
+use sitewatch_tests::kafka::Version;
+use sitewatch_tests::postgres::{Postgres, Tls};
+use sitewatch_tests::shared;
+
+use crate::support::{Prepared, last_line, lines, unique, up};
+
+/// One line, exit code 69, no secret, and what the person should read.
+#[track_caller]
+fn refused_in_one_line(finished: Finished, parts: &[&str]) {
+    let mut finished = finished.exits(69);
+    for part in parts {
+        finished = finished.stderr_has(part);
+    }
+    assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
+    assert!(!finished.stderr.contains("hunter2"), "{}", finished.stderr);
+}
+
+fn over_mutual_tls(version: Version, client: &str) {
+    let kafka = shared::kafka(version);
+    let topic = unique("tls");
+    kafka.create_topic(&topic, 1);
+    let prepared = Prepared::new("tls");
+    // Above 16 KiB in all: what the pure-Rust client trips over when nobody holds its hand.
+    let events: Vec<_> = (0..100).map(|second| up("a", second)).collect();
+    let messages: Vec<_> = events.iter().map(|event| ("a", event.to_json())).collect();
+    kafka.produce(&topic, 0, &messages);
+    let drain = || {
+        prepared
+            .drain()
+            .var("KAFKA_ENDPOINT", kafka.ssl_bootstrap())
+            .var("KAFKA_TOPIC", &topic)
+            .var("KAFKA_CLIENT", client)
+    };
+    let finished = drain()
+        .var("KAFKA_CERT_DIR", kafka.certificate_dir())
+        .run()
+        .exits(0);
+    assert_eq!(last_line(&finished.stderr), "100 checks recorded");
+
+    let stranger = tempfile::tempdir().unwrap();
+    Authority::new("stranger")
+        .write_client_dir(stranger.path())
+        .unwrap();
+    refused_in_one_line(
+        drain()
+            .var("KAFKA_CERT_DIR", stranger.path())
+            .var("KAFKA_TIMEOUT", "5s")
+            .run(),
+        &["Kafka at ", "certificate"],
+    );
+}
+
+#[test]
+fn kafka_3_9_over_mutual_tls_by_rdkafka() {
+    over_mutual_tls(Version::V3_9, "rdkafka");
+}
+
+#[test]
+fn kafka_3_9_over_mutual_tls_by_the_pure_rust_client() {
+    over_mutual_tls(Version::V3_9, "kafka");
+}
+
+#[test]
+fn kafka_4_1_over_mutual_tls_by_rdkafka() {
+    over_mutual_tls(Version::V4_1, "rdkafka");
+}
+
+#[test]
+fn the_pure_rust_client_says_that_kafka_4_is_too_new() {
+    let kafka = shared::kafka(Version::V4_1);
+    let prepared = Prepared::new("new");
+    refused_in_one_line(
+        prepared
+            .drain()
+            .var("KAFKA_BROKERS", kafka.bootstrap())
+            .var("KAFKA_CLIENT", "kafka")
+            .run(),
+        &["too new for KAFKA_CLIENT=kafka", "set KAFKA_CLIENT=rdkafka"],
+    );
+}
+
+#[test]
+fn certificates_that_cannot_be_read_are_a_wrong_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ca.pem"), "hello").unwrap();
+    std::fs::write(
+        folder.path().join("service.cert"),
+        "-----BEGIN CERTIFICATE-----",
+    )
+    .unwrap();
+    let name = folder.path().display();
+    Run::drain()
+        .var("KAFKA_BROKERS", "k:1")
+        .var("DATABASE_URL", "postgres://u@h/d")
+        .var("KAFKA_CERT_DIR", folder.path())
+        .run()
+        .exits(78)
+        .stderr_has("2 problems in the configuration")
+        .stderr_has(&format!(
+            "KAFKA_CA_FILE is \"{name}/ca.pem\", which holds no PEM block"
+        ))
+        .stderr_has(&format!(
+            "KAFKA_KEY_FILE is not set although \"{name}/service.cert\" is there"
+        ));
+}
+
+#[test]
+fn postgresql_over_tls_as_libpq_does_it() {
+    let prepared = Prepared::new("pgtls");
+    let folder = tempfile::tempdir().unwrap();
+    let ours = folder.path().join("ca.pem");
+    std::fs::write(&ours, shared::authority().pem()).unwrap();
+    let strangers = folder.path().join("stranger.pem");
+    std::fs::write(&strangers, Authority::new("stranger").pem()).unwrap();
+    let drain = |mode: &str| {
+        prepared
+            .drain()
+            .var("DRAIN_SOURCE", "stdin")
+            .var("PGSSLMODE", mode)
+            .stdin(lines(&[up("a", 60)]))
+    };
+    for mode in ["disable", "prefer", "require"] {
+        drain(mode).run().exits(0);
+    }
+    for mode in ["require", "verify-ca", "verify-full"] {
+        drain(mode).var("PGSSLROOTCERT", &ours).run().exits(0);
+        // libpq too verifies with `require` once it is given an authority.
+        refused_in_one_line(
+            drain(mode).var("PGSSLROOTCERT", &strangers).run(),
+            &["no TLS with PostgreSQL at ", "certificate verify failed"],
+        );
+    }
+}
+
+#[test]
+fn postgresql_with_a_certificate_of_another_host_or_without_tls() {
+    let authority = Authority::new("ours");
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, authority.pem()).unwrap();
+    let elsewhere = Postgres::options()
+        .tls_with(
+            &authority,
+            authority.certificate(Kind::WrongHost),
+            Tls::Offered,
+        )
+        .start();
+    let drain = |server: &Postgres, mode: &str| {
+        Run::drain()
+            .var("DRAIN_SOURCE", "stdin")
+            .var("DATABASE_URL", server.url())
+            .var("DATABASE_SSLMODE", mode)
+            .var("DATABASE_CA_FILE", &ca)
+            .run()
+    };
+    // Past the handshake: the next thing it meets is an empty database.
+    drain(&elsewhere, "verify-ca")
+        .exits(78)
+        .stderr_has("run `setup` first");
+    refused_in_one_line(
+        drain(&elsewhere, "verify-full"),
+        &["no TLS with PostgreSQL at ", "mismatch"],
+    );
+    let without = Postgres::start(None);
+    refused_in_one_line(
+        drain(&without, "require"),
+        &["offers no TLS, which sslmode=require demands"],
+    );
+}

@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# Installs what this machine lacks to build Sitewatch and to run its tests: a C toolchain with the
+# headers of OpenSSL and zlib, PostgreSQL's server, Java 17 or newer, and Maven, which fetches Kafka.
+#
+# Silent when nothing is missing. Looks for the tools themselves, wherever they came from; only when
+# one is missing does it ask Debian's packages, as root or through sudo without a password.
+# Otherwise it says what to install and exits with 1.
+set -u
+
+java=17
+
+missing=()  # in words
+packages=() # in Debian's names
+
+lacks() {
+    missing+=("$1")
+    shift
+    packages+=("$@")
+}
+
+has() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+# Debian and Fedora keep the server off PATH.
+has_postgresql() {
+    local bin
+    for bin in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin; do
+        [ -x "$bin/initdb" ] && [ -x "$bin/postgres" ] && return 0
+    done
+    has initdb && has postgres
+}
+
+# Reads the version from a file beside Java; starting Java only to ask would be most of this run.
+has_java() {
+    local program=${JAVA_HOME:+$JAVA_HOME/bin/java} home version
+    [ -x "$program" ] || program=$(command -v java) || return 1
+    home=$(readlink -f "$program") || return 1
+    home=${home%/bin/java}
+    if [ -r "$home/release" ]; then
+        version=$(<"$home/release")
+        version=${version#*JAVA_VERSION=\"}
+    else
+        version=$("$program" -version 2>&1) || return 1
+        version=${version#*\"}
+    fi
+    version=${version%%[!0-9]*}
+    [ "${version:-0}" -ge "$java" ]
+}
+
+look() {
+    missing=()
+    packages=()
+    has cc && has make || lacks "a C compiler and make" build-essential
+    has pkg-config || lacks "pkg-config" pkg-config
+    pkg-config --exists openssl 2>/dev/null || lacks "OpenSSL's headers" libssl-dev
+    pkg-config --exists zlib 2>/dev/null || lacks "zlib's headers" zlib1g-dev
+    has_postgresql || lacks "PostgreSQL's server (initdb, postgres)" postgresql
+    has_java || lacks "Java $java or newer" default-jre-headless
+    has mvn || lacks "Maven (mvn)" maven
+}
+
+install() {
+    local root=()
+    [ "$EUID" -eq 0 ] || root=(sudo -n)
+    "${root[@]}" apt-get update -qq &&
+        "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -qq -y --no-install-recommends "${packages[@]}"
+}
+
+may_install() {
+    has apt-get || return 1
+    [ "$EUID" -eq 0 ] || { has sudo && sudo -n true 2>/dev/null; }
+}
+
+look
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if may_install; then
+    printf 'Installing %s\n' "${packages[*]}" >&2
+    install >&2
+    look
+    [ ${#missing[@]} -eq 0 ] && exit 0
+fi
+
+{
+    echo 'Missing to build Sitewatch and to run its tests:'
+    printf '  - %s\n' "${missing[@]}"
+    echo 'On Debian and Ubuntu, as root:'
+    echo "  apt-get install ${packages[*]}"
+} >&2
+exit 1

@@ -1,0 +1,285 @@
+//! How fast `drain` is, beside the floor: `psql \copy` of the same rows into the same table.
+//!
+//! `tests/bench.sh drain [events] [rounds]`; prints a line a run, medians and ratios last.
+#![allow(clippy::print_stdout, reason = "showing figures is what it is for")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a benchmark of the machine reads the machine's environment"
+)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use sitewatch::event::{CheckEvent, Outcome, VERSION};
+use sitewatch::kafka::{Client, KafkaSettings, Producer, Security};
+use sitewatch_tests::kafka::{Kafka, Version};
+use sitewatch_tests::postgres::{Database, Postgres};
+use wait4::Wait4 as _;
+
+/// Sites that the events are spread over.
+const SITES: u64 = 10_000;
+/// Partitions of the topic.
+const PARTITIONS: u16 = 4;
+/// One event in this many is sent twice.
+const REPEAT_EVERY: u64 = 100;
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let mut number = |default: u64| {
+        arguments.next().map_or(default, |text| {
+            text.parse()
+                .expect("wants whole numbers: [events] [rounds]")
+        })
+    };
+    let events = number(1_000_000);
+    let rounds = number(3);
+
+    let postgres = Postgres::start(None);
+    let kafka = Kafka::start(Version::V4_1);
+    println!(
+        "{events} events of {SITES} sites, {PARTITIONS} partitions, one in {REPEAT_EVERY} twice"
+    );
+    kafka.create_topic("bench", PARTITIONS);
+    let began = Instant::now();
+    fill(&kafka, events);
+    println!("topic filled in {:.1} s", began.elapsed().as_secs_f64());
+
+    let folder = tempfile::tempdir().expect("make a temporary folder");
+    let mut ratios = Vec::new();
+    for round in 1..=rounds {
+        let database = prepared(&postgres);
+        let drained = run(drain(&kafka, &database, &[]));
+        println!("round {round}: drain                {drained}");
+        let again = run(drain(&kafka, &database, &[]));
+        println!("round {round}: drain, nothing left  {again}");
+        let rows = folder.path().join("rows");
+        let recorded = export(&postgres, &database, &rows);
+        assert_eq!(recorded, events, "every event is recorded once");
+
+        let database = prepared(&postgres);
+        let copied = run(copy(&postgres, &database, &rows));
+        println!("round {round}: psql \\copy           {copied}");
+        ratios.push(drained.wall.as_secs_f64() / copied.wall.as_secs_f64());
+
+        let database = prepared(&postgres);
+        let began = Instant::now();
+        let both: Vec<_> = (0..2)
+            .map(|_| {
+                drain(&kafka, &database, &[("DRAIN_WORKERS", "1")])
+                    .spawn()
+                    .expect("start drain")
+            })
+            .collect();
+        for mut drain in both {
+            drain.wait().expect("wait for drain");
+        }
+        println!(
+            "round {round}: two drains at once   {:.2} s wall",
+            began.elapsed().as_secs_f64()
+        );
+    }
+    ratios.sort_by(f64::total_cmp);
+    println!(
+        "drain / \\copy, median of {rounds}: {:.2}",
+        ratios[ratios.len() / 2]
+    );
+}
+
+/// What a process took.
+struct Taken {
+    wall: Duration,
+    cpu: Duration,
+    memory_mb: f64,
+}
+
+impl std::fmt::Display for Taken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{:>8.3} s wall, {:>7.3} s CPU, {:>5.1} MB",
+            self.wall.as_secs_f64(),
+            self.cpu.as_secs_f64(),
+            self.memory_mb
+        )
+    }
+}
+
+fn run(mut command: Command) -> Taken {
+    let began = Instant::now();
+    let mut child = command.spawn().expect("start the program");
+    let used = child.wait4().expect("wait for the program");
+    assert!(
+        used.status.success(),
+        "the program ended with {}",
+        used.status
+    );
+    Taken {
+        wall: began.elapsed(),
+        cpu: used.rusage.utime + used.rusage.stime,
+        memory_mb: used.rusage.maxrss as f64 / 1e6,
+    }
+}
+
+fn executable(name: &str) -> PathBuf {
+    let here = std::env::current_exe().expect("know where this program is");
+    here.parent().expect("a program is in a folder").join(name)
+}
+
+fn drain(kafka: &Kafka, database: &Database, more: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(executable("drain"));
+    command
+        .env_clear()
+        .env(
+            "LOG_LEVEL",
+            std::env::var("LOG_LEVEL").unwrap_or_else(|_| "error".to_owned()),
+        )
+        .env("DATABASE_URL", database.url())
+        .env("KAFKA_BROKERS", kafka.bootstrap())
+        .env("KAFKA_TOPIC", "bench")
+        .envs(more.iter().copied())
+        .envs(std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DRAIN_")))
+        .stdin(Stdio::null());
+    command
+}
+
+/// An empty database with the schema, and the server's own writing done before the clock runs.
+fn prepared(postgres: &Postgres) -> Database {
+    let database = postgres.create_database("bench");
+    let ended = Command::new(executable("setup"))
+        .env_clear()
+        .env("LOG_LEVEL", "error")
+        .env("DATABASE_URL", database.url())
+        .env("SETUP_TOPIC", "false")
+        .status()
+        .expect("start setup");
+    assert!(ended.success(), "setup ended with {ended}");
+    database
+        .client()
+        .batch_execute(
+            "select create_check_partitions((now() - interval '3 days')::date, current_date)",
+        )
+        .expect("make the days of the benchmark");
+    postgres
+        .superuser()
+        .batch_execute("checkpoint")
+        .expect("write out what came before");
+    database
+}
+
+/// The rows into a file, in the order they lie in; returns how many.
+fn export(postgres: &Postgres, database: &Database, rows: &Path) -> u64 {
+    let ended = psql(postgres, database)
+        .arg("-c")
+        .arg(format!(
+            "\\copy (select * from checks) to '{}' (format binary)",
+            rows.display()
+        ))
+        .status()
+        .expect("start psql");
+    assert!(ended.success(), "psql ended with {ended}");
+    let count: i64 = database
+        .client()
+        .query_one("select count(*) from checks", &[])
+        .expect("count the rows")
+        .get(0);
+    count.unsigned_abs()
+}
+
+fn copy(postgres: &Postgres, database: &Database, rows: &Path) -> Command {
+    let mut command = psql(postgres, database);
+    command.arg("-c").arg(format!(
+        "\\copy checks from '{}' (format binary)",
+        rows.display()
+    ));
+    command
+}
+
+fn psql(_postgres: &Postgres, database: &Database) -> Command {
+    let mut command = Command::new("psql");
+    command
+        .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", database.url()])
+        .stdin(Stdio::null());
+    command
+}
+
+fn fill(kafka: &Kafka, events: u64) {
+    let settings = KafkaSettings {
+        client: Client::Rdkafka,
+        brokers: vec![kafka.bootstrap()],
+        topic: "bench".to_owned(),
+        client_id: "bench".to_owned(),
+        group_id: "bench".to_owned(),
+        security: Security::default(),
+        connect_timeout: Duration::from_secs(10),
+        options: Vec::new(),
+    };
+    let mut producer = Producer::connect(&settings).expect("connect to Kafka");
+    // Rounds of all sites, a minute apart, ending now: as probes write them.
+    let rounds = events.div_ceil(SITES);
+    let first = Timestamp::now() - SignedDuration::from_mins(i64::try_from(rounds).unwrap());
+    let mut sent = 0;
+    for number in 0..events {
+        let (round, site) = (number / SITES, number % SITES);
+        let event = event(first, round, site).to_json();
+        let key = format!("site-{site:05}");
+        for _ in 0..=u64::from(number % REPEAT_EVERY == 0) {
+            producer
+                .send(sent, key.as_bytes(), &event)
+                .expect("send an event");
+            sent += 1;
+        }
+        if number % 10_000 == 0 {
+            assert!(
+                producer
+                    .poll()
+                    .iter()
+                    .all(|delivery| delivery.result.is_ok())
+            );
+        }
+    }
+    let failed = producer
+        .finish(Instant::now() + Duration::from_secs(60))
+        .iter()
+        .filter(|delivery| delivery.result.is_err())
+        .count();
+    assert_eq!(failed, 0, "events that were not taken");
+}
+
+fn event(first: Timestamp, round: u64, site: u64) -> CheckEvent<'static> {
+    // One check in fifty fails, spread over sites and rounds.
+    let fails = (round * 31 + site * 17) % 50 == 0;
+    let spread = u32::try_from((round * 7_919 + site * 104_729) % 50_000).unwrap();
+    let minutes = i64::try_from(round).unwrap();
+    CheckEvent {
+        v: VERSION,
+        id: uuid::Uuid::now_v7(),
+        site: format!("site-{site:05}").into(),
+        url: format!("https://www{site}.example.com/some/page").into(),
+        location: "bench".into(),
+        checked_at: first
+            + SignedDuration::from_mins(minutes)
+            + SignedDuration::from_micros(i64::try_from(site * 5_000).unwrap()),
+        up: Some(!fails),
+        outcome: if fails { Outcome::Status } else { Outcome::Up },
+        error: fails.then(|| "status 503, expected 200-399".into()),
+        status: Some(if fails { 503 } else { 200 }),
+        remote_addr: Some("192.0.2.44".parse().unwrap()),
+        http_version: Some("1.1".into()),
+        dns_us: Some(1_000 + spread / 10),
+        connect_us: Some(8_000 + spread / 5),
+        tls_us: Some(21_000 + spread / 3),
+        first_byte_us: Some(30_000 + spread),
+        body_us: Some(900),
+        total_us: 60_900 + spread * 2,
+        local_wait_us: Some(40),
+        body_bytes: Some(5_120),
+        body_match: Some(true),
+        certificate_not_after: None,
+        redirects: 0,
+        attempts: 1,
+        labels: BTreeMap::from([("team".into(), "web".into())]),
+    }
+}
