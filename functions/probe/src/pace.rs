@@ -130,11 +130,11 @@ impl Pace {
     /// Thinks the limit over, `moving` being the checks that move now.
     pub(crate) fn adjust(&mut self, moving: usize, now: Instant) {
         match self.load.take() {
-            Some(waited) if waited > LONG => {
-                if now.saturating_duration_since(self.reduced) >= COOL {
-                    self.reduced = now;
-                    self.limit = (self.limit * 3 / 4).max(self.processors);
-                }
+            Some(waited)
+                if waited > LONG && now.saturating_duration_since(self.reduced) >= COOL =>
+            {
+                self.reduced = now;
+                self.limit = (self.limit * 3 / 4).max(self.processors);
             }
             Some(waited) if waited > SHORT => {}
             // Raised only when it is what holds checks back.

@@ -54,10 +54,7 @@ fn main() -> ExitCode {
     let sites = match &local {
         Some(websites) => {
             say("Starting nine websites that behave differently …");
-            vec![(
-                "SITES_FILE".to_owned(),
-                websites.list.display().to_string(),
-            )]
+            vec![("SITES_FILE".to_owned(), websites.list.display().to_string())]
         }
         None => given,
     };
@@ -82,7 +79,11 @@ fn main() -> ExitCode {
             "moves what is pending on the topic into PostgreSQL",
             all(&[&kafka_variables, &database_variables]),
         ),
-        ("report", "says what is up, what is down and why", all(&[&database_variables])),
+        (
+            "report",
+            "says what is up, what is down and why",
+            all(&[&database_variables]),
+        ),
     ];
     for (function, about, variables) in &steps {
         if let Err(why) = run(function, about, variables) {
@@ -134,8 +135,14 @@ impl Websites {
                 Website::start(Behaviour::Page(Page::new(500, "<h1>Welcome</h1> … not"))),
             ),
             ("wrong-text", Website::up("Site under construction")),
-            ("tls-private-ca", Website::start_tls(welcome(), &Tls::new(&authority, Kind::Good))),
-            ("tls-expired", Website::start_tls(welcome(), &Tls::new(&authority, Kind::Expired))),
+            (
+                "tls-private-ca",
+                Website::start_tls(welcome(), &Tls::new(&authority, Kind::Good)),
+            ),
+            (
+                "tls-expired",
+                Website::start_tls(welcome(), &Tls::new(&authority, Kind::Expired)),
+            ),
             ("never-answers", Website::start(Behaviour::NeverAnswers)),
             ("refuses", Website::start(Behaviour::Refuses)),
         ];

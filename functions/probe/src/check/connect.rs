@@ -207,7 +207,7 @@ mod tests {
             let deadline = Instant::now() + Duration::from_secs(5);
             match connect(&addresses, None, deadline, &Interrupt::default()) {
                 Err(Unconnected::Failed(_, error)) => {
-                    assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused)
+                    assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
                 }
                 _ => panic!("not refused"),
             }

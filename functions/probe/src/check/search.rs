@@ -21,7 +21,7 @@ use sitewatch::site::Pattern;
 #[derive(Debug)]
 pub(crate) enum Compiled {
     /// Nothing but text.
-    Text(Finder<'static>),
+    Text(Box<Finder<'static>>),
     /// Anything that can be decided byte by byte.
     Automaton(Box<DFA>),
     /// The rest.
@@ -46,7 +46,7 @@ impl Compiled {
             Err(_) => return Self::Broken,
         };
         if let HirKind::Literal(literal) = hir.kind() {
-            return Self::Text(Finder::new(&literal.0).into_owned());
+            return Self::Text(Box::new(Finder::new(&literal.0).into_owned()));
         }
         let automaton = DFA::builder()
             .configure(

@@ -139,7 +139,7 @@ pub(super) fn handshake(
         .map_err(|error| broken(&error))?;
     let mut stream = SslStream::new(ssl, stream).map_err(|error| broken(&error))?;
     if let Err(error) = stream.connect() {
-        return Err(unsecured(error));
+        return Err(unsecured(&error));
     }
     let Some(certificate) = CertificateSeen::of(stream.ssl()) else {
         return Err(Unsecured::Failed(Failure::new(
@@ -165,7 +165,7 @@ fn broken(error: &ErrorStack) -> Unsecured {
     ))
 }
 
-fn unsecured(error: openssl::ssl::Error) -> Unsecured {
+fn unsecured(error: &openssl::ssl::Error) -> Unsecured {
     if let Some(error) = error.io_error() {
         if error.kind() == io::ErrorKind::TimedOut {
             return Unsecured::Timeout;
@@ -181,7 +181,7 @@ fn unsecured(error: openssl::ssl::Error) -> Unsecured {
     }
     Unsecured::Failed(Failure::new(
         Outcome::Tls,
-        format!("the TLS handshake failed: {}", reasons(&error)),
+        format!("the TLS handshake failed: {}", reasons(error)),
     ))
 }
 
