@@ -9,6 +9,7 @@
 mod documents;
 mod drain;
 mod kafka;
+mod pipeline;
 mod report;
 mod setup;
 mod stack;
