@@ -278,8 +278,14 @@ fn event(first: Timestamp, round: u64, site: u64) -> CheckEvent<'static> {
         body_bytes: Some(5_120),
         body_match: Some(true),
         certificate_not_after: None,
+        certificate_issuer: None,
+        certificate_error: None,
+        tls_version: None,
         redirects: 0,
+        final_url: None,
         attempts: 1,
+        first_error: None,
+        maintenance: false,
         labels: BTreeMap::from([("team".into(), "web".into())]),
     }
 }
