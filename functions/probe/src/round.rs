@@ -8,7 +8,7 @@ use sitewatch::run::{Failure, Run, Stop, Summary};
 use sitewatch::site::Site;
 
 use crate::check::Tools;
-use crate::check::search::Patterns;
+use crate::check::pattern::Patterns;
 use crate::check::tls::TlsContexts;
 use crate::dns::Dns;
 use crate::schedule::{Due, Period, plan};

@@ -122,7 +122,10 @@ impl<'a> Reading<'a> {
             }
         };
         let label = label(&object);
-        let given_name = object.get("name").and_then(Value::as_str).map(str::to_owned);
+        let given_name = object
+            .get("name")
+            .and_then(Value::as_str)
+            .map(str::to_owned);
         let parsed = parse::site(object, self.defaults);
         // Also of sites that have other problems: all of them are told at once.
         let name = match &parsed {

@@ -14,10 +14,12 @@ use ureq::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
 use super::failure::Failure;
 use super::observation::BodySeen;
-use super::search::{Patterns, Search};
+use super::pattern::Patterns;
+use super::search::Search;
 use super::trace::Phase;
 
-/// As much as one read of the transport gives; on the stack, where a check has room for it.
+/// As much as one read of the transport gives. Not on the stack: what a thread's stack has once
+/// held it keeps, and this would be there while the thread waits for its next site.
 const PIECE: usize = 8 * 1024;
 
 /// Reads the body as far as the site's expectations need it.
@@ -35,7 +37,7 @@ pub(super) fn read(
         Err(failure) => return (BodySeen::default(), Some(failure)),
     };
     let mut watch = Watch::new(site, patterns, headers);
-    let mut piece = [0; PIECE];
+    let mut piece = vec![0; PIECE];
     loop {
         if watch.knows_enough() {
             return (watch.finish(), None);

@@ -12,23 +12,22 @@ use super::observation::Observation;
 use super::verdict::Judgement;
 
 /// The event of a check's last attempt.
-pub(super) fn event(
-    site: &Site,
-    location: &str,
+pub(super) fn event<'a>(
+    site: &'a Site,
+    location: &'a str,
     checked_at: Timestamp,
     attempts: u16,
     first_error: Option<String>,
     seen: Observation,
     judgement: Judgement,
-) -> CheckEvent<'static> {
-    let owned = |text: &str| Cow::Owned::<str>(text.to_owned());
+) -> CheckEvent<'a> {
     let certificate = seen.certificate;
     CheckEvent {
         v: VERSION,
         id: Uuid::now_v7(),
-        site: owned(&site.name),
-        url: owned(site.url.as_str()),
-        location: owned(location),
+        site: Cow::Borrowed(&site.name),
+        url: Cow::Borrowed(site.url.as_str()),
+        location: Cow::Borrowed(location),
         checked_at,
         up: judgement.outcome.verdict().as_up(),
         outcome: judgement.outcome,
@@ -66,7 +65,7 @@ pub(super) fn event(
         labels: site
             .labels
             .iter()
-            .map(|(name, value)| (owned(name), owned(value)))
+            .map(|(name, value)| (Cow::Borrowed(name.as_str()), Cow::Borrowed(value.as_str())))
             .collect(),
     }
 }

@@ -4,6 +4,7 @@
 //! obeys the same rules and its times are summed. [`check`] adds the retries.
 
 mod body;
+mod buffers;
 mod certificate;
 pub(crate) mod clock;
 mod connect;
@@ -12,9 +13,10 @@ mod failure;
 mod hop;
 pub(crate) mod interrupt;
 mod observation;
+pub(crate) mod pattern;
 mod request;
 mod resolve;
-pub(crate) mod search;
+mod search;
 mod stream;
 pub(crate) mod tls;
 mod trace;
@@ -22,13 +24,14 @@ mod tunnel;
 mod verdict;
 mod wire;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use sitewatch::event::{CheckEvent, Outcome, Verdict};
 use sitewatch::site::{Secrets, Site};
 use ureq::Agent;
+use ureq::config::Config;
 use ureq::http;
 
 use crate::deny::DenyNetworks;
@@ -40,9 +43,9 @@ use failure::Failure;
 use hop::Hop;
 use interrupt::Interrupt;
 use observation::Observation;
+use pattern::{Compiled, Patterns};
 use request::Asking;
 use resolve::{HopResolver, bare_host, port};
-use search::{Compiled, Patterns};
 use tls::TlsContexts;
 use trace::{Phase, Trace};
 use verdict::judge;
@@ -68,11 +71,11 @@ pub(crate) struct Worker {
 
 /// Checks a site, again if it has retries left and seems down. `None`: the site wants no event of
 /// this response, or the run ended in the middle.
-pub(crate) fn check(
-    site: &Arc<Site>,
-    tools: &Arc<Tools>,
+pub(crate) fn check<'a>(
+    site: &'a Arc<Site>,
+    tools: &'a Arc<Tools>,
     worker: &Worker,
-) -> Option<CheckEvent<'static>> {
+) -> Option<CheckEvent<'a>> {
     let mut first_error = None;
     for attempt in 1..=site.retries + 1 {
         let checked_at = Timestamp::now();
@@ -201,7 +204,11 @@ fn ask(
         port: port(request.uri()),
         secure: request.uri().scheme_str() == Some("https"),
     });
-    let agent = Agent::with_parts(config(), HopConnector(Arc::clone(&hop)), HopResolver(hop));
+    let agent = Agent::with_parts(
+        CONFIG.clone(),
+        HopConnector(Arc::clone(&hop)),
+        HopResolver(hop),
+    );
     let response = match body {
         Some(body) => agent.run(request.map(|()| body)),
         None => agent.run(request),
@@ -214,18 +221,16 @@ fn ask(
 }
 
 /// What ureq must leave to us: redirects, timeouts (the transport keeps them), statuses, headers.
-fn config() -> ureq::config::Config {
+static CONFIG: LazyLock<Config> = LazyLock::new(|| {
     Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
         .proxy(None)
         .allow_non_standard_methods(true)
-        .input_buffer_size(wire::INPUT_BUFFER)
-        .output_buffer_size(wire::OUTPUT_BUFFER)
         .max_response_header_size(MAX_HEAD)
         .build()
-}
+});
 
 /// As much as the widely used servers send at most: more is an attack or a defect.
 const MAX_HEAD: usize = 64 * 1024;

@@ -5,100 +5,14 @@
 //! Only expressions that an automaton over bytes cannot decide (`\b` and its like in Unicode) have
 //! the body kept, up to the site's limit.
 
-use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use memchr::memmem::Finder;
 use regex_automata::Input;
 use regex_automata::hybrid::LazyStateID;
 use regex_automata::hybrid::dfa::{Cache, DFA};
-use regex_automata::nfa::thompson;
-use regex_automata::util::syntax;
-use regex_syntax::hir::HirKind;
-use sitewatch::site::Pattern;
 
-/// A compiled expression.
-#[derive(Debug)]
-pub(crate) enum Compiled {
-    /// Nothing but text.
-    Text(Box<Finder<'static>>),
-    /// Anything that can be decided byte by byte.
-    Automaton(Box<DFA>),
-    /// The rest.
-    Whole(Box<regex::bytes::Regex>),
-    /// Nothing that could be compiled. A [`Pattern`] is known to compile, so this is a defect.
-    Broken,
-}
-
-/// Memory for the states of one search that is under way. An automaton that needs more forgets its
-/// states and makes them anew.
-const CACHE: usize = 64 * 1024;
-
-impl Compiled {
-    pub(crate) fn new(pattern: &Pattern) -> Self {
-        let text = pattern.as_str();
-        let parsed = regex_syntax::ParserBuilder::new()
-            .utf8(false)
-            .build()
-            .parse(text);
-        let hir = match parsed {
-            Ok(hir) => hir,
-            Err(_) => return Self::Broken,
-        };
-        if let HirKind::Literal(literal) = hir.kind() {
-            return Self::Text(Box::new(Finder::new(&literal.0).into_owned()));
-        }
-        let automaton = DFA::builder()
-            .configure(
-                DFA::config()
-                    .cache_capacity(CACHE)
-                    .skip_cache_capacity_check(true),
-            )
-            .thompson(
-                thompson::Config::new()
-                    .utf8(false)
-                    .which_captures(thompson::WhichCaptures::None)
-                    .nfa_size_limit(Some(Pattern::MAX_COMPILED)),
-            )
-            .syntax(syntax::Config::new().utf8(false))
-            .build(text);
-        match automaton {
-            Ok(automaton) => Self::Automaton(Box::new(automaton)),
-            Err(_) => regex::bytes::RegexBuilder::new(text)
-                .size_limit(2 * Pattern::MAX_COMPILED)
-                .build()
-                .map_or(Self::Broken, |regex| Self::Whole(Box::new(regex))),
-        }
-    }
-}
-
-/// The compiled expressions that more than one site has. One that a single site has is compiled
-/// for its check and forgotten: 10,000 different ones would take a hundred megabytes.
-#[derive(Debug, Default)]
-pub(crate) struct Patterns(HashMap<Arc<Pattern>, OnceLock<Arc<Compiled>>>);
-
-impl Patterns {
-    /// Finds those that occur more than once.
-    pub(crate) fn shared<'a>(all: impl IntoIterator<Item = &'a Arc<Pattern>>) -> Self {
-        let mut counts: HashMap<&Arc<Pattern>, usize> = HashMap::new();
-        for pattern in all {
-            *counts.entry(pattern).or_default() += 1;
-        }
-        let shared = counts.into_iter().filter(|(_, count)| *count > 1);
-        Self(
-            shared
-                .map(|(pattern, _)| (Arc::clone(pattern), OnceLock::new()))
-                .collect(),
-        )
-    }
-
-    pub(crate) fn get(&self, pattern: &Arc<Pattern>) -> Arc<Compiled> {
-        match self.0.get(pattern) {
-            Some(shared) => Arc::clone(shared.get_or_init(|| Arc::new(Compiled::new(pattern)))),
-            None => Arc::new(Compiled::new(pattern)),
-        }
-    }
-}
+use super::pattern::{Compiled, automaton};
 
 /// One search under way.
 #[derive(Debug)]
@@ -114,6 +28,8 @@ enum State {
     Hopeless,
     /// The last bytes, in which a text may have begun.
     Text(Vec<u8>),
+    /// The same for the text that every match begins with.
+    Prefix(Vec<u8>),
     Automaton(Box<Cache>, LazyStateID),
     Whole(Vec<u8>),
 }
@@ -123,14 +39,8 @@ impl Search {
         let state = match &*compiled {
             Compiled::Text(finder) if finder.needle().is_empty() => State::Found,
             Compiled::Text(_) => State::Text(Vec::new()),
-            Compiled::Automaton(dfa) => {
-                let mut cache = dfa.create_cache();
-                match dfa.start_state_forward(&mut cache, &Input::new("")) {
-                    Ok(start) if start.is_match() => State::Found,
-                    Ok(start) => State::Automaton(Box::new(cache), start),
-                    Err(_) => State::Hopeless,
-                }
-            }
+            Compiled::Prefixed(..) => State::Prefix(Vec::new()),
+            Compiled::Automaton(dfa) => State::start(dfa),
             Compiled::Whole(_) => State::Whole(Vec::new()),
             Compiled::Broken => State::Hopeless,
         };
@@ -148,38 +58,31 @@ impl Search {
 
     /// Takes the next bytes.
     pub(crate) fn feed(&mut self, chunk: &[u8]) {
-        match (&*self.compiled, &mut self.state) {
+        let compiled = Arc::clone(&self.compiled);
+        match (&*compiled, &mut self.state) {
             (Compiled::Text(finder), State::Text(tail)) => {
-                let overlap = finder.needle().len() - 1;
-                let head = chunk.get(..overlap.min(chunk.len())).unwrap_or(chunk);
-                tail.extend(head);
-                if finder.find(tail).is_some() || finder.find(chunk).is_some() {
+                if find(finder, tail, chunk).is_some() {
                     self.state = State::Found;
-                    return;
                 }
-                tail.extend(chunk.get(head.len()..).unwrap_or_default());
-                let keep = tail.len().saturating_sub(overlap);
-                tail.drain(..keep);
             }
-            (Compiled::Automaton(dfa), State::Automaton(cache, at)) => {
-                for byte in chunk {
-                    match dfa.next_state(cache, *at, *byte) {
-                        Ok(next) => *at = next,
-                        Err(_) => {
-                            self.state = State::Hopeless;
-                            return;
-                        }
-                    }
-                    if at.is_tagged() {
-                        if at.is_match() {
-                            self.state = State::Found;
-                            return;
-                        }
-                        if at.is_dead() || at.is_quit() {
-                            self.state = State::Hopeless;
-                            return;
-                        }
-                    }
+            (Compiled::Prefixed(finder, automaton_of, hir), State::Prefix(tail)) => {
+                let before = tail.clone();
+                let Some(at) = find(finder, tail, chunk) else {
+                    return;
+                };
+                let dfa = automaton_of.get_or_init(|| automaton(hir));
+                self.state = dfa.as_deref().map_or(State::Hopeless, State::start);
+                self.feed(before.get(at..).unwrap_or_default());
+                self.feed(
+                    chunk
+                        .get(at.saturating_sub(before.len())..)
+                        .unwrap_or_default(),
+                );
+            }
+            (Compiled::Automaton(dfa), State::Automaton(..)) => self.step(dfa, chunk),
+            (Compiled::Prefixed(_, dfa, _), State::Automaton(..)) => {
+                if let Some(Some(dfa)) = dfa.get() {
+                    self.step(dfa, chunk);
                 }
             }
             (Compiled::Whole(_), State::Whole(body)) => body.extend(chunk),
@@ -187,22 +90,89 @@ impl Search {
         }
     }
 
+    fn step(&mut self, dfa: &DFA, chunk: &[u8]) {
+        let State::Automaton(cache, at) = &mut self.state else {
+            return;
+        };
+        for byte in chunk {
+            match dfa.next_state(cache, *at, *byte) {
+                Ok(next) => *at = next,
+                Err(_) => {
+                    self.state = State::Hopeless;
+                    return;
+                }
+            }
+            if at.is_tagged() {
+                if at.is_match() {
+                    self.state = State::Found;
+                    return;
+                }
+                if at.is_dead() || at.is_quit() {
+                    self.state = State::Hopeless;
+                    return;
+                }
+            }
+        }
+    }
+
     /// Says that nothing follows.
     pub(crate) fn finish(mut self) -> bool {
         match (&*self.compiled, &mut self.state) {
             (_, State::Found) => true,
-            (Compiled::Automaton(dfa), State::Automaton(cache, at)) => dfa
-                .next_eoi_state(cache, *at)
-                .is_ok_and(|end| end.is_match()),
+            (Compiled::Automaton(dfa), State::Automaton(cache, at)) => ends(dfa, cache, *at),
+            (Compiled::Prefixed(_, dfa, _), State::Automaton(cache, at)) => dfa
+                .get()
+                .and_then(Option::as_ref)
+                .is_some_and(|dfa| ends(dfa, cache, *at)),
             (Compiled::Whole(regex), State::Whole(body)) => regex.is_match(body),
             _ => false,
         }
     }
 }
 
+impl State {
+    fn start(dfa: &DFA) -> Self {
+        let mut cache = dfa.create_cache();
+        match dfa.start_state_forward(&mut cache, &Input::new("")) {
+            Ok(start) if start.is_match() => Self::Found,
+            Ok(start) => Self::Automaton(Box::new(cache), start),
+            Err(_) => Self::Hopeless,
+        }
+    }
+}
+
+fn ends(dfa: &DFA, cache: &mut Cache, at: LazyStateID) -> bool {
+    dfa.next_eoi_state(cache, at)
+        .is_ok_and(|end| end.is_match())
+}
+
+/// Where the text begins in what `tail` and `chunk` are together. When it is not there, `tail`
+/// becomes the end of them in which it may have begun.
+fn find(finder: &Finder<'_>, tail: &mut Vec<u8>, chunk: &[u8]) -> Option<usize> {
+    let overlap = finder.needle().len() - 1;
+    let before = tail.len();
+    let head = chunk.get(..overlap.min(chunk.len())).unwrap_or(chunk);
+    tail.extend(head);
+    if let Some(at) = finder.find(tail) {
+        return Some(at);
+    }
+    if let Some(at) = finder.find(chunk) {
+        return Some(before + at);
+    }
+    if chunk.len() > overlap {
+        tail.clear();
+        tail.extend(chunk.get(chunk.len() - overlap..).unwrap_or_default());
+    }
+    let keep = tail.len().saturating_sub(overlap);
+    tail.drain(..keep);
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use sitewatch::site::Pattern;
 
     use super::*;
 
@@ -235,6 +205,17 @@ mod tests {
             (r"(?-u)\xff\xfe", &[b"\xff", b"\xfe"], true),
             ("", &[b""], true),
             ("(?i)HeLLo", &[b"HEL", b"LO"], true),
+            (
+                "site 7 is wel+",
+                &[b"a site 7 is we, si", b"te 7 is", b" wel"],
+                true,
+            ),
+            ("site 7 is wel+", &[b"a site 7 is we", b"t"], false),
+            (
+                "site 7 (is )?fine",
+                &[b"site 7 not", b" site 7 is fine"],
+                true,
+            ),
         ] {
             assert_eq!(search(pattern, chunks), found, "{pattern} in {chunks:?}");
         }
@@ -255,7 +236,7 @@ mod tests {
     proptest! {
         #[test]
         fn chunks_make_no_difference(
-            pattern in prop::sample::select(vec!["ab", "a+b", "(?s)a.*b", "^a", "b$", r"\bab\b", "[ab]{3}", "a|bb"]),
+            pattern in prop::sample::select(vec!["ab", "a+b", "aaab*a", "abab?b", "(?:aba|abb)b", "(?s)a.*b", "^a", "b$", r"\bab\b", "[ab]{3}", "a|bb"]),
             body in "[ab \n]{0,40}",
             cuts in prop::collection::vec(0_usize..40, 0..6),
         ) {

@@ -2,11 +2,11 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How far a read may pass its deadline to save setting the socket's timeout again.
-const SLACK: Duration = Duration::from_millis(20);
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// A TCP connection with a deadline that may be moved.
 #[derive(Debug)]
@@ -14,16 +14,26 @@ pub(super) struct Timed {
     stream: Arc<TcpStream>,
     /// Reads and writes fail with [`io::ErrorKind::TimedOut`] from then on.
     pub(super) deadline: Instant,
-    /// The read timeout that the socket has.
-    read_timeout: Option<Duration>,
 }
 
 impl Timed {
     pub(super) fn new(stream: Arc<TcpStream>, deadline: Instant) -> Self {
-        Self {
-            stream,
-            deadline,
-            read_timeout: None,
+        Self { stream, deadline }
+    }
+
+    /// Waits until there is something to read, or the connection is at its end.
+    ///
+    /// # Errors
+    /// When the time is up.
+    pub(super) fn wait(&self) -> io::Result<()> {
+        loop {
+            let left = Timespec::try_from(self.left()?).ok();
+            let mut fds = [PollFd::from_borrowed_fd(self.stream.as_fd(), PollFlags::IN)];
+            match poll(&mut fds, left.as_ref()) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 
@@ -37,14 +47,11 @@ impl Timed {
 }
 
 impl Read for Timed {
+    /// Waits as long as the deadline allows: no timeout of the socket's own is set, which would
+    /// cost a system call whenever less time is left.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            let left = self.left()?;
-            let close_enough = |set: Duration| set <= left + SLACK && left <= set + SLACK;
-            if !self.read_timeout.is_some_and(close_enough) {
-                self.stream.set_read_timeout(Some(left))?;
-                self.read_timeout = Some(left);
-            }
+            self.wait()?;
             match (&*self.stream).read(buffer) {
                 Err(error) if is_retry(&error) => {}
                 result => return result,

@@ -8,14 +8,15 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use openssl::error::ErrorStack;
 use openssl::ssl::{
-    ErrorCode, SslConnector, SslFiletype, SslMethod, SslOptions, SslSessionCacheMode, SslStream,
-    SslVerifyMode, SslVersion,
+    ErrorCode, Ssl, SslContext, SslFiletype, SslMethod, SslMode, SslOptions, SslSessionCacheMode,
+    SslStream, SslVerifyMode, SslVersion,
 };
-use openssl::x509::store::X509StoreBuilder;
+use openssl::x509::verify::X509CheckFlags;
 use sitewatch::event::Outcome;
 use sitewatch::site::{Tls, TlsVersion};
 
@@ -26,14 +27,14 @@ use super::trace::Phase;
 
 /// The TLS contexts of a run.
 #[derive(Default)]
-pub(crate) struct TlsContexts(Mutex<HashMap<Arc<Tls>, Result<SslConnector, String>>>);
+pub(crate) struct TlsContexts(Mutex<HashMap<Arc<Tls>, Result<SslContext, String>>>);
 
 impl TlsContexts {
     /// The context for these settings, made at the first call.
     ///
     /// # Errors
     /// Which file cannot be used, and why.
-    pub(crate) fn get(&self, tls: &Arc<Tls>) -> Result<SslConnector, String> {
+    pub(crate) fn get(&self, tls: &Arc<Tls>) -> Result<SslContext, String> {
         let mut contexts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(context) = contexts.get(tls) {
             return context.clone();
@@ -44,14 +45,15 @@ impl TlsContexts {
     }
 }
 
-fn build(tls: &Tls) -> Result<SslConnector, String> {
+fn build(tls: &Tls) -> Result<SslContext, String> {
     let broken = |error: ErrorStack| format!("OpenSSL cannot be set up: {error}");
-    let mut builder = SslConnector::builder(SslMethod::tls_client()).map_err(broken)?;
+    let mut builder = SslContext::builder(SslMethod::tls_client()).map_err(broken)?;
     builder.set_verify(SslVerifyMode::NONE);
+    builder.set_mode(SslMode::AUTO_RETRY | SslMode::RELEASE_BUFFERS);
     // One connection a check: a session would never be resumed, and a resumed one is not judged.
     builder.set_session_cache_mode(SslSessionCacheMode::OFF);
     // Many servers just close after the last byte. Whether the response is complete is HTTP's to say.
-    builder.set_options(SslOptions::IGNORE_UNEXPECTED_EOF);
+    builder.set_options(SslOptions::IGNORE_UNEXPECTED_EOF | SslOptions::NO_COMPRESSION);
     let oldest = match tls.min_version.unwrap_or(TlsVersion::V1_2) {
         TlsVersion::V1_0 => SslVersion::TLS1,
         TlsVersion::V1_1 => SslVersion::TLS1_1,
@@ -65,17 +67,16 @@ fn build(tls: &Tls) -> Result<SslConnector, String> {
         // What these versions sign with is refused from level 1 up.
         builder.set_security_level(0);
     }
-    if let Some(path) = &tls.ca_file {
+    match &tls.ca_file {
         // Only the authorities in the file count: who names one does not mean the others too.
-        let empty = X509StoreBuilder::new().map_err(broken)?.build();
-        builder.set_cert_store(empty);
-        builder.set_ca_file(path).map_err(|error| {
+        Some(path) => builder.set_ca_file(path).map_err(|error| {
             format!(
                 "tls_ca_file {} cannot be used: {}",
                 path.display(),
                 first(&error)
             )
-        })?;
+        })?,
+        None => builder.set_default_verify_paths().map_err(broken)?,
     }
     if let Some((certificate, key)) = &tls.client {
         builder
@@ -123,20 +124,14 @@ pub(super) enum Unsecured {
 
 /// Shakes hands. What was seen of the certificate is given to `seen` in any case.
 pub(super) fn handshake(
-    context: &SslConnector,
+    context: &SslContext,
     tls: &Tls,
     host: &str,
     stream: Timed,
     seen: impl FnOnce(CertificateSeen),
 ) -> Result<SslStream<Timed>, Unsecured> {
     let name = tls.server_name.as_deref().unwrap_or(host);
-    let ssl = context
-        .configure()
-        .map(|configuration| {
-            configuration.use_server_name_indication(name.parse::<std::net::IpAddr>().is_err())
-        })
-        .and_then(|configuration| configuration.into_ssl(name))
-        .map_err(|error| broken(&error))?;
+    let ssl = client(context, name).map_err(|error| broken(&error))?;
     let mut stream = SslStream::new(ssl, stream).map_err(|error| broken(&error))?;
     if let Err(error) = stream.connect() {
         return Err(unsecured(&error));
@@ -156,6 +151,23 @@ pub(super) fn handshake(
         ))),
         _ => Ok(stream),
     }
+}
+
+/// The client's side of a connection to `name`, which the certificate must have.
+fn client(context: &SslContext, name: &str) -> Result<Ssl, ErrorStack> {
+    let mut ssl = Ssl::new(context)?;
+    let address = name.parse::<IpAddr>().ok();
+    if address.is_none() {
+        // An address is no name to choose a certificate by (RFC 6066, section 3).
+        ssl.set_hostname(name)?;
+    }
+    let wanted = ssl.param_mut();
+    wanted.set_hostflags(X509CheckFlags::NO_PARTIAL_WILDCARDS);
+    match address {
+        Some(address) => wanted.set_ip(address)?,
+        None => wanted.set_host(name)?,
+    }
+    Ok(ssl)
 }
 
 fn broken(error: &ErrorStack) -> Unsecured {

@@ -9,10 +9,9 @@ use std::time::Instant;
 use openssl::ssl::SslStream;
 use sitewatch::event::Outcome;
 use ureq::Error;
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
-};
+use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
+use super::buffers::WireBuffers;
 use super::connect::{Unconnected, connect};
 use super::failure::Failure;
 use super::hop::Hop;
@@ -20,12 +19,6 @@ use super::stream::Timed;
 use super::tls::{Unsecured, handshake};
 use super::trace::Phase;
 use super::tunnel::{Untunnelled, open_tunnel};
-
-/// A page of 5 KB and its head in one read. Grows by itself for larger heads; bodies go through it
-/// in pieces. Every check in flight has one, so larger ones cost `CHECK_CONCURRENCY` times as much.
-pub(super) const INPUT_BUFFER: usize = 8 * 1024;
-/// A request's head with room for cookies and tokens; the largest head that can be sent.
-pub(super) const OUTPUT_BUFFER: usize = 8 * 1024;
 
 /// Makes the connection of one hop.
 pub(super) struct HopConnector(pub(super) Arc<Hop>);
@@ -66,7 +59,7 @@ impl Connector for HopConnector {
         Ok(Some(Wire {
             hop: Arc::clone(hop),
             channel,
-            buffers: LazyBuffers::new(INPUT_BUFFER, OUTPUT_BUFFER),
+            buffers: WireBuffers::default(),
             sent: false,
             answered: false,
         }))
@@ -137,7 +130,7 @@ fn fail(hop: &Hop, failure: Failure) -> Error {
 pub(super) struct Wire {
     hop: Arc<Hop>,
     channel: Channel,
-    buffers: LazyBuffers,
+    buffers: WireBuffers,
     /// Whether a byte of the request has gone out.
     sent: bool,
     /// Whether a byte of the response has come in.
@@ -161,6 +154,15 @@ impl Channel {
         match self {
             Self::Plain(stream) => stream.write_all(bytes),
             Self::Tls(stream) => stream.write_all(bytes),
+        }
+    }
+
+    /// Waits until there is something to read.
+    fn wait(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.wait(),
+            Self::Tls(stream) if stream.ssl().pending() > 0 => Ok(()),
+            Self::Tls(stream) => stream.get_ref().wait(),
         }
     }
 
@@ -241,6 +243,7 @@ impl Transport for Wire {
             Some(absolute) => self.channel.write_all(&absolute),
             None => self.channel.write_all(request),
         };
+        self.buffers.release_output();
         written.map_err(|error| self.failed(error))
     }
 
@@ -249,9 +252,11 @@ impl Transport for Wire {
             Some(timeout) if !self.answered => self.hop.deadline.min(Instant::now() + timeout),
             _ => self.hop.deadline,
         };
+        // The buffer is made when there is something to put into it.
         let read = self
             .channel
-            .read(self.buffers.input_append_buf())
+            .wait()
+            .and_then(|()| self.channel.read(self.buffers.input_append_buf()))
             .map_err(|error| self.failed(error))?;
         if read > 0 && !self.answered {
             self.answered = true;
