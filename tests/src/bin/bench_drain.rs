@@ -301,14 +301,7 @@ fn event(first: Timestamp, round: u64, site: u64) -> CheckEvent<'static> {
         certificate_not_after: None,
         certificate_issuer: None,
         certificate_error: None,
-<<<<<<< HEAD
         tls_version: Some("TLSv1.3".into()),
-        final_url: None,
-        first_error: None,
-        maintenance: false,
-=======
-        tls_version: None,
->>>>>>> probe
         redirects: 0,
         final_url: None,
         attempts: 1,
