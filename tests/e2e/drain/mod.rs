@@ -3,6 +3,7 @@
 mod chaos;
 mod interrupted;
 mod messages;
+mod options;
 mod refused;
 mod security;
 mod stdin;
