@@ -70,9 +70,9 @@ impl<'k> Ledger<'k> {
 
     /// Messages recorded so far, in one way or the other.
     pub(super) fn recorded(&self) -> usize {
-        let count = self.prepared.count(
-            "select (select count(*) from checks) + (select count(*) from dead_letters)",
-        );
+        let count = self
+            .prepared
+            .count("select (select count(*) from checks) + (select count(*) from dead_letters)");
         usize::try_from(count).unwrap()
     }
 
@@ -134,7 +134,8 @@ impl<'k> Ledger<'k> {
         } else {
             up(&site, seconds_ago)
         };
-        self.events.insert((site, event.checked_at.as_microsecond()));
+        self.events
+            .insert((site, event.checked_at.as_microsecond()));
         event
     }
 
@@ -153,7 +154,10 @@ impl<'k> Ledger<'k> {
             "select (select count(*) from checks) + (select count(*) from dead_letters)
                   - (select coalesce(sum(next_offset), 0)::int8 from kafka_offsets)",
         );
-        assert_eq!(difference, 0, "messages recorded and not counted by offsets");
+        assert_eq!(
+            difference, 0,
+            "messages recorded and not counted by offsets"
+        );
     }
 
     /// Sent = stored + dead-lettered, nothing twice, and what is derived from it is right.

@@ -70,5 +70,7 @@ pub(super) fn figure(finished: &Finished, name: &str) -> u64 {
     let line = finished.stderr.lines().last().unwrap_or_default();
     let line: serde_json::Value = serde_json::from_str(line)
         .unwrap_or_else(|error| panic!("no summary ({error}): it {finished}"));
-    line[name].as_u64().unwrap_or_else(|| panic!("no {name}: it {finished}"))
+    line[name]
+        .as_u64()
+        .unwrap_or_else(|| panic!("no {name}: it {finished}"))
 }
