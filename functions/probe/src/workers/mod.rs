@@ -4,19 +4,19 @@
 //! one check after another, and are limited by [`Pace`]; nobody hands checks out one by one, which
 //! would cost two thread switches each.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+mod shared;
+
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use sitewatch::event::Verdict;
 use sitewatch::site::Site;
 
-use crate::check::clock::Clock;
-use crate::check::interrupt::Interrupt;
-use crate::check::{Tools, Worker, check};
+use crate::check::Tools;
 use crate::pace::{Load, Pace, Step, TICK};
 use crate::sink::Sink;
+
+pub(crate) use shared::Tally;
+use shared::{Place, Shared, State};
 
 /// The deepest a check goes is a TLS handshake (about 20 KiB) with our pieces of a page above it
 /// (16 KiB), in builds without optimisation twice that. Only what is touched takes memory.
@@ -24,65 +24,12 @@ const STACK: usize = 256 * 1024;
 /// How long the threads of interrupted checks may take to end; then the process ends without them.
 const PATIENCE: Duration = Duration::from_millis(1_500);
 
-/// What the checks found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    pub(crate) up: u64,
-    pub(crate) down: u64,
-    pub(crate) unknown: u64,
-    /// Wanted no event of what they got, or broke off with the run.
-    pub(crate) without_event: u64,
-}
-
 /// The threads and what they share.
 pub(crate) struct Workers {
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
     pace: Pace,
     load: Arc<Load>,
     ceiling: usize,
-}
-
-struct Shared {
-    state: Mutex<State>,
-    /// Something to do, or nothing ever again.
-    work: Condvar,
-    /// A check is over.
-    over: Condvar,
-    tools: Arc<Tools>,
-    sink: Arc<Sink>,
-}
-
-#[derive(Default)]
-struct State {
-    /// Due and not begun.
-    ready: VecDeque<Arc<Site>>,
-    closed: bool,
-    /// Threads that wait for work.
-    idle: usize,
-    /// Checks under way, and how many of them stood still when last looked at.
-    busy: usize,
-    still: usize,
-    /// How many may be moving.
-    limit: usize,
-    places: Vec<Arc<Place>>,
-    tally: Tally,
-}
-
-impl State {
-    fn moving(&self) -> usize {
-        self.busy.saturating_sub(self.still)
-    }
-
-    fn may_begin(&self) -> bool {
-        !self.ready.is_empty() && self.moving() < self.limit
-    }
-}
-
-/// One thread, as the others see it.
-struct Place {
-    step: Arc<Step>,
-    interrupt: Arc<Interrupt>,
 }
 
 impl Workers {
@@ -94,14 +41,7 @@ impl Workers {
             ..State::default()
         };
         Self {
-            shared: Arc::new(Shared {
-                state: Mutex::new(state),
-                work: Condvar::new(),
-                over: Condvar::new(),
-                tools,
-                sink,
-            }),
-            threads: Vec::new(),
+            shared: Arc::new(Shared::new(tools, sink, state)),
             pace,
             load,
             ceiling,
@@ -176,7 +116,7 @@ impl Workers {
             for _ in 0..woken {
                 self.shared.work.notify_one();
             }
-            if room <= woken || self.threads.len() >= self.ceiling {
+            if room <= woken || state.places.len() >= self.ceiling {
                 return;
             }
             let place = Arc::new(Place {
@@ -186,26 +126,36 @@ impl Workers {
             state.places.push(Arc::clone(&place));
             let first = state.take();
             drop(state);
-            let shared = Arc::clone(&self.shared);
+            let (shared, own, site) = (Arc::clone(&self.shared), Arc::clone(&place), first.clone());
             let thread = std::thread::Builder::new()
                 .stack_size(STACK)
-                .spawn(move || shared.work(&place, first));
-            match thread {
-                Ok(thread) => self.threads.push(thread),
-                Err(error) => {
-                    // Fewer at once, then; the checks themselves can still be made.
-                    log::warn!(
-                        "no more than {} checks at once: {error}",
-                        self.threads.len()
-                    );
-                    self.ceiling = self.threads.len();
-                    let mut state = self.shared.lock();
-                    state.places.pop();
-                    state.busy = state.busy.saturating_sub(1);
-                    return;
-                }
+                .spawn(move || shared.work(&own, first));
+            if let Err(error) = thread {
+                self.do_with_fewer(&place, site, &error);
+                return;
             }
         }
+    }
+
+    /// No thread to be had: fewer checks at once, then; the site goes back to the others.
+    fn do_with_fewer(
+        &mut self,
+        place: &Arc<Place>,
+        site: Option<Arc<Site>>,
+        error: &std::io::Error,
+    ) {
+        let mut state = self.shared.lock();
+        state.leave(place);
+        state.busy -= usize::from(site.is_some());
+        state.ready.extend(site);
+        let left = state.places.len();
+        drop(state);
+        if left > 0 && self.ceiling > left {
+            self.ceiling = left;
+            log::warn!("no more than {left} checks at once: {error}");
+        }
+        // Not even one: whoever has the threads may give one back.
+        std::thread::sleep(PATIENCE / 10);
     }
 
     /// Gives up what has not begun and cuts what has. Returns how many checks were not begun.
@@ -239,86 +189,16 @@ impl Workers {
         self.shared.work.notify_all();
         // A thread that could not be interrupted (in a look-up, say) is left behind.
         if busy == 0 {
-            for thread in self.threads {
-                if thread.join().is_err() {
-                    log::error!("a check broke off by a defect of ours");
-                }
+            let state = self.shared.lock();
+            let ended = self
+                .shared
+                .over
+                .wait_timeout_while(state, PATIENCE, |state| !state.places.is_empty());
+            let broken = ended.unwrap_or_else(PoisonError::into_inner).0.broken;
+            if broken > 0 {
+                log::error!("{broken} checks broke off by a defect of ours");
             }
         }
         tally
-    }
-}
-
-impl State {
-    fn take(&mut self) -> Option<Arc<Site>> {
-        let site = self.ready.pop_front()?;
-        self.busy += 1;
-        Some(site)
-    }
-}
-
-impl Shared {
-    fn work(&self, place: &Place, first: Option<Arc<Site>>) {
-        let worker = Worker {
-            clock: Arc::new(Clock::of_this_thread()),
-            interrupt: Arc::clone(&place.interrupt),
-            step: Arc::clone(&place.step),
-        };
-        let mut next = first.or_else(|| self.next());
-        while let Some(site) = next {
-            // A defect in one check must not end the others, nor leave them waiting for it.
-            let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                let event = check(&site, &self.tools, &worker);
-                if let Some(event) = &event {
-                    self.sink.publish(event);
-                }
-                event.map(|event| event.outcome.verdict())
-            }));
-            worker.step.rest();
-            next = self.after(checked.unwrap_or_default());
-        }
-    }
-
-    /// Counts a check and takes the next one.
-    fn after(&self, verdict: Option<Verdict>) -> Option<Arc<Site>> {
-        let mut state = self.lock();
-        state.busy -= 1;
-        let tally = &mut state.tally;
-        *match verdict {
-            Some(Verdict::Up) => &mut tally.up,
-            Some(Verdict::Down) => &mut tally.down,
-            Some(Verdict::Unknown) => &mut tally.unknown,
-            None => &mut tally.without_event,
-        } += 1;
-        if state.busy == 0 && state.ready.is_empty() {
-            self.over.notify_all();
-        }
-        if state.may_begin() {
-            return state.take();
-        }
-        drop(state);
-        self.next()
-    }
-
-    fn next(&self) -> Option<Arc<Site>> {
-        let mut state = self.lock();
-        loop {
-            if state.may_begin() {
-                return state.take();
-            }
-            if state.closed {
-                return None;
-            }
-            state.idle += 1;
-            state = self
-                .work
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
-            state.idle -= 1;
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
