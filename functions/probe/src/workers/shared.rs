@@ -55,6 +55,9 @@ pub(super) struct State {
     pub(super) tally: Tally,
 }
 
+/// A check that a defect of ours ended; the panic has been told where it happened.
+struct Broken;
+
 impl State {
     pub(super) fn moving(&self) -> usize {
         self.busy.saturating_sub(self.still)
@@ -70,6 +73,9 @@ pub(super) struct Place {
     pub(super) step: Arc<Step>,
     pub(super) interrupt: Arc<Interrupt>,
 }
+
+/// A check that a defect of ours ended; the panic has been told where it happened.
+struct Broken;
 
 impl State {
     pub(super) fn leave(&mut self, place: &Arc<Place>) {
@@ -111,7 +117,7 @@ impl Shared {
                 event.map(|event| event.outcome.verdict())
             }));
             worker.step.rest();
-            next = self.after(checked);
+            next = self.after(checked.map_err(|_| Broken));
         }
         let mut state = self.lock();
         state.leave(place);
@@ -121,7 +127,7 @@ impl Shared {
     }
 
     /// Counts a check and takes the next one.
-    fn after(&self, checked: std::thread::Result<Option<Verdict>>) -> Option<Arc<Site>> {
+    fn after(&self, checked: Result<Option<Verdict>, Broken>) -> Option<Arc<Site>> {
         let mut state = self.lock();
         state.busy -= 1;
         state.broken += usize::from(checked.is_err());
