@@ -60,8 +60,11 @@ impl Search {
     pub(crate) fn feed(&mut self, chunk: &[u8]) {
         let compiled = Arc::clone(&self.compiled);
         match (&*compiled, &mut self.state) {
-            (Compiled::Text(finder), State::Text(tail)) if find(finder, tail, chunk).is_some() => {
-                self.state = State::Found;
+            (Compiled::Text(finder), State::Text(tail)) => {
+                let found = find(finder, tail, chunk).is_some();
+                if found {
+                    self.state = State::Found;
+                }
             }
             (Compiled::Prefixed(finder, automaton_of, hir), State::Prefix(tail)) => {
                 let before = tail.clone();

@@ -18,9 +18,10 @@ use crate::sink::Sink;
 pub(crate) use shared::Tally;
 use shared::{Place, Shared, State};
 
-/// The deepest a check goes is a TLS handshake (about 20 KiB) with our pieces of a page above it
-/// (16 KiB), in builds without optimisation twice that. Only what is touched takes memory.
-const STACK: usize = 256 * 1024;
+/// The deepest a check goes is 45 KiB (ureq's parser of heads; a TLS handshake is less), in builds
+/// without optimisation three times that. Only what is touched takes memory, but the C library
+/// keeps the stacks of ended threads for new ones by what they could take: the smaller, the more.
+const STACK: usize = if cfg!(debug_assertions) { 512 } else { 128 } * 1024;
 /// How long the threads of interrupted checks may take to end; then the process ends without them.
 const PATIENCE: Duration = Duration::from_millis(1_500);
 

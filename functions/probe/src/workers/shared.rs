@@ -74,9 +74,6 @@ pub(super) struct Place {
     pub(super) interrupt: Arc<Interrupt>,
 }
 
-/// A check that a defect of ours ended; the panic has been told where it happened.
-struct Broken;
-
 impl State {
     pub(super) fn leave(&mut self, place: &Arc<Place>) {
         self.places.retain(|other| !Arc::ptr_eq(other, place));
