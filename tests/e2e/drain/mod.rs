@@ -1,7 +1,9 @@
 //! `drain`: what is pending is recorded, once.
 
+mod chaos;
 mod interrupted;
 mod messages;
+mod options;
 mod refused;
 mod security;
 mod stdin;
