@@ -236,7 +236,7 @@ fn kill_9_at_any_instant_loses_nothing_that_was_kept() {
         };
         let mut run = run(&brokers).spawn();
         // Numbers without a pattern, the same in every run of this test.
-        let instant = number.wrapping_mul(2_654_435_761) % 160_000;
+        let instant = number.wrapping_mul(2_654_435_761) % 60_000;
         std::thread::sleep(Duration::from_micros(u64::from(instant)));
         if !run.has_ended() {
             run.signal(Signal::KILL);
