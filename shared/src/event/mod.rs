@@ -196,7 +196,7 @@ mod tests {
             (seconds, microseconds) in (0_i64..4_000_000_000, 0_i32..1_000_000),
             (outcome, status) in (1_i16..14, proptest::option::of(100_u16..1_000)),
             phases in proptest::array::uniform6(proptest::option::of(0_u32..i32::MAX as u32)),
-            (bytes, body_match) in (proptest::option::of(0_u64..1 << 60), proptest::option::of(proptest::bool::ANY)),
+            (bytes, body_match) in (proptest::option::of(0_u64..1 << 31), proptest::option::of(proptest::bool::ANY)),
             (redirects, attempts, maintenance) in (0_u16..100, 1_u16..100, proptest::bool::ANY),
             labels in proptest::collection::btree_map("[^\\p{Cc}]{1,10}", "[^\\p{Cc}]{0,10}", 0..5),
         ) {
