@@ -406,6 +406,32 @@ catalogue! {
         help: "true: delete the topic with everything in it, and do nothing else.",
     }
 
+    MAINTAIN_KEEP_CHECKS = maintain_keep_checks {
+        group: Maintain, default: "90d",
+        wants: "a duration of whole days such as 90d", example: "90d",
+        help: "How long single checks are kept: older days are dropped, once they are rolled up.",
+    }
+    MAINTAIN_KEEP_HOURLY = maintain_keep_hourly {
+        group: Maintain, default: "180d",
+        wants: "a duration of whole days, no shorter than MAINTAIN_KEEP_CHECKS", example: "180d",
+        help: "How long figures by hour are kept, about half a kilobyte per site, place and hour; they are dropped by whole months.",
+    }
+    MAINTAIN_KEEP_DAILY = maintain_keep_daily {
+        group: Maintain, default: "1830d",
+        wants: "a duration of whole days, no shorter than MAINTAIN_KEEP_HOURLY", example: "1830d",
+        help: "How long figures by day are kept; they are dropped by whole years.",
+    }
+    MAINTAIN_AHEAD = maintain_ahead {
+        group: Maintain, default: "7d",
+        wants: "a duration of whole days such as 7d", example: "7d",
+        help: "How far ahead partitions are made, so that recording a check never has to.",
+    }
+    MAINTAIN_DEADLINE = maintain_deadline {
+        group: Maintain, default: "10m",
+        wants: "a duration such as 10m", example: "10m",
+        help: "How long the run may take before it leaves the rest to the next one.",
+    }
+
     REPORT_FORMAT = report_format {
         group: Report, default: "table",
         wants: "table, json or csv", example: "json",
