@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Benchmarks, on servers started for them: `tests/bench.sh drain [events] [rounds]`.
+# Benchmarks, on servers started for them: `tests/bench.sh drain [events] [rounds]`,
+# `tests/bench.sh report [rounds]`.
 set -euo pipefail
 here="$(cd "$(dirname "$0")/.." && pwd)"
-which="${1:?usage: tests/bench.sh drain [events] [rounds]}"
+which="${1:?usage: tests/bench.sh drain|report …}"
 shift
 
 "$here/tests/install.sh"
