@@ -343,8 +343,9 @@ fn several_at_once_and_drains_among_them_give_what_one_gives() {
     assert_eq!(rollups(&prepared), expected);
     assert_eq!(
         prepared.count("select count(*) from dirty_hours")
-            + prepared
-                .count("select count(*) from dirty_days where day < (now() at time zone 'UTC')::date"),
+            + prepared.count(
+                "select count(*) from dirty_days where day < (now() at time zone 'UTC')::date"
+            ),
         0
     );
 }

@@ -40,10 +40,7 @@ pub(crate) fn roll_up(
     match try_roll_up(client, settings, hour) {
         Ok(rolled) => Ok(rolled),
         Err(error) if rollup::was_overtaken(&error) => Ok(Rolled::Nothing),
-        Err(error) => Err(explain(
-            &format!("rolling up the hour from {hour}"),
-            &error,
-        )),
+        Err(error) => Err(explain(&format!("rolling up the hour from {hour}"), &error)),
     }
 }
 

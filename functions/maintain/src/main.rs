@@ -12,6 +12,7 @@ mod work;
 
 use std::process::ExitCode;
 
+use sitewatch::postgres::record_run;
 use sitewatch::run::{self, Function};
 
 const MAINTAIN: Function = Function {
@@ -23,6 +24,8 @@ const MAINTAIN: Function = Function {
 
 fn main() -> ExitCode {
     run::main(&MAINTAIN, settings::read, |settings, run| {
-        work::maintain(&settings, run)
+        let result = work::maintain(&settings, run);
+        record_run(&settings.database, "maintain", run, &result);
+        result
     })
 }

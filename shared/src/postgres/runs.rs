@@ -3,18 +3,18 @@
 use std::time::Instant;
 
 use jiff::Timestamp;
-use postgres::types::Type;
 use postgres::Client;
+use postgres::types::Type;
 use serde_json::{Map, Value};
 
-use super::{begin, root_cause};
+use super::{begin, connect, root_cause};
 use crate::run::{Failure, Run, Summary};
 use crate::settings::DatabaseSettings;
 
-/// Records how a run of `function` went, over a connection that its work is done with. Never fails
-/// the run: what counts is done by then, and the log says the same.
+/// Records how a run of `function` went, over a connection of its own. Never fails the run: what
+/// counts is done by then, and the log says the same. A run that could not reach the database, or
+/// found another schema there, leaves no trace.
 pub fn record_run(
-    client: &mut Client,
     settings: &DatabaseSettings,
     function: &str,
     run: &Run,
@@ -22,25 +22,29 @@ pub fn record_run(
 ) {
     let (exit_code, figures) = match result {
         Ok(summary) => (summary.exit.code(), summary.figures.as_slice()),
+        Err(Failure::Unavailable(_) | Failure::Configuration(_)) => return,
         Err(failure) => (failure.exit().code(), [].as_slice()),
     };
     let figures: Map<String, Value> = figures
         .iter()
         .map(|(name, number)| ((*name).to_owned(), Value::from(*number)))
         .collect();
-    if let Err(error) = write(
-        client,
-        settings,
-        function,
-        run.started,
-        i16::from(exit_code),
-        Value::Object(figures),
-    ) {
-        log::warn!(
-            "how this run went could not be recorded: {}",
-            root_cause(&error)
-        );
-    }
+    let written = connect(settings, function).map(|mut client| {
+        write(
+            &mut client,
+            settings,
+            function,
+            run.started,
+            i16::from(exit_code),
+            &Value::Object(figures),
+        )
+    });
+    let why = match written {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => root_cause(&error),
+        Err(failure) => failure.to_string(),
+    };
+    log::warn!("how this run went could not be recorded in function_runs: {why}");
 }
 
 fn write(
@@ -49,14 +53,15 @@ fn write(
     function: &str,
     started: Instant,
     exit_code: i16,
-    figures: Value,
+    figures: &Value,
 ) -> Result<(), postgres::Error> {
     let duration_ms = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
     let started_at = Timestamp::now() - jiff::SignedDuration::from_millis(duration_ms);
     let mut transaction = begin(client, settings)?;
     // Losing this to a crash of the server would be no loss: not worth a wait for the disk. Two
     // runs at once must not wait for each other either; the later one's news is the better.
-    transaction.batch_execute("set local synchronous_commit = off; set local lock_timeout = 1000")?;
+    transaction
+        .batch_execute("set local synchronous_commit = off; set local lock_timeout = 1000")?;
     transaction.execute_typed(
         "insert into function_runs as last (function, started_at, duration_ms, exit_code, figures)
          values ($1, $2, $3, $4, $5::text::jsonb)

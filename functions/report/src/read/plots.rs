@@ -111,12 +111,20 @@ pub(crate) fn read(reader: &mut Reader<'_>, keys: &[Key]) -> Result<HashMap<Key,
     for row in rows {
         let elements: Vec<i32> = row.get(3);
         let of_site = plots.entry((row.get(0), row.get(1))).or_default();
-        of_site.quarter.entry(row.get(2)).or_default().add(&elements);
+        of_site
+            .quarter
+            .entry(row.get(2))
+            .or_default()
+            .add(&elements);
     }
     // Today is not over: its hours make its point.
     let today = midnight(span.today);
     for of_site in plots.values_mut() {
-        let hours: Vec<Histogram> = of_site.day.range(today..).map(|(_, one)| one.clone()).collect();
+        let hours: Vec<Histogram> = of_site
+            .day
+            .range(today..)
+            .map(|(_, one)| one.clone())
+            .collect();
         if !hours.is_empty() {
             let point = of_site.quarter.entry(today).or_default();
             for hour in &hours {

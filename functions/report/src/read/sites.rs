@@ -142,9 +142,7 @@ fn site(row: &Row, now: Timestamp) -> Site {
                 .map(|end| end.duration_since(now).as_secs().div_euclid(86_400)),
             certificate_issuer: row.get(18),
             error: row.get(19),
-            last_error: row
-                .get::<_, Option<String>>(19)
-                .or_else(|| row.get(20)),
+            last_error: row.get::<_, Option<String>>(19).or_else(|| row.get(20)),
             last_error_at: match up {
                 Some(false) => row.get(8),
                 _ => row.get(21),

@@ -88,7 +88,10 @@ impl Span {
     }
 
     /// These hours as far as the hourly rollups have all of them.
-    pub(crate) fn without_fresh(&self, hours: impl IntoIterator<Item = Timestamp>) -> Vec<Timestamp> {
+    pub(crate) fn without_fresh(
+        &self,
+        hours: impl IntoIterator<Item = Timestamp>,
+    ) -> Vec<Timestamp> {
         hours
             .into_iter()
             .filter(|hour| !self.fresh.contains(hour))
@@ -101,11 +104,6 @@ impl Span {
             (Some(first), Some(last)) => (*first, *last + SignedDuration::from_hours(1)),
             _ => (self.now, self.now),
         }
-    }
-
-    /// The day that an hour or a check is of.
-    pub(crate) fn day_of(time: Timestamp) -> Date {
-        TimeZone::UTC.to_datetime(time).date()
     }
 }
 

@@ -26,7 +26,10 @@ fn main() {
     // The defaults, but for room to fill the database in a reasonable time.
     let postgres = Postgres::options().set("max_wal_size", "16GB").start();
     let database = postgres.create_database("bench");
-    report_run("setup", run(&function("setup", &database, &[("SETUP_TOPIC", "false")])));
+    report_run(
+        "setup",
+        run(&function("setup", &database, &[("SETUP_TOPIC", "false")])),
+    );
     let began = Instant::now();
     fill(&database);
     println!(
@@ -38,20 +41,32 @@ fn main() {
         count(&database, "outages_hourly"),
     );
     let keep_old: &[(&str, &str)] = &[("MAINTAIN_KEEP_CHECKS", "120d")];
-    report_run("maintain, 12 hours pending", run(&function("maintain", &database, keep_old)));
+    report_run(
+        "maintain, 12 hours pending",
+        run(&function("maintain", &database, keep_old)),
+    );
     database.client().batch_execute("vacuum analyze").unwrap();
     for _ in 0..rounds {
         mark_an_hour(&database);
-        report_run("maintain, an hour of 600,000 checks", run(&function("maintain", &database, keep_old)));
+        report_run(
+            "maintain, an hour of 600,000 checks",
+            run(&function("maintain", &database, keep_old)),
+        );
     }
-    report_run("maintain, nothing to do", run(&function("maintain", &database, keep_old)));
+    report_run(
+        "maintain, nothing to do",
+        run(&function("maintain", &database, keep_old)),
+    );
     if std::env::var_os("BENCH_KEEP").is_some() {
         println!("kept: {}", database.url());
         std::io::stdin().read_line(&mut String::new()).unwrap();
     }
     database.client().batch_execute("vacuum analyze").unwrap();
     reports(&database, rounds);
-    report_run("maintain, a day of 14,400,000 checks dropped", run(&function("maintain", &database, &[])));
+    report_run(
+        "maintain, a day of 14,400,000 checks dropped",
+        run(&function("maintain", &database, &[])),
+    );
     println!("{} checks are left", count(&database, "checks"));
     reports(&database, rounds);
 }
@@ -62,9 +77,21 @@ fn reports(database: &Database, rounds: u32) {
     let metrics = folder.path().join("sites.prom").display().to_string();
     for (name, variables) in [
         ("report, table", vec![]),
-        ("report, incidents of 7 days", vec![("REPORT_KIND", "incidents")]),
-        ("report, html", vec![("REPORT_FORMAT", "html"), ("REPORT_OUTPUT", page.as_str())]),
-        ("report, prometheus", vec![("REPORT_FORMAT", "prometheus"), ("REPORT_OUTPUT", metrics.as_str())]),
+        (
+            "report, incidents of 7 days",
+            vec![("REPORT_KIND", "incidents")],
+        ),
+        (
+            "report, html",
+            vec![("REPORT_FORMAT", "html"), ("REPORT_OUTPUT", page.as_str())],
+        ),
+        (
+            "report, prometheus",
+            vec![
+                ("REPORT_FORMAT", "prometheus"),
+                ("REPORT_OUTPUT", metrics.as_str()),
+            ],
+        ),
     ] {
         for _ in 0..rounds {
             report_run(name, run(&function("report", database, &variables)));
@@ -72,7 +99,11 @@ fn reports(database: &Database, rounds: u32) {
     }
     for path in [page, metrics] {
         if let Ok(file) = std::fs::metadata(&path) {
-            println!("{:.1} MB in {}", file.len() as f64 / 1e6, path.rsplit('/').next().unwrap());
+            println!(
+                "{:.1} MB in {}",
+                file.len() as f64 / 1e6,
+                path.rsplit('/').next().unwrap()
+            );
         }
     }
 }
@@ -89,7 +120,15 @@ fn mark_an_hour(database: &Database) {
 
 fn fill(database: &Database) {
     let mut child = Command::new("psql")
-        .args(["-X", "-q", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1", database.url()])
+        .args([
+            "-X",
+            "-q",
+            "-o",
+            "/dev/null",
+            "-v",
+            "ON_ERROR_STOP=1",
+            database.url(),
+        ])
         .stdin(Stdio::piped())
         .spawn()
         .expect("start psql");
