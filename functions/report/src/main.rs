@@ -62,7 +62,7 @@ fn work(settings: &Settings) -> Result<Summary, Failure> {
             Ok(counted(shown, "incidents", format!("{shown} incidents")))
         }
         Kind::Days => {
-            let days = read::days::lines(&mut reader, settings)?;
+            let days = read::days::read(&mut reader, settings)?;
             output::lines(settings, &days)?;
             let shown = days.len();
             Ok(counted(shown, "days", format!("{shown} days of sites")))
@@ -81,7 +81,13 @@ fn work(settings: &Settings) -> Result<Summary, Failure> {
 }
 
 fn sites(reader: &mut read::Reader<'_>, settings: &Settings) -> Result<Summary, Failure> {
-    let sites = read::sites::read(reader, settings)?;
+    let mut bars = html::Bars::default();
+    let mut each_day = |day| bars.add(&day);
+    let days: Option<&mut dyn FnMut(_)> = match settings.format {
+        Format::Html => Some(&mut each_day),
+        _ => None,
+    };
+    let sites = read::sites::read(reader, settings, days)?;
     let in_state =
         |state: &str| sites.iter().filter(|site| site.line.state == state).count() as u64;
     let (up, down, unknown) = (in_state("up"), in_state("down"), in_state("unknown"));
@@ -91,7 +97,7 @@ fn sites(reader: &mut read::Reader<'_>, settings: &Settings) -> Result<Summary, 
             let lines: Vec<SiteLine> = sites.into_iter().map(|site| site.line).collect();
             output::lines(settings, &lines)?;
         }
-        Format::Html => html::write(reader, settings, &sites)?,
+        Format::Html => html::write(reader, settings, &sites, &bars)?,
         Format::Prometheus => {
             let runs = read::runs::read(reader)?;
             let lines: Vec<SiteLine> = sites.into_iter().map(|site| site.line).collect();

@@ -2,20 +2,19 @@
 
 use std::fmt::Write as _;
 
-use crate::read::days::BAR_DAYS;
+use crate::read::span::DAYS;
 use crate::words::percentage;
 
 /// Strokes: one for each day before today, and one for today.
-const STROKES: usize = BAR_DAYS + 1;
+const STROKES: usize = DAYS as usize + 1;
 
 /// Below this share of a day's checks a day with failures counts as a bad one.
 const BAD_BELOW: f64 = 0.95;
 
 /// What a day was like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Day {
     /// Nothing is known of it.
-    #[default]
     Unknown,
     /// Every check found the site up.
     Good,
@@ -25,58 +24,57 @@ enum Day {
     Bad,
 }
 
+impl Day {
+    fn of((up, down): (u32, u32)) -> Self {
+        match (up, down) {
+            (0, 0) => Self::Unknown,
+            (_, 0) => Self::Good,
+            _ if f64::from(up) >= BAD_BELOW * (f64::from(up) + f64::from(down)) => Self::Poor,
+            _ => Self::Bad,
+        }
+    }
+}
+
 /// The days, oldest first.
 #[derive(Clone, Debug)]
 pub(super) struct Bar {
-    days: [Day; STROKES],
-    up: i64,
-    down: i64,
+    /// Checks that found the site up, and down. The last day's come in parts.
+    days: [(u32, u32); STROKES],
 }
 
 impl Default for Bar {
     fn default() -> Self {
         Self {
-            days: [Day::Unknown; STROKES],
-            up: 0,
-            down: 0,
+            days: [(0, 0); STROKES],
         }
     }
 }
 
 impl Bar {
-    /// Adds the counts of a day so many days before today.
+    /// Adds counts of a day so many days before today.
     pub(super) fn add(&mut self, ago: usize, up: i64, down: i64) {
-        if up + down == 0 {
-            return;
-        }
-        let Some(day) = (STROKES - 1)
+        let narrow = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
+        if let Some(day) = (STROKES - 1)
             .checked_sub(ago)
             .and_then(|at| self.days.get_mut(at))
-        else {
-            return;
-        };
-        *day = if down == 0 {
-            Day::Good
-        } else if up as f64 >= BAD_BELOW * (up + down) as f64 {
-            Day::Poor
-        } else {
-            Day::Bad
-        };
-        self.up += up;
-        self.down += down;
+        {
+            day.0 = day.0.saturating_add(narrow(up));
+            day.1 = day.1.saturating_add(narrow(down));
+        }
     }
 
     /// What the bar shows, in words.
     pub(super) fn words(&self) -> String {
-        if self.up + self.down == 0 {
+        let up: f64 = self.days.iter().map(|(up, _)| f64::from(*up)).sum();
+        let down: f64 = self.days.iter().map(|(_, down)| f64::from(*down)).sum();
+        if up + down == 0.0 {
             return "90 days: no checks".to_owned();
         }
-        let uptime = 100.0 * self.up as f64 / (self.up + self.down) as f64;
-        let failed = self.count(Day::Poor) + self.count(Day::Bad);
-        let known = STROKES - self.count(Day::Unknown);
+        let failed = self.days.iter().filter(|(_, down)| *down > 0).count();
+        let known = self.days.iter().filter(|day| **day != (0, 0)).count();
         format!(
             "90 days: {} up; failures on {failed} of {known} days",
-            percentage(Some(uptime))
+            percentage(Some(100.0 * up / (up + down)))
         )
     }
 
@@ -98,8 +96,11 @@ impl Bar {
     fn path(&self, kind: Day) -> String {
         let mut path = String::new();
         let mut at = 0;
-        for run in self.days.chunk_by(|one, other| one == other) {
-            if run.first() == Some(&kind) {
+        for run in self
+            .days
+            .chunk_by(|one, other| Day::of(*one) == Day::of(*other))
+        {
+            if run.first().is_some_and(|day| Day::of(*day) == kind) {
                 // A stroke is three wide and one from the next.
                 write!(path, "M{} 8h{}", at * 4, run.len() * 4 - 1)
                     .expect("writing to a String cannot fail");
@@ -107,10 +108,6 @@ impl Bar {
             at += run.len();
         }
         path
-    }
-
-    fn count(&self, kind: Day) -> usize {
-        self.days.iter().filter(|day| **day == kind).count()
     }
 }
 

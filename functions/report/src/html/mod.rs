@@ -14,12 +14,28 @@ use askama::Template as _;
 use sitewatch::run::Failure;
 
 use crate::output;
-use crate::read::days::{self, BAR_DAYS};
 use crate::read::sites::Site;
+use crate::read::uptime::Day;
 use crate::read::{Key, Reader, incidents, plots};
 use crate::settings::Settings;
 use bar::Bar;
 use page::Page;
+
+/// The bars of all sites, filled while their checks are counted.
+#[derive(Default)]
+pub(crate) struct Bars(HashMap<Key, Bar>);
+
+impl Bars {
+    /// Adds a site's day.
+    pub(crate) fn add(&mut self, day: &Day) {
+        if let Ok(ago) = usize::try_from(day.ago) {
+            self.0
+                .entry(day.key)
+                .or_default()
+                .add(ago, day.up, day.down);
+        }
+    }
+}
 
 /// Writes the page.
 ///
@@ -29,17 +45,8 @@ pub(crate) fn write(
     reader: &mut Reader<'_>,
     settings: &Settings,
     sites: &[Site],
+    bars: &Bars,
 ) -> Result<(), Failure> {
-    let mut bars: HashMap<Key, Bar> = sites
-        .iter()
-        .filter_map(|site| Some((site.key?, Bar::default())))
-        .collect();
-    let first = reader.span.first_day();
-    days::counts(reader, first, |day| {
-        if let (Some(bar), Ok(ago)) = (bars.get_mut(&day.key), usize::try_from(day.ago)) {
-            bar.add(ago, day.up, day.down);
-        }
-    })?;
     let drawn: Vec<Key> = sites
         .iter()
         .filter_map(|site| site.key)
@@ -51,10 +58,8 @@ pub(crate) fn write(
         plots::read(reader, &drawn)?
     };
     let incidents = incidents::read(reader, settings)?;
-    let page = Page::new(settings, &reader.span, sites, &bars, &plots, incidents);
+    let page = Page::new(settings, &reader.span, sites, &bars.0, &plots, incidents);
     output::write(settings.output.as_deref(), |to| {
         page.write_into(to).map_err(io::Error::other)
     })
 }
-
-const _: () = assert!(BAR_DAYS == 90, "the template's texts say 90 days");

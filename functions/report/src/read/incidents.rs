@@ -16,22 +16,34 @@ const USUAL_H: i64 = 30 * 24;
 /// $1 since when, $2 the websites or null, $3 the most lines, $4 whether those that go on are
 /// wanted, $5 whether those that ended are, $6 how old a site's newest check may be.
 const QUERY: &str = "
-    select websites.name, locations.name, incident.opened_at, incident.closed_at, incident.last_down_at,
-        outcomes.word, incident.error, incident.checks,
+    with incidents as materialized (
+        select *
+        from find_incidents($1)
+        where ($2::int4[] is null or website_id = any ($2))
+            and (($4 and closed_at is null) or ($5 and closed_at is not null))
+        order by closed_at is not null, opened_at desc, website_id
+        limit $3
+    )
+    select websites.name, locations.name, incidents.opened_at, incidents.closed_at, incidents.last_down_at,
+        outcomes.word, incidents.error, incidents.checks,
         coalesce(state.checked_at < now() - greatest(
             make_interval(secs => $6),
             make_interval(secs => 3 * coalesce(websites.check_interval, 0))
         ), true)
-    from find_incidents($1) as incident
-    join websites on websites.id = incident.website_id
-    join locations on locations.id = incident.location_id
-    join outcomes on outcomes.code = incident.outcome
-    left join website_states as state on state.website_id = incident.website_id
-        and state.location_id = incident.location_id
-    where ($2::int4[] is null or incident.website_id = any ($2))
-        and (($4 and incident.closed_at is null) or ($5 and incident.closed_at is not null))
-    order by incident.closed_at is not null, incident.opened_at desc, websites.name
-    limit $3";
+    from incidents
+    join websites on websites.id = incidents.website_id
+    join locations on locations.id = incidents.location_id
+    join outcomes on outcomes.code = incidents.outcome
+    -- Looked up one by one: how many incidents there will be cannot be foreseen, and a plan for
+    -- one would read all states for each of thousands.
+    left join lateral (
+        select checked_at
+        from website_states
+        where website_states.website_id = incidents.website_id
+            and website_states.location_id = incidents.location_id
+        offset 0
+    ) as state on true
+    order by incidents.closed_at is not null, incidents.opened_at desc, incidents.website_id";
 
 /// Reads incidents: those that go on first, then the latest.
 ///

@@ -6,7 +6,8 @@ use postgres::types::Type;
 use sitewatch::postgres::explain;
 use sitewatch::run::Failure;
 
-use super::{Key, Reader, labels, response_times, uptime};
+use super::uptime::{self, Day};
+use super::{Key, Reader, labels, response_times};
 use crate::filter::{Filter, Labels};
 use crate::lines::SiteLine;
 use crate::output;
@@ -56,11 +57,15 @@ const QUERY: &str = "
         and ($2::int4[] is null or websites.id = any ($2))
     order by websites.name, locations.name";
 
-/// Reads the state of every site, what is broken first.
+/// Reads the state of every site, what is broken first; see [`uptime::read`] for `each_day`.
 ///
 /// # Errors
 /// When PostgreSQL cannot be asked.
-pub(crate) fn read(reader: &mut Reader<'_>, settings: &Settings) -> Result<Vec<Site>, Failure> {
+pub(crate) fn read(
+    reader: &mut Reader<'_>,
+    settings: &Settings,
+    each_day: Option<&mut dyn FnMut(Day)>,
+) -> Result<Vec<Site>, Failure> {
     let wrong = |error: postgres::Error| explain("reading the state of the sites", &error);
     let rows = reader
         .transaction
@@ -76,13 +81,13 @@ pub(crate) fn read(reader: &mut Reader<'_>, settings: &Settings) -> Result<Vec<S
     let mut sites: Vec<Site> = rows.iter().map(|row| site(row, now)).collect();
     drop(rows);
     keep(&mut sites, &settings.filter);
-    let uptimes = uptime::read(reader)?;
+    let uptimes = uptime::read(reader, each_day)?;
     let response_times = response_times::read(reader)?;
     for site in &mut sites {
         let Some(key) = site.key else { continue };
         let line = &mut site.line;
         if let Some(uptime) = uptimes.get(&key) {
-            line.checks_24h = uptime.known[0];
+            line.checks_24h = uptime.known(0);
             line.uptime_24h = uptime.percentage(0);
             line.uptime_7d = uptime.percentage(1);
             line.uptime_30d = uptime.percentage(2);
