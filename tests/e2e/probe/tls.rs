@@ -188,7 +188,7 @@ fn versions_and_names() {
 #[test]
 fn a_handshake_that_hangs_is_a_timeout() {
     let hangs = Website::start(Behaviour::NeverAnswers);
-    let event = super::check(&hangs.https_url(), &json!({"timeout": "300ms"}));
+    let event = super::check(&hangs.https_url(), &json!({"timeout": "2s"}));
     assert_is(
         &event,
         Outcome::Timeout,

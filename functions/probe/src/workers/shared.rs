@@ -55,8 +55,16 @@ pub(super) struct State {
     pub(super) tally: Tally,
 }
 
-/// A check that a defect of ours ended; the panic has been told where it happened.
-struct Broken;
+/// What came of a check.
+#[derive(Clone, Copy)]
+enum Made {
+    /// An event with this verdict.
+    Event(Verdict),
+    /// Nothing to tell.
+    Nothing,
+    /// A defect of ours; it was told where it happened.
+    Broken,
+}
 
 impl State {
     pub(super) fn moving(&self) -> usize {
@@ -114,7 +122,11 @@ impl Shared {
                 event.map(|event| event.outcome.verdict())
             }));
             worker.step.rest();
-            next = self.after(checked.map_err(|_| Broken));
+            next = self.after(match checked {
+                Ok(Some(verdict)) => Made::Event(verdict),
+                Ok(None) => Made::Nothing,
+                Err(_) => Made::Broken,
+            });
         }
         let mut state = self.lock();
         state.leave(place);
@@ -124,16 +136,16 @@ impl Shared {
     }
 
     /// Counts a check and takes the next one.
-    fn after(&self, checked: Result<Option<Verdict>, Broken>) -> Option<Arc<Site>> {
+    fn after(&self, made: Made) -> Option<Arc<Site>> {
         let mut state = self.lock();
         state.busy -= 1;
-        state.broken += usize::from(checked.is_err());
+        state.broken += usize::from(matches!(made, Made::Broken));
         let tally = &mut state.tally;
-        *match checked {
-            Ok(Some(Verdict::Up)) => &mut tally.up,
-            Ok(Some(Verdict::Down)) => &mut tally.down,
-            Ok(Some(Verdict::Unknown)) => &mut tally.unknown,
-            Ok(None) | Err(_) => &mut tally.without_event,
+        *match made {
+            Made::Event(Verdict::Up) => &mut tally.up,
+            Made::Event(Verdict::Down) => &mut tally.down,
+            Made::Event(Verdict::Unknown) => &mut tally.unknown,
+            Made::Nothing | Made::Broken => &mut tally.without_event,
         } += 1;
         if state.busy == 0 && state.ready.is_empty() {
             self.over.notify_all();
