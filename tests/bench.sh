@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Benchmarks, on servers started for them: `tests/bench.sh drain [events] [rounds]`,
-# `tests/bench.sh probe [kafka] [one|thousand|at-once|slow|tls|tls-many|silent|many]…`.
+# Benchmarks, on servers started for them:
+#   tests/bench.sh drain [events] [rounds]
+#   tests/bench.sh probe [kafka] [one|thousand|at-once|slow|tls|tls-many|silent|many]…
+#   tests/bench.sh report [rounds]
 set -euo pipefail
 here="$(cd "$(dirname "$0")/.." && pwd)"
-which="${1:?usage: tests/bench.sh drain [events] [rounds], or probe [kafka] [scenario…]}"
+which="${1:?usage: tests/bench.sh drain|probe|report …}"
 shift
 
 "$here/tests/install.sh"

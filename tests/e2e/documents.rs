@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use sitewatch::settings::{ALL, Group, Variable};
 use sitewatch_tests::command::Run;
 
-const FUNCTIONS: [&str; 4] = ["setup", "probe", "drain", "report"];
+const FUNCTIONS: [&str; 5] = ["setup", "probe", "drain", "maintain", "report"];
 
 const BEGIN: &str = "<!-- variables: made from the catalogue by the test `documents` -->";
 const END: &str = "<!-- end of variables -->";

@@ -9,6 +9,7 @@
 mod documents;
 mod drain;
 mod kafka;
+mod maintain;
 mod pipeline;
 mod probe;
 mod report;

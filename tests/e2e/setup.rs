@@ -26,7 +26,7 @@ fn everything_is_made_once_and_found_the_second_time() {
     };
     assert_eq!(
         last_line(&setup().stderr),
-        format!("4 migrations applied, 2 sites imported, topic {topic} created (3 partitions)")
+        format!("8 migrations applied, 2 sites imported, topic {topic} created (3 partitions)")
     );
     assert_eq!(
         last_line(&setup().stderr),
@@ -69,7 +69,7 @@ fn several_at_once_make_it_once() {
         .collect();
     assert_eq!(
         said.iter()
-            .filter(|line| line.starts_with("4 migrations"))
+            .filter(|line| line.starts_with("8 migrations"))
             .count(),
         1,
         "{said:?}"

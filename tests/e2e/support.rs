@@ -75,6 +75,10 @@ impl Prepared {
         Run::drain().var("DATABASE_URL", self.url())
     }
 
+    pub(crate) fn maintain(&self) -> Run {
+        Run::maintain().var("DATABASE_URL", self.url())
+    }
+
     pub(crate) fn report(&self) -> Run {
         Run::report().var("DATABASE_URL", self.url())
     }

@@ -61,6 +61,11 @@ impl Run {
         Self::function("setup")
     }
 
+    /// A run of `maintain`.
+    pub fn maintain() -> Self {
+        Self::function("maintain")
+    }
+
     /// A run of `report`.
     pub fn report() -> Self {
         Self::function("report")

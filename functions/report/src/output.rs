@@ -1,87 +1,92 @@
-//! Lines as a table, JSON or CSV, on standard output.
+//! Lines as a table, JSON or CSV; text to standard output or, whole or not at all, to a file.
 
-use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::fs::Permissions;
+use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Write};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
-use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
-use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
-use jiff::Timestamp;
 use serde::Serialize;
 use sitewatch::run::Failure;
+use sitewatch::settings::Problems;
 use url::Url;
 
-use crate::settings::Format;
+use crate::settings::{Format, Settings};
+use crate::table::{self, Line, Look};
 
-/// What can be a line of a table.
-pub(crate) trait Line: Serialize {
-    /// The table's headings.
-    const HEADER: &'static [&'static str];
-
-    /// What the line's colour says.
-    fn state(&self) -> &'static str;
-
-    /// The line's cells, one a heading.
-    fn cells(&self) -> Vec<String>;
-}
+pub(crate) use crate::words::state;
 
 /// Prints the lines.
 ///
 /// # Errors
-/// When standard output cannot be written to, other than because its reader has seen enough.
-pub(crate) fn print<L: Line>(format: Format, lines: &[L]) -> Result<(), Failure> {
-    let text = match format {
-        Format::Table => table(lines, std::io::stdout().is_terminal()),
+/// When they cannot be written where they are to go.
+pub(crate) fn lines<L: Line + Serialize>(settings: &Settings, lines: &[L]) -> Result<(), Failure> {
+    let text = match settings.format {
         Format::Json => json(lines)?,
         Format::Csv => csv(lines)?,
+        _ => table::render(lines, look(settings)),
     };
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Unavailable(format!(
-            "standard output cannot be written to: {error}"
-        ))),
-        _ => Ok(()),
+    write(settings.output.as_deref(), |to| {
+        to.write_all(text.as_bytes())
+    })
+}
+
+/// Hands the place to write to to `fill`: standard output, or a file that takes its name once it
+/// is complete, so that whoever reads it finds the old one or the new one.
+///
+/// # Errors
+/// When it cannot be written, other than because the reader of a pipe has seen enough.
+pub(crate) fn write(
+    path: Option<&Path>,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), Failure> {
+    let Some(path) = path else {
+        let mut to = BufWriter::new(io::stdout().lock());
+        return match fill(&mut to).and_then(|()| to.flush()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Unavailable(
+                format!("standard output cannot be written to: {error}"),
+            )),
+            _ => Ok(()),
+        };
+    };
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let written = (|| {
+        // Begins with a dot and has another ending: neither a web server nor a collector that
+        // takes *.prom finds it before it is done. A web server's user has to be able to read it.
+        let mut file = tempfile::Builder::new()
+            .prefix(".report-")
+            .suffix(".new")
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(folder)?;
+        let mut to = BufWriter::new(file.as_file_mut());
+        fill(&mut to)?;
+        to.flush()?;
+        drop(to);
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    })();
+    written.map_err(|error: io::Error| {
+        Problems::one(
+            "REPORT_OUTPUT",
+            format!("cannot be written: {}: {error}", path.display()),
+        )
+        .into()
+    })
+}
+
+fn look(settings: &Settings) -> Look {
+    if settings.output.is_some() || !io::stdout().is_terminal() {
+        Look::Plain
+    } else if settings.colours {
+        Look::Coloured
+    } else {
+        Look::Framed
     }
 }
 
-fn table<L: Line>(lines: &[L], terminal: bool) -> String {
-    let mut table = Table::new();
-    table
-        .load_style(if terminal {
-            UTF8_FULL_CONDENSED
-        } else {
-            NOTHING
-        })
-        // In a pipe a line is a line, however long.
-        .set_content_arrangement(if terminal {
-            ContentArrangement::Dynamic
-        } else {
-            ContentArrangement::Disabled
-        })
-        .set_header(L::HEADER.iter().map(Cell::new));
-    for line in lines {
-        table.add_row(line.cells().iter().zip(L::HEADER).map(|(text, heading)| {
-            let cell = Cell::new(printable(text));
-            match *heading {
-                "state" if terminal => match line.state() {
-                    "up" => cell.fg(Color::Green),
-                    "down" => cell.fg(Color::Red),
-                    _ => cell.fg(Color::Yellow),
-                },
-                "up 24 h" | "status" | "dns" | "connect" | "tls" | "first byte" | "body"
-                | "total" => cell.set_alignment(CellAlignment::Right),
-                _ => cell,
-            }
-        }));
-    }
-    let mut text: String = table
-        .lines()
-        .map(|line| format!("{}\n", line.trim_end()))
-        .collect();
-    if lines.is_empty() {
-        text.push_str("nothing recorded yet\n");
-    }
-    text
-}
-
-fn json<L: Line>(lines: &[L]) -> Result<String, Failure> {
+fn json<L: Serialize>(lines: &[L]) -> Result<String, Failure> {
     lines
         .iter()
         .map(|line| serde_json::to_string(line).map(|json| json + "\n"))
@@ -89,7 +94,7 @@ fn json<L: Line>(lines: &[L]) -> Result<String, Failure> {
         .map_err(|error| Failure::Defect(format!("a line could not be written as JSON: {error}")))
 }
 
-fn csv<L: Line>(lines: &[L]) -> Result<String, Failure> {
+fn csv<L: Serialize>(lines: &[L]) -> Result<String, Failure> {
     let wrong = |error: &dyn std::fmt::Display| {
         Failure::Defect(format!("a line could not be written as CSV: {error}"))
     };
@@ -99,30 +104,6 @@ fn csv<L: Line>(lines: &[L]) -> Result<String, Failure> {
     }
     let bytes = writer.into_inner().map_err(|error| wrong(&error))?;
     String::from_utf8(bytes).map_err(|error| wrong(&error))
-}
-
-/// The word for a value of `up`.
-pub(crate) fn state(up: Option<bool>) -> &'static str {
-    match up {
-        Some(true) => "up",
-        Some(false) => "down",
-        None => "unknown",
-    }
-}
-
-/// Microseconds as a person reads them; empty for what did not happen.
-pub(crate) fn milliseconds(microseconds: Option<i32>) -> String {
-    match microseconds {
-        None => String::new(),
-        Some(us) if us < 10_000 => format!("{:.1} ms", f64::from(us) / 1_000.0),
-        Some(us) if us < 1_000_000 => format!("{:.0} ms", f64::from(us) / 1_000.0),
-        Some(us) => format!("{:.2} s", f64::from(us) / 1_000_000.0),
-    }
-}
-
-/// A time in UTC, to the second.
-pub(crate) fn time(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
 /// The URL without user name and password.
@@ -146,28 +127,9 @@ pub(crate) fn without_credentials(url: &str) -> String {
     }
 }
 
-/// A terminal must not obey what a table holds.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_have_three_digits_at_most_before_the_unit_changes() {
-        for (us, text) in [
-            (None, ""),
-            (Some(412), "0.4 ms"),
-            (Some(12_340), "12 ms"),
-            (Some(1_234_000), "1.23 s"),
-        ] {
-            assert_eq!(milliseconds(us), text);
-        }
-    }
 
     #[test]
     fn credentials_are_not_shown() {
@@ -177,5 +139,20 @@ mod tests {
             "https://h/x?a=b@c"
         );
         assert_eq!(without_credentials("u:p@h"), "h");
+    }
+
+    #[test]
+    fn a_file_is_there_whole_or_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.txt");
+        write(Some(&path), |to| to.write_all(b"first")).unwrap();
+        let failed = write(Some(&path), |to| {
+            to.write_all(b"half")?;
+            Err(io::Error::other("full"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "first");
+        let files = std::fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(files, 1, "nothing half done is left");
     }
 }

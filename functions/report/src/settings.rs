@@ -1,28 +1,63 @@
 //! What `report` reads from the environment.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use sitewatch::settings::{
     DATABASE, DatabaseSettings, RUN, Reader, Variable, database, parse, var,
 };
+use url::Url;
+
+use crate::filter::{self, Filter};
 
 /// Everything `report` reads.
 pub(crate) const VARIABLES: &[&[&Variable]] = &[OURS, DATABASE, RUN];
 
 const OURS: &[&Variable] = &[
+    &var::REPORT_KIND,
     &var::REPORT_FORMAT,
+    &var::REPORT_OUTPUT,
+    &var::REPORT_SITE,
+    &var::REPORT_LABEL,
+    &var::REPORT_STATE,
+    &var::REPORT_SINCE,
     &var::REPORT_RECENT,
     &var::REPORT_STALE_AFTER,
+    &var::REPORT_FAIL_ON_DOWN,
+    &var::REPORT_TITLE,
+    &var::REPORT_PLOTS,
+    &var::PROMETHEUS_PUSHGATEWAY_URL,
+    &var::NO_COLOR,
 ];
 
-/// Typed and valid.
-#[derive(Debug)]
+/// Lines shown of what has no natural end, when nothing is said.
+const LINES: u64 = 100;
+
+/// Typed and valid. Not `Debug`: the Pushgateway's URL may hold a password.
 pub(crate) struct Settings {
     pub(crate) database: DatabaseSettings,
+    pub(crate) kind: Kind,
     pub(crate) format: Format,
-    pub(crate) what: What,
+    /// Where to; `None`: standard output.
+    pub(crate) output: Option<PathBuf>,
+    pub(crate) filter: Filter,
+    /// Nothing from before this; `None`: what is usual for the kind.
+    pub(crate) since: Option<Timestamp>,
+    /// The most lines of recent checks and of incidents.
+    pub(crate) lines: u64,
     /// How old a site's newest check may be before nothing is known any more.
     pub(crate) stale_after: Duration,
+    /// Whether a site that is down is to be told by the exit code.
+    pub(crate) fail_on_down: bool,
+    /// The status page's title.
+    pub(crate) title: String,
+    /// Sites whose response times the status page draws.
+    pub(crate) plots: usize,
+    /// Where metrics are pushed to instead.
+    pub(crate) pushgateway: Option<Url>,
+    /// Whether a terminal gets colours.
+    pub(crate) colours: bool,
 }
 
 /// What the answer looks like.
@@ -34,33 +69,148 @@ pub(crate) enum Format {
     Json,
     /// Comma-separated values with a header.
     Csv,
+    /// A status page.
+    Html,
+    /// Metrics in Prometheus' text format.
+    Prometheus,
 }
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum What {
+pub(crate) enum Kind {
     /// The state of each site.
     Sites,
-    /// This many of the latest checks.
-    Recent(u64),
+    /// The latest checks.
+    Recent,
+    /// When sites were down.
+    Incidents,
+    /// What each site's days were like.
+    Days,
+    /// The last run of each function.
+    Runs,
 }
 
 /// Reads them; `None` means that problems were added.
 pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
+    let lines = reader.optional(&var::REPORT_RECENT, parse::count(1, 100_000));
+    let kind = reader.or_default(
+        &var::REPORT_KIND,
+        parse::word(&[
+            ("sites", Kind::Sites),
+            ("recent", Kind::Recent),
+            ("incidents", Kind::Incidents),
+            ("days", Kind::Days),
+            ("runs", Kind::Runs),
+        ]),
+    );
+    let kind = if lines.is_some() && !reader.is_set(&var::REPORT_KIND) {
+        Kind::Recent
+    } else {
+        kind
+    };
     let format = reader.or_default(
         &var::REPORT_FORMAT,
         parse::word(&[
             ("table", Format::Table),
             ("json", Format::Json),
             ("csv", Format::Csv),
+            ("html", Format::Html),
+            ("prometheus", Format::Prometheus),
         ]),
     );
-    let recent = reader.optional(&var::REPORT_RECENT, parse::count(1, 100_000));
-    let stale_after = reader.or_default(&var::REPORT_STALE_AFTER, parse::positive_duration);
-    Some(Settings {
-        database: database(reader)?,
+    if matches!(format, Format::Html | Format::Prometheus) && kind != Kind::Sites {
+        reader.problem(
+            var::REPORT_FORMAT.name,
+            "is html or prometheus, which are of REPORT_KIND=sites only; wants table, json or csv with any other kind",
+        );
+    }
+    let pushgateway = reader.optional(&var::PROMETHEUS_PUSHGATEWAY_URL, gateway);
+    if pushgateway.is_some() && format != Format::Prometheus {
+        reader.problem(
+            var::PROMETHEUS_PUSHGATEWAY_URL.name,
+            "is set, but nothing would be sent there; wants REPORT_FORMAT=prometheus",
+        );
+    }
+    let now = Timestamp::now();
+    let filter = Filter {
+        names: reader.optional(&var::REPORT_SITE, filter::names),
+        labels: reader
+            .optional(&var::REPORT_LABEL, filter::labels)
+            .unwrap_or_default(),
+        states: reader.optional(&var::REPORT_STATE, filter::states),
+    };
+    let settings = Settings {
+        kind,
         format,
-        what: recent.map_or(What::Sites, What::Recent),
-        stale_after,
-    })
+        output: reader.optional(&var::REPORT_OUTPUT, parse::path),
+        filter,
+        since: reader.optional(&var::REPORT_SINCE, |text| since(text, now)),
+        lines: lines.unwrap_or(LINES),
+        stale_after: reader.or_default(&var::REPORT_STALE_AFTER, parse::positive_duration),
+        fail_on_down: reader.or_default(&var::REPORT_FAIL_ON_DOWN, parse::boolean),
+        title: reader.or_default(&var::REPORT_TITLE, parse::text),
+        plots: usize::try_from(reader.or_default(&var::REPORT_PLOTS, parse::count(0, 1_000)))
+            .unwrap_or(0),
+        pushgateway,
+        colours: !reader.is_set(&var::NO_COLOR),
+        database: database(reader)?,
+    };
+    Some(settings)
+}
+
+fn since(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    if let Ok(time) = text.trim().parse::<Timestamp>() {
+        return Ok(time);
+    }
+    let ago = parse::positive_duration(text)?;
+    SignedDuration::try_from(ago)
+        .ok()
+        .and_then(|ago| now.checked_sub(ago).ok())
+        .ok_or_else(|| "too long ago".to_owned())
+}
+
+fn gateway(text: &str) -> Result<Url, String> {
+    match Url::parse(text) {
+        Ok(mut url) if matches!(url.scheme(), "http" | "https") => {
+            if matches!(url.path(), "" | "/") {
+                url.set_path("/metrics/job/sitewatch");
+            }
+            Ok(url)
+        }
+        _ => Err(String::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn since_is_a_duration_or_a_time() {
+        let now: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
+        assert_eq!(
+            since("24h", now),
+            Ok("2026-02-28T12:00:00Z".parse().unwrap())
+        );
+        assert_eq!(
+            since("2026-01-31T08:00:00+01:00", now),
+            Ok("2026-01-31T07:00:00Z".parse().unwrap())
+        );
+        for text in ["yesterday", "0s", "-1h", "99999999d"] {
+            assert!(since(text, now).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_gateway_without_a_path_gets_the_usual_one() {
+        assert_eq!(
+            gateway("http://push:9091").map(String::from),
+            Ok("http://push:9091/metrics/job/sitewatch".to_owned())
+        );
+        assert_eq!(
+            gateway("https://push/metrics/job/a/instance/b").map(String::from),
+            Ok("https://push/metrics/job/a/instance/b".to_owned())
+        );
+        assert!(gateway("push:9091").is_err());
+    }
 }

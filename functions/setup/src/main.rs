@@ -7,7 +7,7 @@ mod topic;
 
 use std::process::ExitCode;
 
-use sitewatch::postgres::connect;
+use sitewatch::postgres::{connect, record_run};
 use sitewatch::run::{self, Failure, Function, Summary};
 
 use settings::{Settings, Work};
@@ -20,7 +20,13 @@ const SETUP: Function = Function {
 };
 
 fn main() -> ExitCode {
-    run::main(&SETUP, settings::read, |settings, _run| work(&settings))
+    run::main(&SETUP, settings::read, |settings, run| {
+        let result = work(&settings);
+        if let Work::Prepare { database, .. } = &settings.work {
+            record_run(database, "setup", run, &result);
+        }
+        result
+    })
 }
 
 fn work(settings: &Settings) -> Result<Summary, Failure> {

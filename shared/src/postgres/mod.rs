@@ -6,8 +6,10 @@
 
 mod connect;
 mod error;
+mod runs;
 mod schema;
 
 pub use connect::{Cancel, begin, connect};
 pub use error::{explain, root_cause};
+pub use runs::record_run;
 pub use schema::{SCHEMA_VERSION, check_schema};

@@ -406,21 +406,101 @@ catalogue! {
         help: "true: delete the topic with everything in it, and do nothing else.",
     }
 
+    MAINTAIN_KEEP_CHECKS = maintain_keep_checks {
+        group: Maintain, default: "90d",
+        wants: "a duration of whole days such as 90d", example: "90d",
+        help: "How long single checks are kept: older days are dropped, once they are rolled up.",
+    }
+    MAINTAIN_KEEP_HOURLY = maintain_keep_hourly {
+        group: Maintain, default: "180d",
+        wants: "a duration of whole days, no shorter than MAINTAIN_KEEP_CHECKS", example: "180d",
+        help: "How long figures by hour are kept, about half a kilobyte per site, place and hour; they are dropped by whole months.",
+    }
+    MAINTAIN_KEEP_DAILY = maintain_keep_daily {
+        group: Maintain, default: "1830d",
+        wants: "a duration of whole days, no shorter than MAINTAIN_KEEP_HOURLY", example: "1830d",
+        help: "How long figures by day are kept; they are dropped by whole years.",
+    }
+    MAINTAIN_AHEAD = maintain_ahead {
+        group: Maintain, default: "7d",
+        wants: "a duration of whole days such as 7d", example: "7d",
+        help: "How far ahead partitions are made, so that recording a check never has to.",
+    }
+    MAINTAIN_DEADLINE = maintain_deadline {
+        group: Maintain, default: "10m",
+        wants: "a duration such as 10m", example: "10m",
+        help: "How long the run may take before it leaves the rest to the next one.",
+    }
+
+    REPORT_KIND = report_kind {
+        group: Report, default: "sites",
+        wants: "sites, recent, incidents, days or runs", example: "incidents",
+        help: "What is shown: sites (the state of each), recent (the latest checks, as they were recorded), incidents (when a site went down, for how long, why), days (what each site's days were like), runs (the last run of each function). functions/report/README.md has the columns of each.",
+    }
     REPORT_FORMAT = report_format {
         group: Report, default: "table",
-        wants: "table, json or csv", example: "json",
-        help: "table for people, json (one object a line) or csv for programs.",
+        wants: "table, json, csv, html or prometheus", example: "json",
+        help: "table for people, json (one object a line) or csv for programs; of sites also html, a status page in one file, and prometheus, metrics as text.",
+    }
+    REPORT_OUTPUT = report_output {
+        group: Report,
+        wants: "the path of a file", example: "/var/www/status/index.html",
+        help: "A file to write instead of standard output, whole or not at all: readers find the old one or the new one. For node_exporter's textfile collector: a file that ends in .prom.",
+    }
+    REPORT_SITE = report_site {
+        group: Report,
+        wants: "names of sites separated by commas, * for any text", example: "shop,blog-*",
+        help: "Only sites of these names; * stands for any text. When not set: all.",
+    }
+    REPORT_LABEL = report_label {
+        group: Report,
+        wants: "name=value, several separated by commas", example: "team=web",
+        help: "Only sites with all of these labels.",
+    }
+    REPORT_STATE = report_state {
+        group: Report,
+        wants: "up, down or unknown, several separated by commas", example: "down,unknown",
+        help: "Only sites (of recent: checks) of these states; incidents: down for those that go on, up for those that ended.",
+    }
+    REPORT_SINCE = report_since {
+        group: Report,
+        wants: "a duration before now such as 24h, or a time such as 2026-01-31T08:00:00Z", example: "24h",
+        help: "Recent checks, incidents and days after this only. When not set: incidents of 30 days, 90 days.",
     }
     REPORT_RECENT = report_recent {
         group: Report,
         wants: "a whole number from 1 to 100000", example: "20",
-        help: "Instead of the state of each site: this many of the latest checks, as they were recorded.",
+        help: "How many of the latest checks, or incidents. Set without REPORT_KIND, it means recent. When not set: 100.",
     }
-
     REPORT_STALE_AFTER = report_stale_after {
         group: Report, default: "10m",
         wants: "a duration such as 10m", example: "10m",
         help: "A site whose newest check is older than this (and than three times its interval) is unknown, whatever that check said.",
+    }
+    REPORT_FAIL_ON_DOWN = report_fail_on_down {
+        group: Report, default: "false",
+        wants: "true or false", example: "true",
+        help: "Whether to exit with 1 when a site that is shown is down: for pipelines and for use by hand.",
+    }
+    REPORT_TITLE = report_title {
+        group: Report, default: "Status",
+        wants: "text", example: "Status of example.org",
+        help: "The status page's title.",
+    }
+    REPORT_PLOTS = report_plots {
+        group: Report, default: "50",
+        wants: "a whole number from 0 to 1000", example: "50",
+        help: "For how many sites the status page draws response times, those that are broken first; about 25 kB each.",
+    }
+    PROMETHEUS_PUSHGATEWAY_URL = prometheus_pushgateway_url {
+        group: Report, secret: true,
+        wants: "an http or https URL", example: "http://pushgateway:9091",
+        help: "A Pushgateway to send the metrics to, instead of printing them; user:password@ in it is used. Without a path, /metrics/job/sitewatch is added.",
+    }
+    NO_COLOR = no_color {
+        group: Report,
+        wants: "any text", example: "1",
+        help: "Set to anything: no colours, on a terminal either. In a pipe or file there are none.",
     }
 
     LOG_LEVEL = log_level {

@@ -17,7 +17,9 @@ const PREFIXES: &[&str] = &[
     "PROBE_",
     "DRAIN_",
     "SETUP_",
+    "MAINTAIN_",
     "REPORT_",
+    "PROMETHEUS_",
     "LOG_",
     "HEARTBEAT_",
 ];

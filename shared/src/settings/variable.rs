@@ -19,6 +19,8 @@ pub enum Group {
     Drain,
     /// `setup` alone.
     Setup,
+    /// `maintain` alone.
+    Maintain,
     /// `report` alone.
     Report,
     /// Every function: logs, `.env`, heartbeat.
@@ -37,6 +39,7 @@ impl Group {
             Self::Probe => "probe",
             Self::Drain => "drain",
             Self::Setup => "setup",
+            Self::Maintain => "maintain",
             Self::Report => "report",
             Self::Run => "Every function",
         }

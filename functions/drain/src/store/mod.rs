@@ -8,6 +8,7 @@ mod checks;
 mod claims;
 mod days;
 mod dead_letters;
+mod dirty;
 mod names;
 mod offsets;
 mod replay;
@@ -169,6 +170,9 @@ impl Memory {
         recording.figures.recorded = recorded;
         recording.figures.dead += refused;
         recording.figures.repeated = batch.rows.len() as u64 - recorded - refused;
+        if recorded > 0 {
+            dirty::mark(transaction, &keyed)?;
+        }
         recording.states = self.states.update(transaction, &keyed)?;
         Ok(Some(recording))
     }

@@ -25,14 +25,17 @@ fn end_claims(ledger: &Ledger<'_>) {
         .unwrap();
 }
 
+/// A drain that was frozen after its first batch and before its last.
 fn freeze(ledger: &Ledger<'_>, dice: &mut Dice) -> Running {
     let mut drain = ledger
         .drain()
-        .var("DRAIN_BATCH_SIZE", dice.between(5, 51).to_string())
+        .var("DRAIN_BATCH_SIZE", dice.between(5, 26).to_string())
         .spawn();
-    let instant = Duration::from_micros(dice.between(10_000, 90_000));
+    wait::until("a batch is recorded", PATIENCE, || ledger.recorded() > 0);
+    let instant = Duration::from_micros(dice.between(0, 30_000));
     wait::holds_within(instant, || drain.has_ended());
     drain.signal(Signal::STOP);
+    assert!(ledger.recorded() < ledger.sent(), "frozen too late");
     drain
 }
 

@@ -1,57 +1,38 @@
 //! The latest checks, as they were recorded.
 
 use jiff::Timestamp;
+use postgres::Row;
 use postgres::types::Type;
-use postgres::{Client, Row};
-use serde::Serialize;
-use sitewatch::postgres::{begin, explain};
+use sitewatch::postgres::explain;
 use sitewatch::run::Failure;
 
-use crate::output::{self, Line, milliseconds, time};
+use super::Reader;
+use crate::lines::CheckLine;
+use crate::output;
 use crate::settings::Settings;
-
-/// One check. The fields are the columns of CSV and the keys of JSON.
-#[derive(Debug, Serialize)]
-pub(crate) struct CheckLine {
-    pub(crate) checked_at: Timestamp,
-    pub(crate) site: String,
-    /// Without credentials.
-    pub(crate) url: String,
-    pub(crate) location: String,
-    /// `up`, `down` or `unknown`.
-    pub(crate) state: &'static str,
-    pub(crate) outcome: String,
-    pub(crate) status: Option<i16>,
-    pub(crate) body_match: Option<bool>,
-    pub(crate) dns_us: Option<i32>,
-    pub(crate) connect_us: Option<i32>,
-    pub(crate) tls_us: Option<i32>,
-    pub(crate) first_byte_us: Option<i32>,
-    pub(crate) body_us: Option<i32>,
-    pub(crate) total_us: i32,
-    pub(crate) local_wait_us: Option<i32>,
-    pub(crate) body_bytes: Option<i32>,
-    pub(crate) redirects: i16,
-    pub(crate) attempts: i16,
-    pub(crate) remote_addr: Option<std::net::IpAddr>,
-    pub(crate) error: Option<String>,
-}
 
 /// The index on time is coarse (BRIN), so that "newest first" alone would sort everything. Looking
 /// back over a growing stretch from the newest check reads little more than what is shown.
 const STRETCHES_S: [f64; 6] = [60.0, 600.0, 7_200.0, 86_400.0, 864_000.0, 8.64e7];
 
+/// $1 the newest check, $2 the stretch in seconds, $3 the most lines, $4 the websites or null,
+/// $5 the states or null, $6 nothing before this.
 const QUERY: &str = "
     select checks.checked_at, websites.name, websites.url, locations.name, checks.up,
         outcomes.word, checks.status, checks.body_match, checks.dns_us, checks.connect_us,
         checks.tls_us, checks.first_byte_us, checks.body_us, checks.total_us,
         checks.local_wait_us, checks.body_bytes, checks.redirects, checks.attempts,
-        checks.remote_addr, checks.error
+        checks.remote_addr, checks.error, checks.maintenance
     from checks
     join websites on websites.id = checks.website_id
     join locations on locations.id = checks.location_id
     join outcomes on outcomes.code = checks.outcome
-    where checks.checked_at > $1 - make_interval(secs => $2) and checks.checked_at <= $1
+    where checks.checked_at > greatest($1 - make_interval(secs => $2), $6) and checks.checked_at <= $1
+        and ($4::int4[] is null or checks.website_id = any ($4))
+        and (
+            $5::text[] is null
+            or case when checks.up then 'up' when not checks.up then 'down' else 'unknown' end = any ($5)
+        )
     order by checks.checked_at desc, websites.name
     limit $3";
 
@@ -60,33 +41,39 @@ const QUERY: &str = "
 /// # Errors
 /// When PostgreSQL cannot be asked.
 pub(crate) fn read(
-    client: &mut Client,
+    reader: &mut Reader<'_>,
     settings: &Settings,
-    limit: u64,
 ) -> Result<Vec<CheckLine>, Failure> {
     let wrong = |error: postgres::Error| explain("reading the latest checks", &error);
-    let mut transaction = begin(client, &settings.database).map_err(wrong)?;
-    let newest: Option<Timestamp> = transaction
+    let newest: Option<Timestamp> = reader
+        .transaction
         .query_typed_one("select max(checked_at) from website_states", &[])
         .map_err(wrong)?
         .get(0);
     let Some(newest) = newest else {
         return Ok(Vec::new());
     };
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let since = settings.since.unwrap_or(Timestamp::UNIX_EPOCH);
+    let limit = i64::try_from(settings.lines).unwrap_or(i64::MAX);
+    let states = settings.filter.states.as_ref();
     let mut checks = Vec::new();
     for stretch in STRETCHES_S {
-        checks = transaction
+        checks = reader
+            .transaction
             .query_typed(
                 QUERY,
                 &[
                     (&newest, Type::TIMESTAMPTZ),
                     (&stretch, Type::FLOAT8),
                     (&limit, Type::INT8),
+                    (&reader.only, Type::INT4_ARRAY),
+                    (&states, Type::TEXT_ARRAY),
+                    (&since, Type::TIMESTAMPTZ),
                 ],
             )
             .map_err(wrong)?;
-        if i64::try_from(checks.len()) == Ok(limit) {
+        let reaches_back = newest.duration_since(since).as_secs_f64() <= stretch;
+        if i64::try_from(checks.len()) == Ok(limit) || reaches_back {
             break;
         }
     }
@@ -115,43 +102,6 @@ fn check(row: &Row) -> CheckLine {
         attempts: row.get(17),
         remote_addr: row.get(18),
         error: row.get(19),
-    }
-}
-
-impl Line for CheckLine {
-    const HEADER: &'static [&'static str] = &[
-        "checked at",
-        "site",
-        "location",
-        "state",
-        "outcome",
-        "status",
-        "match",
-        "total",
-        "why",
-    ];
-
-    fn state(&self) -> &'static str {
-        self.state
-    }
-
-    fn cells(&self) -> Vec<String> {
-        vec![
-            time(self.checked_at),
-            self.site.clone(),
-            self.location.clone(),
-            self.state.to_owned(),
-            self.outcome.clone(),
-            self.status
-                .map(|status| status.to_string())
-                .unwrap_or_default(),
-            match self.body_match {
-                Some(true) => "yes".to_owned(),
-                Some(false) => "no".to_owned(),
-                None => String::new(),
-            },
-            milliseconds(Some(self.total_us)),
-            self.error.clone().unwrap_or_default(),
-        ]
+        maintenance: row.get(20),
     }
 }

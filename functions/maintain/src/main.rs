@@ -1,0 +1,31 @@
+//! `maintain`: keeps the history small and the answers cheap, and exits.
+
+mod ahead;
+mod days;
+mod hours;
+mod progress;
+mod retention;
+mod rollup;
+mod settings;
+mod summary;
+mod work;
+
+use std::process::ExitCode;
+
+use sitewatch::postgres::record_run;
+use sitewatch::run::{self, Function};
+
+const MAINTAIN: Function = Function {
+    name: "maintain",
+    about: "makes partitions ahead, adds up checks by hour and by day, drops what is old, and exits",
+    version: env!("CARGO_PKG_VERSION"),
+    variables: settings::VARIABLES,
+};
+
+fn main() -> ExitCode {
+    run::main(&MAINTAIN, settings::read, |settings, run| {
+        let result = work::maintain(&settings, run);
+        record_run(&settings.database, "maintain", run, &result);
+        result
+    })
+}

@@ -1,0 +1,142 @@
+//! What is old goes, a partition at a time.
+
+use std::time::Duration;
+
+use jiff::civil::Date;
+use jiff::{Span, ToSpan as _};
+use postgres::error::SqlState;
+use postgres::types::{ToSql, Type};
+use postgres::{Client, Row};
+use sitewatch::postgres::{begin, explain};
+use sitewatch::run::{Failure, Stop};
+
+use crate::settings::Settings;
+
+/// How long to wait for the lock that dropping needs. Whoever comes after us waits behind us that
+/// long at most: a drain hardly notices.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// How often to try, with a pause in which those behind us go first.
+const ATTEMPTS: u32 = 25;
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// The days of `checks` that are older than they are kept, oldest first.
+///
+/// # Errors
+/// When PostgreSQL cannot be used.
+pub(crate) fn old_days(
+    client: &mut Client,
+    settings: &Settings,
+    today: Date,
+) -> Result<Vec<Date>, Failure> {
+    let wrong = |error: postgres::Error| explain("reading which days are old", &error);
+    let first_kept = kept_from(today, settings.keep_checks_days);
+    let mut transaction = begin(client, &settings.database).map_err(wrong)?;
+    let rows = transaction
+        .query_typed(
+            "select day from check_partitions where day < $1 order by day",
+            &[(&first_kept, Type::DATE)],
+        )
+        .map_err(wrong)?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Drops a day of checks; false when it is in use, or has something that is not rolled up yet.
+///
+/// # Errors
+/// When PostgreSQL cannot be used.
+pub(crate) fn drop_day(
+    client: &mut Client,
+    settings: &Settings,
+    stop: &Stop,
+    day: Date,
+) -> Result<bool, Failure> {
+    let dropped = patiently(
+        client,
+        settings,
+        stop,
+        &format!("dropping the checks of {day}"),
+        "select drop_check_partition($1)",
+        &[(&day, Type::DATE)],
+    )?;
+    Ok(dropped.is_some_and(|row| row.get(0)))
+}
+
+/// Drops months of figures by hour and years of figures by day; `None` when they are in use.
+///
+/// # Errors
+/// When PostgreSQL cannot be used.
+pub(crate) fn drop_rollups(
+    client: &mut Client,
+    settings: &Settings,
+    stop: &Stop,
+    today: Date,
+) -> Result<Option<u64>, Failure> {
+    let dropped = patiently(
+        client,
+        settings,
+        stop,
+        "dropping old rollups",
+        "select drop_rollup_partitions($1, $2)",
+        &[
+            (&kept_from(today, settings.keep_hourly_days), Type::DATE),
+            (&kept_from(today, settings.keep_daily_days), Type::DATE),
+        ],
+    )?;
+    Ok(dropped.map(|row| u64::try_from(row.get::<_, i32>(0)).unwrap_or(0)))
+}
+
+fn kept_from(today: Date, days: i64) -> Date {
+    let days: Span = days.days();
+    today.saturating_sub(days)
+}
+
+/// Runs a statement that needs a lock nobody else may hold; `None` when it could not be had.
+fn patiently(
+    client: &mut Client,
+    settings: &Settings,
+    stop: &Stop,
+    doing: &str,
+    statement: &str,
+    parameters: &[(&(dyn ToSql + Sync), Type)],
+) -> Result<Option<Row>, Failure> {
+    for attempt in 1..=ATTEMPTS {
+        match once(client, settings, statement, parameters) {
+            Ok(row) => return Ok(Some(row)),
+            Err(error) if is_in_use(&error) => {
+                if attempt == ATTEMPTS || stop.requested().is_some() {
+                    break;
+                }
+                std::thread::sleep(PAUSE);
+            }
+            Err(error) => return Err(explain(doing, &error)),
+        }
+    }
+    Ok(None)
+}
+
+fn once(
+    client: &mut Client,
+    settings: &Settings,
+    statement: &str,
+    parameters: &[(&(dyn ToSql + Sync), Type)],
+) -> Result<Row, postgres::Error> {
+    let mut transaction = begin(client, &settings.database)?;
+    transaction.batch_execute(&format!(
+        "set local lock_timeout = {}",
+        PATIENCE.as_millis()
+    ))?;
+    let row = transaction.query_typed_one(statement, parameters)?;
+    transaction.commit()?;
+    Ok(row)
+}
+
+fn is_in_use(error: &postgres::Error) -> bool {
+    error.code().is_some_and(|code| {
+        [
+            SqlState::LOCK_NOT_AVAILABLE,
+            SqlState::T_R_DEADLOCK_DETECTED,
+        ]
+        .contains(code)
+    })
+}

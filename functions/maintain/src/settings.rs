@@ -1,0 +1,109 @@
+//! What `maintain` reads from the environment.
+
+use std::time::Duration;
+
+use sitewatch::settings::{
+    DATABASE, DatabaseSettings, RUN, Reader, Variable, database, parse, var,
+};
+
+/// Everything `maintain` reads.
+pub(crate) const VARIABLES: &[&[&Variable]] = &[OURS, DATABASE, RUN];
+
+const OURS: &[&Variable] = &[
+    &var::MAINTAIN_KEEP_CHECKS,
+    &var::MAINTAIN_KEEP_HOURLY,
+    &var::MAINTAIN_KEEP_DAILY,
+    &var::MAINTAIN_AHEAD,
+    &var::MAINTAIN_DEADLINE,
+];
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// The longest anything is kept or made ahead, in days: ten years, as the schema's own functions
+/// have it.
+const LONGEST: u64 = 3_650;
+
+/// Typed and valid.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) database: DatabaseSettings,
+    /// Whole days that single checks are kept.
+    pub(crate) keep_checks_days: i64,
+    /// Whole days that figures by hour are kept, no fewer.
+    pub(crate) keep_hourly_days: i64,
+    /// Whole days that figures by day are kept, no fewer.
+    pub(crate) keep_daily_days: i64,
+    /// Days for which partitions are made ahead.
+    pub(crate) ahead_days: i64,
+    /// How long the run may take before it leaves the rest to the next one.
+    pub(crate) deadline: Duration,
+}
+
+/// Reads them; `None` means that problems were added.
+pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
+    let keep_checks_days = reader.or_default(&var::MAINTAIN_KEEP_CHECKS, whole_days);
+    let keep_hourly_days = reader.or_default(&var::MAINTAIN_KEEP_HOURLY, whole_days);
+    let keep_daily_days = reader.or_default(&var::MAINTAIN_KEEP_DAILY, whole_days);
+    let ahead_days = reader.or_default(&var::MAINTAIN_AHEAD, whole_days);
+    let deadline = reader.or_default(&var::MAINTAIN_DEADLINE, parse::positive_duration);
+    // Each is made from the one before.
+    for (longer, days, than, least) in [
+        (
+            &var::MAINTAIN_KEEP_HOURLY,
+            keep_hourly_days,
+            &var::MAINTAIN_KEEP_CHECKS,
+            keep_checks_days,
+        ),
+        (
+            &var::MAINTAIN_KEEP_DAILY,
+            keep_daily_days,
+            &var::MAINTAIN_KEEP_HOURLY,
+            keep_hourly_days,
+        ),
+    ] {
+        if days < least {
+            reader.problem(
+                longer.name,
+                format!(
+                    "is {days}d, shorter than {} ({least}d); wants {least}d or more",
+                    than.name
+                ),
+            );
+        }
+    }
+    Some(Settings {
+        database: database(reader)?,
+        keep_checks_days,
+        keep_hourly_days,
+        keep_daily_days,
+        ahead_days,
+        deadline,
+    })
+}
+
+/// From one day to ten years.
+fn whole_days(text: &str) -> Result<i64, String> {
+    let duration = parse::positive_duration(text)?;
+    let days = duration.as_secs() / DAY.as_secs();
+    if !duration.as_secs().is_multiple_of(DAY.as_secs()) || duration.subsec_nanos() != 0 {
+        return Err("not whole days".to_owned());
+    }
+    match i64::try_from(days) {
+        Ok(number) if days <= LONGEST => Ok(number),
+        _ => Err(format!("more than {LONGEST} days")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_whole_and_no_more_than_ten_years() {
+        assert_eq!(whole_days("90d"), Ok(90));
+        assert_eq!(whole_days("48h"), Ok(2));
+        for text in ["0d", "36h", "12h", "4000d", "90"] {
+            assert!(whole_days(text).is_err(), "{text}");
+        }
+    }
+}

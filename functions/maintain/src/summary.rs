@@ -1,0 +1,75 @@
+//! What a run of `maintain` did, in figures.
+
+use sitewatch::run::{Exit, Summary, Why};
+
+/// Figures of a run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Figures {
+    /// Partitions made ahead.
+    pub(crate) partitions_made: u64,
+    /// Hours rolled up.
+    pub(crate) hours: u64,
+    /// Days rolled up.
+    pub(crate) days: u64,
+    /// Days of checks dropped.
+    pub(crate) days_dropped: u64,
+    /// Partitions of rollups dropped.
+    pub(crate) partitions_dropped: u64,
+    /// Drops that were put off because others were using the tables.
+    pub(crate) left: u64,
+    /// Whether another run is at work and was left the rest.
+    pub(crate) busy: bool,
+}
+
+impl Figures {
+    /// The run's summary; `ended` when it was asked to end before it was done.
+    pub(crate) fn summary(&self, ended: Option<Why>) -> Summary {
+        let mut parts: Vec<String> = [
+            (self.hours, "hour rolled up", "hours rolled up"),
+            (self.days, "day rolled up", "days rolled up"),
+            (self.partitions_made, "partition made", "partitions made"),
+            (
+                self.days_dropped,
+                "day of checks dropped",
+                "days of checks dropped",
+            ),
+            (
+                self.partitions_dropped,
+                "partition of rollups dropped",
+                "partitions of rollups dropped",
+            ),
+        ]
+        .into_iter()
+        .filter(|(number, ..)| *number > 0)
+        .map(|(number, one, many)| format!("{number} {}", if number == 1 { one } else { many }))
+        .collect();
+        if self.busy {
+            parts.push("the rest left to another maintain".to_owned());
+        }
+        if self.left > 0 {
+            parts.push("what is old left for the next run, because it is in use".to_owned());
+        }
+        if let Some(why) = ended {
+            parts.push(format!("ended by {}", why.words()));
+        }
+        if parts.is_empty() {
+            parts.push("nothing to do".to_owned());
+        }
+        let summary = Summary::done(
+            parts.join(", "),
+            vec![
+                ("hours", self.hours),
+                ("days", self.days),
+                ("partitions_made", self.partitions_made),
+                ("days_dropped", self.days_dropped),
+                ("partitions_dropped", self.partitions_dropped),
+                ("left", self.left),
+            ],
+        );
+        if self.left > 0 || ended.is_some() {
+            summary.exiting(Exit::Unfinished)
+        } else {
+            summary
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The story of a run: partitions ahead, hours, days, then what is old.
+//!
+//! Every step is a transaction that leaves things true: a run that is killed anywhere has done
+//! less, and nothing wrong.
+
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use postgres::Client;
+use sitewatch::postgres::{Cancel, check_schema, connect};
+use sitewatch::run::{Failure, Run, Stop, Summary};
+
+use crate::progress::Progress;
+use crate::rollup::Rolled;
+use crate::settings::Settings;
+use crate::summary::Figures;
+use crate::{ahead, days, hours, retention};
+
+/// Does a run's work.
+///
+/// # Errors
+/// When PostgreSQL cannot be used. What was done until then stays done.
+pub(crate) fn maintain(settings: &Settings, run: &Run) -> Result<Summary, Failure> {
+    let stop = run
+        .stop
+        .no_later_than(run.started.checked_add(settings.deadline));
+    let mut client = connect(&settings.database, "maintain")?;
+    check_schema(&mut client)?;
+    let cancel = Cancel::new(&client, &settings.database);
+    let mut figures = Figures::default();
+    let result = interruptible(&stop, &cancel, || {
+        steps(&mut client, settings, &stop, &mut figures)
+    });
+    match (result, stop.requested()) {
+        (Ok(Finished::Everything), _) | (Ok(Finished::Early), None) => Ok(figures.summary(None)),
+        // What was broken off is done again by the next run.
+        (Ok(Finished::Early) | Err(_), Some(why)) => Ok(figures.summary(Some(why))),
+        (Err(failure), None) => Err(failure),
+    }
+}
+
+/// How far a run came.
+enum Finished {
+    /// To its end.
+    Everything,
+    /// It was asked to end, or another run has the rest.
+    Early,
+}
+
+fn steps(
+    client: &mut Client,
+    settings: &Settings,
+    stop: &Stop,
+    figures: &mut Figures,
+) -> Result<Finished, Failure> {
+    let today = TimeZone::UTC.to_datetime(Timestamp::now()).date();
+    figures.partitions_made = ahead::make(client, settings, today)?;
+
+    let pending = hours::pending(client, settings)?;
+    let each = |hour| hours::roll_up(client, settings, hour);
+    let rolled = roll_up("hours", pending, stop, &mut figures.hours, each)?;
+    if matches!(rolled, Some(Rolled::Busy)) {
+        figures.busy = true;
+        return Ok(Finished::Early);
+    }
+    let pending = days::pending(client, settings, today)?;
+    let each = |day| days::roll_up(client, settings, day);
+    let rolled = roll_up("days", pending, stop, &mut figures.days, each)?;
+    if matches!(rolled, Some(Rolled::Busy)) {
+        figures.busy = true;
+        return Ok(Finished::Early);
+    }
+    drop_what_is_old(client, settings, stop, today, figures)
+}
+
+/// Rolls up what is pending, one after the other; `Busy` when another run is at it.
+fn roll_up<T>(
+    what: &'static str,
+    pending: Vec<T>,
+    stop: &Stop,
+    done: &mut u64,
+    mut each: impl FnMut(T) -> Result<Rolled, Failure>,
+) -> Result<Option<Rolled>, Failure> {
+    let progress = Progress::new(what, pending.len());
+    for one in pending {
+        if stop.requested().is_some() {
+            break;
+        }
+        match each(one)? {
+            Rolled::Done => *done += 1,
+            Rolled::Nothing => {}
+            Rolled::Busy => return Ok(Some(Rolled::Busy)),
+        }
+        progress.step();
+    }
+    Ok(None)
+}
+
+fn drop_what_is_old(
+    client: &mut Client,
+    settings: &Settings,
+    stop: &Stop,
+    today: Date,
+    figures: &mut Figures,
+) -> Result<Finished, Failure> {
+    for day in retention::old_days(client, settings, today)? {
+        if stop.requested().is_some() {
+            return Ok(Finished::Early);
+        }
+        if !retention::drop_day(client, settings, stop, day)? {
+            // The days after it have to wait as well: they go oldest first.
+            figures.left += 1;
+            break;
+        }
+        figures.days_dropped += 1;
+    }
+    if stop.requested().is_some() {
+        return Ok(Finished::Early);
+    }
+    match retention::drop_rollups(client, settings, stop, today)? {
+        Some(dropped) => figures.partitions_dropped = dropped,
+        None => figures.left += 1,
+    }
+    Ok(Finished::Everything)
+}
+
+/// Runs `work` and, once the run should end, breaks off the statement it waits for.
+fn interruptible<T>(stop: &Stop, cancel: &Cancel, work: impl FnOnce() -> T) -> T {
+    const LOOK: Duration = Duration::from_millis(50);
+    let (done, ended) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                if stop.requested().is_some() {
+                    cancel.cancel();
+                }
+            }
+        });
+        let result = work();
+        drop(done);
+        result
+    })
+}

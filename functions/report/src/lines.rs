@@ -1,0 +1,132 @@
+//! What is told, a line each. The fields are the columns of CSV and the keys of JSON, in this
+//! order; README.md beside this crate describes them, and a test holds it to that. Fields are only
+//! ever added.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::Serialize;
+
+/// A site as seen from one place.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct SiteLine {
+    pub(crate) site: String,
+    /// Without credentials.
+    pub(crate) url: String,
+    /// Null for a site that was never checked.
+    pub(crate) location: Option<String>,
+    /// `up`, `down` or `unknown`.
+    pub(crate) state: &'static str,
+    /// Since when it is up or down; null when unknown.
+    pub(crate) since: Option<Timestamp>,
+    pub(crate) checked_at: Option<Timestamp>,
+    pub(crate) outcome: Option<String>,
+    pub(crate) status: Option<i16>,
+    /// Percentage of the checks of the last 24 hours that found the site up; checks that could not
+    /// be made and those in maintenance do not count. Null without checks.
+    pub(crate) uptime_24h: Option<f64>,
+    pub(crate) checks_24h: i64,
+    pub(crate) dns_us: Option<i32>,
+    pub(crate) connect_us: Option<i32>,
+    pub(crate) tls_us: Option<i32>,
+    pub(crate) first_byte_us: Option<i32>,
+    pub(crate) body_us: Option<i32>,
+    pub(crate) total_us: Option<i32>,
+    pub(crate) certificate_not_after: Option<Timestamp>,
+    /// What the newest check found; null when nothing was wrong.
+    pub(crate) error: Option<String>,
+    pub(crate) uptime_7d: Option<f64>,
+    pub(crate) uptime_30d: Option<f64>,
+    pub(crate) uptime_90d: Option<f64>,
+    /// Of whole checks of the last 24 hours in which an answer came.
+    pub(crate) p50_us: Option<i32>,
+    pub(crate) p95_us: Option<i32>,
+    pub(crate) p99_us: Option<i32>,
+    /// Whole days; negative once it has expired.
+    pub(crate) certificate_days: Option<i64>,
+    pub(crate) certificate_issuer: Option<String>,
+    /// What the newest failed check of the last 31 days found.
+    pub(crate) last_error: Option<String>,
+    pub(crate) last_error_at: Option<Timestamp>,
+    /// `name=value`, separated by commas.
+    pub(crate) labels: String,
+}
+
+/// One check.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct CheckLine {
+    pub(crate) checked_at: Timestamp,
+    pub(crate) site: String,
+    /// Without credentials.
+    pub(crate) url: String,
+    pub(crate) location: String,
+    /// `up`, `down` or `unknown`.
+    pub(crate) state: &'static str,
+    pub(crate) outcome: String,
+    pub(crate) status: Option<i16>,
+    pub(crate) body_match: Option<bool>,
+    pub(crate) dns_us: Option<i32>,
+    pub(crate) connect_us: Option<i32>,
+    pub(crate) tls_us: Option<i32>,
+    pub(crate) first_byte_us: Option<i32>,
+    pub(crate) body_us: Option<i32>,
+    pub(crate) total_us: i32,
+    pub(crate) local_wait_us: Option<i32>,
+    pub(crate) body_bytes: Option<i32>,
+    pub(crate) redirects: i16,
+    pub(crate) attempts: i16,
+    pub(crate) remote_addr: Option<std::net::IpAddr>,
+    pub(crate) error: Option<String>,
+    pub(crate) maintenance: bool,
+}
+
+/// A stretch of time in which every check found a site down.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct IncidentLine {
+    pub(crate) site: String,
+    pub(crate) location: String,
+    /// The first check that found it down.
+    pub(crate) opened_at: Timestamp,
+    /// The first that found it up again; null: none yet.
+    pub(crate) closed_at: Option<Timestamp>,
+    /// Seconds until then, or until now, or until the last check when nothing is known since.
+    pub(crate) duration_s: i64,
+    /// `recovered`, `ongoing`, or `unknown` when the site is not checked any more.
+    pub(crate) ended: &'static str,
+    /// Of the first check.
+    pub(crate) outcome: String,
+    /// Likewise.
+    pub(crate) error: Option<String>,
+    /// Checks that found it down.
+    pub(crate) checks: i64,
+}
+
+/// A site's UTC day, once it is over.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct DayLine {
+    pub(crate) day: Date,
+    pub(crate) site: String,
+    pub(crate) location: String,
+    /// All of them: up, down, unknown and in maintenance.
+    pub(crate) checks: i32,
+    pub(crate) up: i32,
+    pub(crate) down: i32,
+    pub(crate) unknown: i32,
+    pub(crate) maintenance: i32,
+    /// Percentage; null without checks that count.
+    pub(crate) uptime: Option<f64>,
+    /// Of whole checks in which an answer came.
+    pub(crate) p50_us: Option<i32>,
+    pub(crate) p95_us: Option<i32>,
+    pub(crate) p99_us: Option<i32>,
+}
+
+/// The last run of a function.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct RunLine {
+    pub(crate) function: String,
+    pub(crate) started_at: Timestamp,
+    pub(crate) duration_ms: i64,
+    pub(crate) exit_code: i16,
+    /// A JSON object, as text: name to number.
+    pub(crate) figures: String,
+}

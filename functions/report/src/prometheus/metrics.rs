@@ -1,0 +1,192 @@
+//! Which metrics there are. Written straight from the lines: a registry of gauges would hold every
+//! site a second time.
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+use crate::lines::{RunLine, SiteLine};
+
+/// What metrics are made of.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    pub(super) sites: Vec<SiteLine>,
+    pub(super) runs: Vec<RunLine>,
+    /// Hours older than a day that wait to be rolled up.
+    pub(super) hours_waiting: i64,
+}
+
+/// A site's metric, with what it is of a line; `None`: left out.
+type OfSite = (&'static str, &'static str, fn(&SiteLine) -> Option<f64>);
+
+const OF_SITES: &[OfSite] = &[
+    (
+        "sitewatch_site_up",
+        "Whether the newest check found the site up (1) or down (0); left out when that is unknown.",
+        |site| match site.state {
+            "up" => Some(1.0),
+            "down" => Some(0.0),
+            _ => None,
+        },
+    ),
+    (
+        "sitewatch_site_unknown",
+        "Whether the state of the site is unknown: never checked, not lately, or the check could not be made.",
+        |site| Some(f64::from(u8::from(site.state == "unknown"))),
+    ),
+    (
+        "sitewatch_site_state_since_timestamp_seconds",
+        "Since when the site is up or down.",
+        |site| site.since.map(seconds),
+    ),
+    (
+        "sitewatch_site_last_check_timestamp_seconds",
+        "When the newest check began.",
+        |site| site.checked_at.map(seconds),
+    ),
+    (
+        "sitewatch_site_certificate_expiry_timestamp_seconds",
+        "When the certificate that was seen last expires.",
+        |site| site.certificate_not_after.map(seconds),
+    ),
+];
+
+/// A phase of the newest check and how long it took, in microseconds.
+type Phase = (&'static str, fn(&SiteLine) -> Option<i32>);
+
+const PHASES: &[Phase] = &[
+    ("dns", |site| site.dns_us),
+    ("connect", |site| site.connect_us),
+    ("tls", |site| site.tls_us),
+    ("first_byte", |site| site.first_byte_us),
+    ("body", |site| site.body_us),
+    ("total", |site| site.total_us),
+];
+
+/// A run's metric.
+type OfRun = (&'static str, &'static str, fn(&RunLine) -> f64);
+
+const OF_RUNS: &[OfRun] = &[
+    (
+        "sitewatch_function_last_run_timestamp_seconds",
+        "When the last run of the function began.",
+        |run| seconds(run.started_at),
+    ),
+    (
+        "sitewatch_function_last_run_duration_seconds",
+        "How long the last run of the function took.",
+        |run| run.duration_ms as f64 / 1e3,
+    ),
+    (
+        "sitewatch_function_last_run_exit_code",
+        "How the last run of the function ended: 0 is done.",
+        |run| f64::from(run.exit_code),
+    ),
+];
+
+impl Collector for Metrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        for (name, help, value) in OF_SITES {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for site in &self.sites {
+                if let Some(value) = value(site) {
+                    let labels = [("site", label(&site.site)), ("location", place(site))];
+                    ConstGauge::new(value).encode(metric.encode_family(&labels)?)?;
+                }
+            }
+        }
+        let mut metric = encoder.encode_descriptor(
+            "sitewatch_site_response_seconds",
+            "How long each phase of the newest check took; phases that did not happen are left out.",
+            None,
+            MetricType::Gauge,
+        )?;
+        for site in &self.sites {
+            for (phase, taken) in PHASES {
+                if let Some(taken) = taken(site) {
+                    let labels = [
+                        ("site", label(&site.site)),
+                        ("location", place(site)),
+                        ("phase", (*phase).to_owned()),
+                    ];
+                    ConstGauge::new(f64::from(taken) / 1e6)
+                        .encode(metric.encode_family(&labels)?)?;
+                }
+            }
+        }
+        self.encode_runs(&mut encoder)
+    }
+}
+
+impl Metrics {
+    fn encode_runs(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        for (name, help, value) in OF_RUNS {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for run in &self.runs {
+                let labels = [("function", label(&run.function))];
+                ConstGauge::new(value(run)).encode(metric.encode_family(&labels)?)?;
+            }
+        }
+        let mut metric = encoder.encode_descriptor(
+            "sitewatch_function_last_run_items",
+            "What the last run of the function did, in its own figures: of drain, recorded are events and left is the lag.",
+            None,
+            MetricType::Gauge,
+        )?;
+        for run in &self.runs {
+            let figures: serde_json::Map<String, serde_json::Value> =
+                serde_json::from_str(&run.figures).unwrap_or_default();
+            for (figure, number) in figures {
+                if let Some(number) = number.as_f64() {
+                    let labels = [
+                        ("function", label(&run.function)),
+                        ("figure", label(&figure)),
+                    ];
+                    ConstGauge::new(number).encode(metric.encode_family(&labels)?)?;
+                }
+            }
+        }
+        let metric = encoder.encode_descriptor(
+            "sitewatch_rollup_hours_waiting",
+            "Hours older than a day that wait for maintain to roll them up.",
+            None,
+            MetricType::Gauge,
+        )?;
+        ConstGauge::new(self.hours_waiting).encode(metric)
+    }
+}
+
+fn place(site: &SiteLine) -> String {
+    site.location.as_deref().map(label).unwrap_or_default()
+}
+
+fn seconds(time: jiff::Timestamp) -> f64 {
+    time.as_microsecond() as f64 / 1e6
+}
+
+/// A label's value as the text format wants it; the library writes values as they are.
+fn label(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\\' => escaped.push_str("\\\\"),
+            '"' => escaped.push_str("\\\""),
+            '\n' => escaped.push_str("\\n"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_sites_cannot_break_out_of_their_quotes() {
+        assert_eq!(label("a\"} 1\n\\"), "a\\\"} 1\\n\\\\");
+    }
+}

@@ -1,0 +1,56 @@
+//! Sending metrics to a Pushgateway.
+
+use std::time::Duration;
+
+use sitewatch::run::Failure;
+use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
+use url::Url;
+
+/// A gateway answers at once or is not there.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Replaces the group's metrics by these.
+///
+/// # Errors
+/// When the gateway cannot be reached or does not take them.
+pub(super) fn push(url: &Url, text: &str) -> Result<(), Failure> {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(TIMEOUT))
+        .user_agent(concat!("sitewatch/", env!("CARGO_PKG_VERSION")))
+        .http_status_as_error(false)
+        .tls_config(
+            TlsConfig::builder()
+                .provider(TlsProvider::NativeTls)
+                .root_certs(RootCerts::PlatformVerifier)
+                .build(),
+        )
+        .build()
+        .into();
+    // The address may hold a password: what is told is the host alone.
+    let place = url.host_str().unwrap_or_default();
+    let refused = |why: String| {
+        Failure::Unavailable(format!(
+            "the Pushgateway at {place} did not take the metrics: {why}; check PROMETHEUS_PUSHGATEWAY_URL"
+        ))
+    };
+    let mut answer = agent
+        .put(url.as_str())
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .send(text)
+        .map_err(|error| refused(error.to_string()))?;
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    let said: String = answer
+        .body_mut()
+        .with_config()
+        .limit(4_096)
+        .read_to_string()
+        .unwrap_or_default()
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(200)
+        .collect();
+    Err(refused(format!("{status} {said}")))
+}

@@ -1,0 +1,102 @@
+//! When sites were down, for how long, why, and how it ended.
+
+use jiff::{Timestamp, ToSpan as _};
+use postgres::Row;
+use postgres::types::Type;
+use sitewatch::postgres::explain;
+use sitewatch::run::Failure;
+
+use super::Reader;
+use crate::lines::IncidentLine;
+use crate::settings::Settings;
+
+/// How far back, in hours, when nothing is said.
+const USUAL_H: i64 = 30 * 24;
+
+/// $1 since when, $2 the websites or null, $3 the most lines, $4 whether those that go on are
+/// wanted, $5 whether those that ended are, $6 how old a site's newest check may be.
+const QUERY: &str = "
+    with incidents as materialized (
+        select *
+        from find_incidents($1)
+        where ($2::int4[] is null or website_id = any ($2))
+            and (($4 and closed_at is null) or ($5 and closed_at is not null))
+        order by closed_at is not null, opened_at desc, website_id
+        limit $3
+    )
+    select websites.name, locations.name, incidents.opened_at, incidents.closed_at, incidents.last_down_at,
+        outcomes.word, incidents.error, incidents.checks,
+        coalesce(state.checked_at < now() - greatest(
+            make_interval(secs => $6),
+            make_interval(secs => 3 * coalesce(websites.check_interval, 0))
+        ), true)
+    from incidents
+    join websites on websites.id = incidents.website_id
+    join locations on locations.id = incidents.location_id
+    join outcomes on outcomes.code = incidents.outcome
+    -- Looked up one by one: how many incidents there will be cannot be foreseen, and a plan for
+    -- one would read all states for each of thousands.
+    left join lateral (
+        select checked_at
+        from website_states
+        where website_states.website_id = incidents.website_id
+            and website_states.location_id = incidents.location_id
+        offset 0
+    ) as state on true
+    order by incidents.closed_at is not null, incidents.opened_at desc, incidents.website_id";
+
+/// Reads incidents: those that go on first, then the latest.
+///
+/// # Errors
+/// When PostgreSQL cannot be asked.
+pub(crate) fn read(
+    reader: &mut Reader<'_>,
+    settings: &Settings,
+) -> Result<Vec<IncidentLine>, Failure> {
+    let wrong = |error: postgres::Error| explain("reading incidents", &error);
+    let now = reader.span.now;
+    let since = settings
+        .since
+        .unwrap_or_else(|| now.checked_sub(USUAL_H.hours()).unwrap_or(now));
+    let limit = i64::try_from(settings.lines).unwrap_or(i64::MAX);
+    let open = settings.filter.takes_state("down") || settings.filter.takes_state("unknown");
+    let closed = settings.filter.takes_state("up");
+    let rows = reader
+        .transaction
+        .query_typed(
+            QUERY,
+            &[
+                (&since, Type::TIMESTAMPTZ),
+                (&reader.only, Type::INT4_ARRAY),
+                (&limit, Type::INT8),
+                (&open, Type::BOOL),
+                (&closed, Type::BOOL),
+                (&settings.stale_after.as_secs_f64(), Type::FLOAT8),
+            ],
+        )
+        .map_err(wrong)?;
+    Ok(rows.iter().map(|row| incident(row, now)).collect())
+}
+
+fn incident(row: &Row, now: Timestamp) -> IncidentLine {
+    let opened_at: Timestamp = row.get(2);
+    let closed_at: Option<Timestamp> = row.get(3);
+    let last_down_at: Timestamp = row.get(4);
+    let is_stale: bool = row.get(8);
+    let (ended, until) = match closed_at {
+        Some(closed_at) => ("recovered", closed_at),
+        None if is_stale => ("unknown", last_down_at),
+        None => ("ongoing", now),
+    };
+    IncidentLine {
+        site: row.get(0),
+        location: row.get(1),
+        opened_at,
+        closed_at,
+        duration_s: until.duration_since(opened_at).as_secs(),
+        ended,
+        outcome: row.get(5),
+        error: row.get(6),
+        checks: row.get(7),
+    }
+}

@@ -1,0 +1,93 @@
+//! What is read from the database, in one view of it: rollups for what is over, single checks only
+//! for the hours that the rollups lack.
+
+pub(crate) mod days;
+pub(crate) mod incidents;
+pub(crate) mod plots;
+pub(crate) mod recent;
+pub(crate) mod response_times;
+pub(crate) mod runs;
+pub(crate) mod sites;
+pub(crate) mod span;
+pub(crate) mod uptime;
+
+use std::collections::HashMap;
+
+use postgres::types::{ToSql, Type};
+use postgres::{Client, Transaction};
+use sitewatch::postgres::{begin, explain};
+use sitewatch::run::Failure;
+use sitewatch::settings::DatabaseSettings;
+
+use crate::filter::{Filter, Labels};
+use span::Span;
+
+/// A site from a place: what every figure belongs to.
+pub(crate) type Key = (i32, i16);
+
+/// A transaction that sees one state of the database from its first statement to its last.
+pub(crate) struct Reader<'a> {
+    pub(crate) transaction: Transaction<'a>,
+    /// The hours and days that figures are taken from.
+    pub(crate) span: Span,
+    /// The websites to be read; `None`: all.
+    pub(crate) only: Option<Vec<i32>>,
+}
+
+/// Opens it.
+///
+/// # Errors
+/// When PostgreSQL cannot be asked.
+pub(crate) fn open<'a>(
+    client: &'a mut Client,
+    settings: &DatabaseSettings,
+    filter: &Filter,
+) -> Result<Reader<'a>, Failure> {
+    let wrong = |error: postgres::Error| explain("reading what there is", &error);
+    let mut transaction = begin(client, settings).map_err(wrong)?;
+    // Compiling what runs once costs more than it saves.
+    transaction
+        .batch_execute(
+            "set transaction isolation level repeatable read, read only; set local jit = off; set local work_mem = '32MB'",
+        )
+        .map_err(wrong)?;
+    let span = Span::read(&mut transaction).map_err(wrong)?;
+    let only = if filter.takes_every_site() {
+        None
+    } else {
+        Some(websites(&mut transaction, filter).map_err(wrong)?)
+    };
+    Ok(Reader {
+        transaction,
+        span,
+        only,
+    })
+}
+
+/// The websites that a filter takes.
+fn websites(
+    transaction: &mut Transaction<'_>,
+    filter: &Filter,
+) -> Result<Vec<i32>, postgres::Error> {
+    Ok(transaction
+        .query_typed("select id, name, labels::text from websites", &[])?
+        .iter()
+        .filter(|row| filter.takes_site(row.get(1), &labels(row.get(2))))
+        .map(|row| row.get(0))
+        .collect())
+}
+
+/// Labels as the database has them; what is no text is shown as it is.
+pub(crate) fn labels(json: &str) -> Labels {
+    let object: HashMap<String, serde_json::Value> = serde_json::from_str(json).unwrap_or_default();
+    object
+        .into_iter()
+        .map(|(name, value)| match value {
+            serde_json::Value::String(text) => (name, text),
+            other => (name, other.to_string()),
+        })
+        .collect()
+}
+
+/// A parameter of a statement.
+pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);

@@ -1,0 +1,166 @@
+//! The state of each site, from each place it is checked from.
+
+use jiff::Timestamp;
+use postgres::Row;
+use postgres::types::Type;
+use sitewatch::postgres::explain;
+use sitewatch::run::Failure;
+
+use super::uptime::{self, Day};
+use super::{Key, Reader, labels, response_times};
+use crate::filter::{Filter, Labels};
+use crate::lines::SiteLine;
+use crate::output;
+use crate::settings::Settings;
+
+/// A site as seen from a place, with what its line does not show.
+pub(crate) struct Site {
+    /// `None` for a site that was never checked.
+    pub(crate) key: Option<Key>,
+    pub(crate) line: SiteLine,
+}
+
+/// $1 how old the newest check may be, in seconds; $2 the websites or null. A site appears once a
+/// place, and once without place when it was never checked. Errors of outages that are over come
+/// from the rollups: at most an hour late.
+const QUERY: &str = "
+    select websites.id, state.location_id, websites.name, websites.url, websites.labels::text, locations.name,
+        case
+            when state.checked_at < now() - greatest(
+                make_interval(secs => $1),
+                make_interval(secs => 3 * coalesce(websites.check_interval, 0))
+            ) then null
+            else state.up
+        end,
+        state.since, state.checked_at, outcomes.word, newest.status,
+        newest.dns_us, newest.connect_us, newest.tls_us, newest.first_byte_us, newest.body_us, newest.total_us,
+        state.certificate_not_after, state.certificate_issuer, newest.error,
+        outage.error, outage.last_down_at
+    from websites
+    left join website_states as state on state.website_id = websites.id
+    left join locations on locations.id = state.location_id
+    left join outcomes on outcomes.code = state.outcome
+    left join lateral (
+        select checks.*
+        from checks
+        where checks.website_id = state.website_id
+            and checks.checked_at = state.checked_at
+            and checks.location_id = state.location_id
+    ) as newest on true
+    left join (
+        select distinct on (website_id, location_id) website_id, location_id, error, last_down_at
+        from outages_hourly
+        where hour >= now() - interval '31 days'
+        order by website_id, location_id, started_at desc
+    ) as outage on outage.website_id = state.website_id and outage.location_id = state.location_id
+    where (websites.enabled or state.website_id is not null)
+        and ($2::int4[] is null or websites.id = any ($2))
+    order by websites.name, locations.name";
+
+/// Reads the state of every site, what is broken first; see [`uptime::read`] for `each_day`.
+///
+/// # Errors
+/// When PostgreSQL cannot be asked.
+pub(crate) fn read(
+    reader: &mut Reader<'_>,
+    settings: &Settings,
+    each_day: Option<&mut dyn FnMut(Day)>,
+) -> Result<Vec<Site>, Failure> {
+    let wrong = |error: postgres::Error| explain("reading the state of the sites", &error);
+    let rows = reader
+        .transaction
+        .query_typed(
+            QUERY,
+            &[
+                (&settings.stale_after.as_secs_f64(), Type::FLOAT8),
+                (&reader.only, Type::INT4_ARRAY),
+            ],
+        )
+        .map_err(wrong)?;
+    let now = reader.span.now;
+    let mut sites: Vec<Site> = rows.iter().map(|row| site(row, now)).collect();
+    drop(rows);
+    keep(&mut sites, &settings.filter);
+    let uptimes = uptime::read(reader, each_day)?;
+    let response_times = response_times::read(reader)?;
+    for site in &mut sites {
+        let Some(key) = site.key else { continue };
+        let line = &mut site.line;
+        if let Some(uptime) = uptimes.get(&key) {
+            line.checks_24h = uptime.known(0);
+            line.uptime_24h = uptime.percentage(0);
+            line.uptime_7d = uptime.percentage(1);
+            line.uptime_30d = uptime.percentage(2);
+            line.uptime_90d = uptime.percentage(3);
+        }
+        if let Some(histogram) = response_times.get(&key) {
+            line.p50_us = histogram.percentile(0.5);
+            line.p95_us = histogram.percentile(0.95);
+            line.p99_us = histogram.percentile(0.99);
+        }
+    }
+    // Stable: within a state the names stay in order.
+    sites.sort_by_key(|site| match site.line.state {
+        "down" => 0,
+        "unknown" => 1,
+        _ => 2,
+    });
+    Ok(sites)
+}
+
+fn keep(sites: &mut Vec<Site>, filter: &Filter) {
+    sites.retain(|site| filter.takes_state(site.line.state));
+}
+
+fn site(row: &Row, now: Timestamp) -> Site {
+    let up: Option<bool> = row.get(6);
+    let location_id: Option<i16> = row.get(1);
+    let certificate_not_after: Option<Timestamp> = row.get(17);
+    Site {
+        key: location_id.map(|location_id| (row.get(0), location_id)),
+        line: SiteLine {
+            site: row.get(2),
+            url: output::without_credentials(row.get(3)),
+            labels: text(&labels(row.get(4))),
+            location: row.get(5),
+            state: output::state(up),
+            since: row.get::<_, Option<Timestamp>>(7).filter(|_| up.is_some()),
+            checked_at: row.get(8),
+            outcome: row.get(9),
+            status: row.get(10),
+            uptime_24h: None,
+            uptime_7d: None,
+            uptime_30d: None,
+            uptime_90d: None,
+            checks_24h: 0,
+            p50_us: None,
+            p95_us: None,
+            p99_us: None,
+            dns_us: row.get(11),
+            connect_us: row.get(12),
+            tls_us: row.get(13),
+            first_byte_us: row.get(14),
+            body_us: row.get(15),
+            total_us: row.get(16),
+            certificate_not_after,
+            certificate_days: certificate_not_after
+                .map(|end| end.duration_since(now).as_secs().div_euclid(86_400)),
+            certificate_issuer: row.get(18),
+            error: row.get(19),
+            last_error: row.get::<_, Option<String>>(19).or_else(|| row.get(20)),
+            last_error_at: match up {
+                Some(false) => row.get(8),
+                _ => row.get(21),
+            },
+        },
+    }
+}
+
+/// `team=web,env=live`.
+fn text(labels: &Labels) -> String {
+    labels
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect::<Vec<_>>()
+        .join(",")
+}

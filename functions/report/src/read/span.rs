@@ -1,0 +1,120 @@
+//! Which hours and days figures are taken from, and from which table each.
+//!
+//! A day that is over is read from the daily rollups, the running one and those that wait to be
+//! added up again from the hourly ones, and the hours that those lack from the checks themselves.
+
+use std::collections::BTreeSet;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, ToSpan as _};
+use postgres::Transaction;
+
+/// The longest that figures by day go back, in days.
+pub(crate) const DAYS: i32 = 90;
+
+/// The windows that uptimes are told for, in the order of [`WINDOW_DAYS`].
+pub(crate) const WINDOWS: usize = 4;
+
+/// Days before today that each window but the first begins; the first is 24 whole hours and the
+/// running one.
+pub(crate) const WINDOW_DAYS: [i32; WINDOWS] = [1, 7, 30, DAYS];
+
+/// Now, and what is where.
+#[derive(Clone, Debug)]
+pub(crate) struct Span {
+    pub(crate) now: Timestamp,
+    /// The UTC day.
+    pub(crate) today: Date,
+    /// When 24 whole hours and the running one begin.
+    pub(crate) day_ago: Timestamp,
+    /// Hours that only the checks have all of.
+    pub(crate) fresh: Vec<Timestamp>,
+    /// Days of the last 90 that only their hours have all of; not today.
+    pub(crate) dirty_days: Vec<Date>,
+    /// Hours older than the fresh ones that wait to be rolled up.
+    pub(crate) waiting: i64,
+}
+
+impl Span {
+    /// Asks the database.
+    pub(crate) fn read(transaction: &mut Transaction<'_>) -> Result<Self, postgres::Error> {
+        let row = transaction.query_typed_one(
+            "select now(), fresh_hours(),
+                array(
+                    select day from dirty_days
+                    where day >= (now() at time zone 'UTC')::date - 90 and day < (now() at time zone 'UTC')::date
+                ),
+                (
+                    select count(distinct hour) from dirty_hours
+                    where hour < date_trunc('hour', now(), 'UTC') - interval '25 hours'
+                )",
+            &[],
+        )?;
+        let now: Timestamp = row.get(0);
+        let this_hour = hour_of(now);
+        Ok(Self {
+            now,
+            today: TimeZone::UTC.to_datetime(now).date(),
+            day_ago: this_hour - SignedDuration::from_hours(24),
+            fresh: row.get(1),
+            dirty_days: row.get(2),
+            waiting: row.get(3),
+        })
+    }
+
+    /// The first of the days that figures go back to.
+    pub(crate) fn first_day(&self) -> Date {
+        self.today.saturating_sub(DAYS.days())
+    }
+
+    /// Hours to be read from the hourly rollups: of the last 24, of today, of days that wait.
+    pub(crate) fn rolled_hours(&self) -> Vec<Timestamp> {
+        let mut hours: BTreeSet<Timestamp> = self.hours_from(self.day_ago).collect();
+        hours.extend(self.hours_from(midnight(self.today)));
+        for day in &self.dirty_days {
+            hours.extend(self.hours_from(midnight(*day)).take(24));
+        }
+        self.without_fresh(hours)
+    }
+
+    /// Hours from `from` to the running one.
+    pub(crate) fn hours_from(&self, from: Timestamp) -> impl Iterator<Item = Timestamp> {
+        let now = self.now;
+        std::iter::successors(Some(hour_of(from)), |hour| {
+            hour.checked_add(SignedDuration::from_hours(1)).ok()
+        })
+        .take_while(move |hour| *hour <= now)
+    }
+
+    /// These hours as far as the hourly rollups have all of them.
+    pub(crate) fn without_fresh(
+        &self,
+        hours: impl IntoIterator<Item = Timestamp>,
+    ) -> Vec<Timestamp> {
+        hours
+            .into_iter()
+            .filter(|hour| !self.fresh.contains(hour))
+            .collect()
+    }
+
+    /// The first fresh hour and the end of the last one; an empty stretch when there is none.
+    pub(crate) fn fresh_stretch(&self) -> (Timestamp, Timestamp) {
+        match (self.fresh.iter().min(), self.fresh.iter().max()) {
+            (Some(first), Some(last)) => (*first, *last + SignedDuration::from_hours(1)),
+            _ => (self.now, self.now),
+        }
+    }
+}
+
+/// When a UTC day begins.
+pub(crate) fn midnight(day: Date) -> Timestamp {
+    day.to_zoned(TimeZone::UTC)
+        .map_or(Timestamp::MIN, |zoned| zoned.timestamp())
+}
+
+/// When the hour of a time begins.
+pub(crate) fn hour_of(time: Timestamp) -> Timestamp {
+    let seconds = time.as_second().div_euclid(3_600) * 3_600;
+    Timestamp::from_second(seconds).unwrap_or(time)
+}

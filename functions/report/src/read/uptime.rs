@@ -1,0 +1,214 @@
+//! How many of its checks found a site up, in each window.
+
+use std::collections::HashMap;
+
+use postgres::fallible_iterator::FallibleIterator as _;
+use postgres::types::Type;
+use sitewatch::postgres::explain;
+use sitewatch::run::Failure;
+
+use super::span::{WINDOW_DAYS, WINDOWS};
+use super::{Key, Parameter, Reader};
+
+/// Counts in each of the windows; checks that could not be made and those in maintenance do not
+/// count.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Uptime {
+    up: [i64; WINDOWS],
+    known: [i64; WINDOWS],
+}
+
+impl Uptime {
+    /// Percentage of the checks that found the site up; `None` without checks.
+    pub(crate) fn percentage(&self, window: usize) -> Option<f64> {
+        let (up, known) = (*self.up.get(window)?, self.known(window));
+        (known > 0).then(|| 100.0 * up as f64 / known as f64)
+    }
+
+    /// The checks that count.
+    pub(crate) fn known(&self, window: usize) -> i64 {
+        self.known.get(window).copied().unwrap_or_default()
+    }
+
+    fn add(&mut self, window: usize, up: i64, down: i64) {
+        if let (Some(all_up), Some(known)) = (self.up.get_mut(window), self.known.get_mut(window)) {
+            *all_up += up;
+            *known += up + down;
+        }
+    }
+
+    /// Adds a day to the windows that it is in; the first one is not made of days.
+    fn add_day(&mut self, day: &Day) {
+        for (window, days) in WINDOW_DAYS.into_iter().enumerate().skip(1) {
+            if day.ago <= days {
+                self.add(window, day.up, day.down);
+            }
+        }
+    }
+}
+
+/// Counts of a site's day.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Day {
+    pub(crate) key: Key,
+    /// Days before today.
+    pub(crate) ago: i32,
+    pub(crate) up: i64,
+    pub(crate) down: i64,
+}
+
+/// Reads the counts of every site, and hands each of its 90 days and today to `each_day`, in no
+/// order. Without one, PostgreSQL adds the days up, which takes half the time.
+///
+/// # Errors
+/// When PostgreSQL cannot be asked.
+pub(crate) fn read(
+    reader: &mut Reader<'_>,
+    each_day: Option<&mut dyn FnMut(Day)>,
+) -> Result<HashMap<Key, Uptime>, Failure> {
+    let mut uptimes: HashMap<Key, Uptime> = HashMap::new();
+    let counted = match each_day {
+        None => add_sums(reader, &mut uptimes)
+            .and_then(|()| add_recent(reader, &mut uptimes, &mut |_| ())),
+        Some(each_day) => add_days(reader, &mut uptimes, each_day)
+            .and_then(|()| add_recent(reader, &mut uptimes, each_day)),
+    };
+    counted.map_err(|error| explain("counting checks", &error))?;
+    Ok(uptimes)
+}
+
+/// $1 today, $2 days that only their hours have all of, $3 the websites or null.
+const DAYS: &str = "
+    from checks_daily
+    where day >= $1 - 90 and day < $1 and not (day = any ($2))
+        and ($3::int4[] is null or website_id = any ($3))";
+
+fn add_sums(
+    reader: &mut Reader<'_>,
+    uptimes: &mut HashMap<Key, Uptime>,
+) -> Result<(), postgres::Error> {
+    // The statement names the windows one by one.
+    const { assert!(WINDOW_DAYS[1] == 7 && WINDOW_DAYS[2] == 30 && WINDOW_DAYS[3] == 90) };
+    let rows = reader.transaction.query_typed(
+        &format!(
+            "select website_id, location_id,
+                coalesce(sum(up) filter (where day >= $1 - 7), 0)::int8,
+                coalesce(sum(up) filter (where day >= $1 - 30), 0)::int8,
+                sum(up)::int8,
+                coalesce(sum(down) filter (where day >= $1 - 7), 0)::int8,
+                coalesce(sum(down) filter (where day >= $1 - 30), 0)::int8,
+                sum(down)::int8
+             {DAYS}
+             group by website_id, location_id"
+        ),
+        &[
+            (&reader.span.today, Type::DATE),
+            (&reader.span.dirty_days, Type::DATE_ARRAY),
+            (&reader.only, Type::INT4_ARRAY),
+        ],
+    )?;
+    for row in rows {
+        let uptime = uptimes.entry((row.get(0), row.get(1))).or_default();
+        for window in 1..WINDOWS {
+            uptime.add(window, row.get(1 + window), row.get(WINDOWS + window));
+        }
+    }
+    Ok(())
+}
+
+fn add_days(
+    reader: &mut Reader<'_>,
+    uptimes: &mut HashMap<Key, Uptime>,
+    each_day: &mut dyn FnMut(Day),
+) -> Result<(), postgres::Error> {
+    let (today, dirty, only) = (
+        reader.span.today,
+        reader.span.dirty_days.clone(),
+        reader.only.clone(),
+    );
+    let parameters: [Parameter<'_>; 3] = [
+        (&today, Type::DATE),
+        (&dirty, Type::DATE_ARRAY),
+        (&only, Type::INT4_ARRAY),
+    ];
+    // A row at a time: there are ninety of each site.
+    let mut rows = reader.transaction.query_typed_raw(
+        &format!("select website_id, location_id, $1 - day, up, down {DAYS}"),
+        parameters,
+    )?;
+    while let Some(row) = rows.next()? {
+        let day = Day {
+            key: (row.get(0), row.get(1)),
+            ago: row.get(2),
+            up: row.get::<_, i32>(3).into(),
+            down: row.get::<_, i32>(4).into(),
+        };
+        uptimes.entry(day.key).or_default().add_day(&day);
+        each_day(day);
+    }
+    Ok(())
+}
+
+/// What is not told by days that are over. $1 the first hour of the first window, $2 hours to be
+/// read from the hourly rollups, $3 today, $4 the fresh hours, $5 and $6 their ends, $7 the
+/// websites or null, $8 days that only their hours have all of.
+const RECENT: &str = "
+    select website_id, location_id, $3 - day, in_day, day >= $3 or day = any ($8), sum(up)::int8, sum(down)::int8
+    from (
+        select website_id, location_id, (hour at time zone 'UTC')::date as day, hour >= $1 as in_day, up, down
+        from checks_hourly
+        where hour = any ($2) and ($7::int4[] is null or website_id = any ($7))
+        union all
+        select website_id, location_id, (hour at time zone 'UTC')::date, hour >= $1,
+            count(*) filter (where up), count(*) filter (where not up)
+        from (
+            select date_trunc('hour', checked_at, 'UTC') as hour, website_id, location_id, up
+            from checks
+            where checked_at >= $5 and checked_at < $6 and not maintenance
+                and ($7::int4[] is null or website_id = any ($7))
+        ) as fresh
+        where hour = any ($4)
+        group by website_id, location_id, hour
+    ) as by_hour
+    group by website_id, location_id, day, in_day";
+
+fn add_recent(
+    reader: &mut Reader<'_>,
+    uptimes: &mut HashMap<Key, Uptime>,
+    each_day: &mut dyn FnMut(Day),
+) -> Result<(), postgres::Error> {
+    let span = &reader.span;
+    let hours = span.rolled_hours();
+    let (fresh_from, fresh_to) = span.fresh_stretch();
+    let rows = reader.transaction.query_typed(
+        RECENT,
+        &[
+            (&span.day_ago, Type::TIMESTAMPTZ),
+            (&hours, Type::TIMESTAMPTZ_ARRAY),
+            (&span.today, Type::DATE),
+            (&span.fresh, Type::TIMESTAMPTZ_ARRAY),
+            (&fresh_from, Type::TIMESTAMPTZ),
+            (&fresh_to, Type::TIMESTAMPTZ),
+            (&reader.only, Type::INT4_ARRAY),
+            (&span.dirty_days, Type::DATE_ARRAY),
+        ],
+    )?;
+    // A day whose hours are partly in the first window comes in two parts, which add up.
+    for row in rows {
+        let day = Day {
+            key: (row.get(0), row.get(1)),
+            ago: row.get(2),
+            up: row.get(5),
+            down: row.get(6),
+        };
+        let uptime = uptimes.entry(day.key).or_default();
+        if row.get(3) {
+            uptime.add(0, day.up, day.down);
+        }
+        if row.get(4) {
+            uptime.add_day(&day);
+            each_day(day);
+        }
+    }
+    Ok(())
+}
