@@ -32,8 +32,16 @@ fn killed_over_and_over(kills: usize, version: Version, client: &str) {
             .spawn();
         // The first lives, to tell how long a life is on this machine.
         if kill > 0 {
-            let latest = lifetime.as_micros() as u64 * 5 / 4;
-            let instant = Duration::from_micros(dice.between(0, latest));
+            let mut latest = lifetime;
+            // Half of them are killed at any instant of their life, the others once they write:
+            // most of a short life is connecting.
+            if dice.one_in(2) {
+                wait::holds_within(lifetime, || {
+                    drain.has_ended() || ledger.recorded() > recorded
+                });
+                latest /= 4;
+            }
+            let instant = Duration::from_micros(dice.between(0, latest.as_micros() as u64));
             wait::holds_within(instant, || drain.has_ended());
             drain.signal(Signal::KILL);
         }

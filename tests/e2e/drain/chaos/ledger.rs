@@ -1,7 +1,10 @@
 //! What was sent, and whether all of it is recorded, once.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use postgres::Client;
 use sitewatch::event::CheckEvent;
 use sitewatch_tests::command::Run;
 use sitewatch_tests::kafka::Kafka;
@@ -28,6 +31,8 @@ pub(super) struct Ledger<'k> {
     made: Vec<i64>,
     /// Messages of each partition so far.
     ends: Vec<i64>,
+    /// Asked all the time, and a login takes longer than the question.
+    looking: RefCell<Option<Client>>,
 }
 
 impl<'k> Ledger<'k> {
@@ -46,6 +51,7 @@ impl<'k> Ledger<'k> {
             dead: BTreeSet::new(),
             made: vec![0; partitions.into()],
             ends: vec![0; partitions.into()],
+            looking: RefCell::new(None),
         }
     }
 
@@ -70,10 +76,23 @@ impl<'k> Ledger<'k> {
 
     /// Messages recorded so far, in one way or the other.
     pub(super) fn recorded(&self) -> usize {
-        let count = self
-            .prepared
-            .count("select (select count(*) from checks) + (select count(*) from dead_letters)");
+        let count =
+            self.look("select (select count(*) from checks) + (select count(*) from dead_letters)");
         usize::try_from(count).unwrap()
+    }
+
+    #[track_caller]
+    fn look(&self, query: &str) -> i64 {
+        let mut looking = self.looking.borrow_mut();
+        // The server may have been started again meanwhile.
+        if looking
+            .as_mut()
+            .is_none_or(|client| client.is_valid(Duration::from_secs(1)).is_err())
+        {
+            *looking = Some(self.prepared.client());
+        }
+        let client = looking.as_mut().unwrap();
+        client.query_one(query, &[]).unwrap().get(0)
     }
 
     /// Partitions of the topic, as far as this list knows.
@@ -150,7 +169,7 @@ impl<'k> Ledger<'k> {
     /// For topics without holes.
     #[track_caller]
     pub(super) fn offsets_say_what_is_recorded(&self) {
-        let difference = self.prepared.count(
+        let difference = self.look(
             "select (select count(*) from checks) + (select count(*) from dead_letters)
                   - (select coalesce(sum(next_offset), 0)::int8 from kafka_offsets)",
         );
