@@ -8,6 +8,8 @@
 
 mod documents;
 mod drain;
+mod kafka;
+mod pipeline;
 mod report;
 mod setup;
 mod stack;

@@ -112,11 +112,11 @@ pub(crate) fn up(site: &str, seconds_ago: i64) -> CheckEvent<'static> {
         certificate_issuer: None,
         certificate_error: None,
         tls_version: Some("TLSv1.3".into()),
+        redirects: 0,
         final_url: None,
+        attempts: 1,
         first_error: None,
         maintenance: false,
-        redirects: 0,
-        attempts: 1,
         labels: BTreeMap::new(),
     }
 }

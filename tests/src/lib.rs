@@ -15,6 +15,7 @@ mod daemon;
 mod failure;
 mod folder;
 pub mod kafka;
+pub mod pages;
 pub mod port;
 pub mod postgres;
 pub mod proxy;

@@ -1,2 +1,29 @@
-//! Placeholder until its first story is written.
-fn main() {}
+//! `probe`: runs one round of website checks, publishes each result as it comes, and exits.
+
+mod check;
+mod deny;
+mod dns;
+mod pace;
+mod proxy;
+mod round;
+mod schedule;
+mod settings;
+mod sink;
+mod sites;
+mod summary;
+mod workers;
+
+use std::process::ExitCode;
+
+use sitewatch::run::{self, Function};
+
+const PROBE: Function = Function {
+    name: "probe",
+    about: "runs one round of website checks, publishes each result, and exits",
+    version: env!("CARGO_PKG_VERSION"),
+    variables: settings::VARIABLES,
+};
+
+fn main() -> ExitCode {
+    run::main(&PROBE, settings::read, round::run)
+}

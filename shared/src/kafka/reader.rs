@@ -60,7 +60,7 @@ pub enum Polled<'a> {
     Failed {
         /// The partition.
         partition: i32,
-        /// Always [`KafkaError::Partition`] or [`KafkaError::Refused`].
+        /// Always [`KafkaError::Partition`].
         error: KafkaError,
     },
 }

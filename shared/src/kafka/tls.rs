@@ -84,9 +84,14 @@ pub(super) fn handshake<S: Read + Write>(
                     return Failure::Refused(certificate_words(host, verdict));
                 }
                 let error = half.into_error();
-                match error.io_error() {
-                    Some(_) => Failure::Broken(error.to_string()),
-                    None => Failure::Refused(alert_words(&error.to_string())),
+                match (error.io_error(), error.ssl_error()) {
+                    (Some(error), _) => Failure::Broken(error.to_string()),
+                    (None, Some(error)) => Failure::Refused(alert_words(&error.to_string())),
+                    (None, None) => Failure::Broken(
+                        "it closed the connection during the TLS handshake \
+                         (does KAFKA_SECURITY_PROTOCOL fit the port?)"
+                            .to_owned(),
+                    ),
                 }
             }
         })

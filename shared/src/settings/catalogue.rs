@@ -164,16 +164,81 @@ catalogue! {
         wants: "database", example: "database",
         help: "database: the enabled rows of the table websites.",
     }
+    SITES_SECRETS_DIR = sites_secrets_dir {
+        group: Sites,
+        wants: "the path of a folder", example: "/etc/sitewatch/site-secrets",
+        help: "The folder of the files that sites name for passwords, tokens and the like: {\"file\": \"name\"}. Variables named SITE_SECRET_... serve the same purpose: {\"env\": \"SITE_SECRET_...\"}.",
+    }
 
     CHECK_TIMEOUT = check_timeout {
         group: Checks, default: "10s",
         wants: "a duration such as 10s", example: "10s",
         help: "The longest that one attempt may take in all.",
     }
+    CHECK_CONNECT_TIMEOUT = check_connect_timeout {
+        group: Checks,
+        wants: "a duration such as 3s", example: "3s",
+        help: "The longest that connecting may take, TLS included. When not set: bounded by CHECK_TIMEOUT alone.",
+    }
+    CHECK_FIRST_BYTE_TIMEOUT = check_first_byte_timeout {
+        group: Checks,
+        wants: "a duration such as 5s", example: "5s",
+        help: "The longest that a server may think before its answer begins. When not set: bounded by CHECK_TIMEOUT alone.",
+    }
     CHECK_INTERVAL = check_interval {
         group: Checks, default: "60s",
         wants: "a duration of at least 1s", example: "60s",
         help: "How often a site is checked.",
+    }
+    CHECK_RETRIES = check_retries {
+        group: Checks, default: "0",
+        wants: "a whole number from 0 to 100", example: "2",
+        help: "Further attempts before a failure is believed. Only the last one counts; the first one's reason is kept.",
+    }
+    CHECK_RETRY_DELAY = check_retry_delay {
+        group: Checks, default: "1s",
+        wants: "a duration such as 1s", example: "1s",
+        help: "How long to wait before each of them.",
+    }
+    CHECK_STATUS = check_status {
+        group: Checks, default: "200-399",
+        wants: "statuses and ranges separated by commas", example: "200-299,401",
+        help: "The statuses that count as up, after redirects.",
+    }
+    CHECK_MAX_RESPONSE_TIME = check_max_response_time {
+        group: Checks,
+        wants: "a duration such as 2s", example: "2s",
+        help: "Above this a site that is otherwise right is slow. When not set: no limit but the timeout.",
+    }
+    CHECK_MAX_REDIRECTS = check_max_redirects {
+        group: Checks, default: "10",
+        wants: "a whole number from 0 to 50", example: "0",
+        help: "Redirects followed before the next one is too many; 0: a redirect is the answer.",
+    }
+    CHECK_USER_AGENT = check_user_agent {
+        group: Checks,
+        wants: "text without control characters", example: "example-monitor/1.0",
+        help: "What servers know us by. When not set: our name and version.",
+    }
+    CHECK_ADDRESS_FAMILY = check_address_family {
+        group: Checks, default: "any",
+        wants: "any, ipv4 or ipv6", example: "ipv4",
+        help: "Which addresses are used; any: whichever answers first, IPv6 with a head start.",
+    }
+    CHECK_COMPRESSION = check_compression {
+        group: Checks, default: "true",
+        wants: "true or false", example: "false",
+        help: "Whether compressed answers are asked for.",
+    }
+    CHECK_TLS_CA_FILE = check_tls_ca_file {
+        group: Checks,
+        wants: "the path of a PEM file", example: "/etc/sitewatch/certs/sites-ca.pem",
+        help: "PEM file of the authorities that sites' certificates may come from. When not set: the system's.",
+    }
+    CHECK_CERTIFICATE_MIN_DAYS = check_certificate_min_days {
+        group: Checks,
+        wants: "a whole number from 0 to 3650", example: "14",
+        help: "A certificate that expires in fewer days counts as down. When not set: one that has expired does.",
     }
     CHECK_CONCURRENCY = check_concurrency {
         group: Checks, default: "200",
@@ -195,6 +260,66 @@ catalogue! {
         group: Probe, default: "default",
         wants: "a name of at most 100 characters", example: "fra1",
         help: "Where this probe runs; part of every result.",
+    }
+    PROBE_PERIOD = probe_period {
+        group: Probe,
+        wants: "a duration such as 1m", example: "1m",
+        help: "How often the scheduler starts probe: a site is then checked by the run in whose period its next check falls. When not set: every site is due in every run.",
+    }
+    PROBE_PHASE = probe_phase {
+        group: Probe, default: "0s",
+        wants: "a duration such as 30s", example: "30s",
+        help: "How long after each multiple of PROBE_PERIOD (counted from 1970, UTC) the scheduler starts probe. Needed when that is near the middle of the period.",
+    }
+    PROBE_WINDOW = probe_window {
+        group: Probe,
+        wants: "a duration such as 55s", example: "55s",
+        help: "Keeps the run alive this long and checks each site at its own interval: for intervals shorter than the scheduler's grain. When not set: each due site is checked once.",
+    }
+    PROBE_SHARD_INDEX = probe_shard_index {
+        group: Probe, default: "0", aliases: &["JOB_COMPLETION_INDEX"],
+        wants: "a whole number below PROBE_SHARD_COUNT", example: "0",
+        help: "Which share of the sites is ours, from 0.",
+    }
+    PROBE_SHARD_COUNT = probe_shard_count {
+        group: Probe, default: "1",
+        wants: "a whole number from 1 to 10000", example: "4",
+        help: "Into how many shares the sites are divided.",
+    }
+    PROBE_SPOOL_DIR = probe_spool_dir {
+        group: Probe,
+        wants: "the path of a folder", example: "/var/spool/sitewatch",
+        help: "Where results are kept while Kafka is away; the next run sends them first. Runs may share it. When not set: such results are printed to standard error.",
+    }
+    PROBE_SPOOL_MAX = probe_spool_max {
+        group: Probe, default: "256MiB",
+        wants: "a size such as 256MiB", example: "256MiB",
+        help: "The most that the spool may hold; what does not fit is printed to standard error.",
+    }
+    PROBE_DENY_NETWORKS = probe_deny_networks {
+        group: Probe,
+        wants: "private, loopback, link-local, metadata, special or networks such as 10.0.0.0/8, separated by commas", example: "private,loopback,link-local,metadata",
+        help: "Addresses that no check may reach, however a site's name resolves and wherever it redirects. For lists written by people who are not trusted.",
+    }
+    HTTP_PROXY = http_proxy {
+        group: Probe, aliases: &["http_proxy"], secret: true,
+        wants: "http://[user:password@]host[:port]", example: "http://proxy.example:3128",
+        help: "The proxy for http sites that name none of their own.",
+    }
+    HTTPS_PROXY = https_proxy {
+        group: Probe, aliases: &["https_proxy"], secret: true,
+        wants: "http://[user:password@]host[:port]", example: "http://proxy.example:3128",
+        help: "The proxy for https sites that name none of their own.",
+    }
+    ALL_PROXY = all_proxy {
+        group: Probe, aliases: &["all_proxy"], secret: true,
+        wants: "http://[user:password@]host[:port]", example: "http://proxy.example:3128",
+        help: "The proxy where neither of these is set.",
+    }
+    NO_PROXY = no_proxy {
+        group: Probe, aliases: &["no_proxy"],
+        wants: "hosts, domains, addresses and networks separated by commas, or *", example: "localhost,.internal.example,10.0.0.0/8",
+        help: "What is reached without these proxies.",
     }
     PROBE_DEADLINE = probe_deadline {
         group: Probe,

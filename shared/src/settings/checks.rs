@@ -1,17 +1,35 @@
 //! Which sites there are, and what holds for those that say nothing else.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Reader, Variable, parse, var};
-use crate::site::{SiteDefaults, SiteProblems};
+use crate::site::{
+    AddressFamily, Request, Secrets, SiteDefaults, SiteProblems, StatusSet, Timeouts, Tls,
+};
 
 /// The variables that name the source of sites.
 pub static SITES: &[&Variable] = &[&var::SITES, &var::SITES_FILE, &var::SITES_FROM];
 
+/// Where the secrets are that sites refer to.
+pub static SITE_SECRETS: &[&Variable] = &[&var::SITES_SECRETS_DIR];
+
 /// The variables that are defaults of every site.
 pub static CHECKS: &[&Variable] = &[
     &var::CHECK_TIMEOUT,
+    &var::CHECK_CONNECT_TIMEOUT,
+    &var::CHECK_FIRST_BYTE_TIMEOUT,
     &var::CHECK_INTERVAL,
+    &var::CHECK_RETRIES,
+    &var::CHECK_RETRY_DELAY,
+    &var::CHECK_STATUS,
+    &var::CHECK_MAX_RESPONSE_TIME,
+    &var::CHECK_MAX_REDIRECTS,
+    &var::CHECK_USER_AGENT,
+    &var::CHECK_ADDRESS_FAMILY,
+    &var::CHECK_COMPRESSION,
+    &var::CHECK_TLS_CA_FILE,
+    &var::CHECK_CERTIFICATE_MIN_DAYS,
     &var::CHECK_MAX_BODY,
 ];
 
@@ -80,13 +98,73 @@ pub fn site_source(reader: &mut Reader) -> Option<SiteSource> {
 
 /// Reads what holds for sites that say nothing else.
 pub fn check_defaults(reader: &mut Reader) -> SiteDefaults {
-    let mut defaults = SiteDefaults::default();
-    defaults.timeouts.total = reader.or_default(&var::CHECK_TIMEOUT, parse::positive_duration);
-    defaults.interval =
-        reader.or_default(&var::CHECK_INTERVAL, |text| match parse::duration(text)? {
-            interval if interval < Duration::from_secs(1) => Err("less than 1s".to_owned()),
-            interval => Ok(interval),
-        });
-    defaults.body_limit = reader.or_default(&var::CHECK_MAX_BODY, parse::size);
-    defaults
+    SiteDefaults {
+        interval: reader.or_default(&var::CHECK_INTERVAL, interval),
+        timeouts: Timeouts {
+            total: reader.or_default(&var::CHECK_TIMEOUT, timeout),
+            connect: reader.optional(&var::CHECK_CONNECT_TIMEOUT, timeout),
+            first_byte: reader.optional(&var::CHECK_FIRST_BYTE_TIMEOUT, timeout),
+        },
+        retries: small(reader.or_default(&var::CHECK_RETRIES, parse::count(0, 100))),
+        retry_delay: reader.or_default(&var::CHECK_RETRY_DELAY, parse::duration),
+        body_limit: reader.or_default(&var::CHECK_MAX_BODY, parse::size),
+        status: reader.or_default(&var::CHECK_STATUS, StatusSet::parse),
+        max_response_time: reader.optional(&var::CHECK_MAX_RESPONSE_TIME, parse::positive_duration),
+        request: Arc::new(request_defaults(reader)),
+        tls: Arc::new(Tls {
+            ca_file: reader.optional(&var::CHECK_TLS_CA_FILE, parse::path),
+            certificate_min_days: reader
+                .optional(&var::CHECK_CERTIFICATE_MIN_DAYS, parse::count(0, 3_650))
+                .map(small),
+            ..Tls::default()
+        }),
+    }
+}
+
+fn request_defaults(reader: &mut Reader) -> Request {
+    Request {
+        max_redirects: small(reader.or_default(&var::CHECK_MAX_REDIRECTS, parse::count(0, 50))),
+        user_agent: reader.optional(&var::CHECK_USER_AGENT, |text| {
+            if text.chars().any(char::is_control) {
+                return Err("contains a control character".to_owned());
+            }
+            Ok(text.to_owned())
+        }),
+        address_family: reader.or_default(
+            &var::CHECK_ADDRESS_FAMILY,
+            parse::word(&[
+                ("any", AddressFamily::Any),
+                ("ipv4", AddressFamily::V4),
+                ("ipv6", AddressFamily::V6),
+            ]),
+        ),
+        compression: reader.or_default(&var::CHECK_COMPRESSION, parse::boolean),
+        ..Request::default()
+    }
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    match parse::duration(text)? {
+        interval if interval < Duration::from_secs(1) => Err("less than 1s".to_owned()),
+        interval => Ok(interval),
+    }
+}
+
+/// Half an hour: what the event's microseconds hold.
+fn timeout(text: &str) -> Result<Duration, String> {
+    match parse::positive_duration(text)? {
+        timeout if timeout > Duration::from_secs(1_800) => Err("more than 30m".to_owned()),
+        timeout => Ok(timeout),
+    }
+}
+
+/// The counts here are bounded far below this type's end.
+fn small(count: u64) -> u16 {
+    u16::try_from(count).unwrap_or(u16::MAX)
+}
+
+/// Reads where the secrets are that sites refer to.
+pub fn site_secrets(reader: &mut Reader) -> Secrets {
+    let directory = reader.optional(&var::SITES_SECRETS_DIR, parse::path);
+    Secrets::new(reader.take_site_secrets(), directory)
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::catalogue::{ALL, RawEnv};
 use super::{Problems, Variable};
+use crate::site::SECRET_PREFIX;
 
 /// Prefixes that are ours: a name under one of them that no function knows is a slip of the pen.
 const PREFIXES: &[&str] = &[
@@ -26,6 +27,7 @@ pub struct Environment {
     pub(super) raw: RawEnv,
     pub(super) problems: Problems,
     pub(super) warnings: Vec<String>,
+    pub(super) site_secrets: Vec<(String, String)>,
 }
 
 impl Environment {
@@ -61,6 +63,11 @@ impl Environment {
         add_env_file(&mut given, directory, &mut problems);
         warn_of_unknown(&given, &mut warnings);
 
+        let site_secrets = given
+            .iter()
+            .filter(|(name, _)| name.starts_with(SECRET_PREFIX))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
         let chosen: Vec<(String, String)> = ALL
             .iter()
             .filter_map(|variable| {
@@ -76,6 +83,7 @@ impl Environment {
             raw,
             problems,
             warnings,
+            site_secrets,
         }
     }
 }

@@ -23,7 +23,9 @@ mod tests;
 mod variable;
 
 pub use catalogue::{ALL, RawEnv, var};
-pub use checks::{CHECKS, SITES, SiteSource, check_defaults, site_source};
+pub use checks::{
+    CHECKS, SITE_SECRETS, SITES, SiteSource, check_defaults, site_secrets, site_source,
+};
 pub use database::{DATABASE, DatabaseSettings, SslMode, database};
 pub use environment::Environment;
 pub use help::help;

@@ -7,6 +7,7 @@ pub struct Reader {
     raw: RawEnv,
     problems: Problems,
     warnings: Vec<String>,
+    site_secrets: Vec<(String, String)>,
 }
 
 impl Reader {
@@ -17,6 +18,7 @@ impl Reader {
             raw: environment.raw,
             problems: environment.problems,
             warnings: environment.warnings,
+            site_secrets: environment.site_secrets,
         }
     }
 
@@ -94,6 +96,11 @@ impl Reader {
     /// Adds something to be told but not stopped for.
     pub fn warn(&mut self, text: impl Into<String>) {
         self.warnings.push(text.into());
+    }
+
+    /// The variables that sites may refer to; see [`SECRET_PREFIX`](crate::site::SECRET_PREFIX).
+    pub fn take_site_secrets(&mut self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.site_secrets)
     }
 
     /// What is to be told once logging works.

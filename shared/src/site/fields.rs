@@ -76,7 +76,7 @@ impl Fields {
     }
 
     pub(super) fn duration(&mut self, name: &str) -> Option<Duration> {
-        self.take(name, duration)
+        self.take(name, |value| duration(&value))
     }
 
     pub(super) fn size(&mut self, name: &str) -> Option<u64> {
@@ -224,8 +224,8 @@ pub(super) fn secret_text(value: &Value) -> Result<Text, String> {
     }
 }
 
-fn duration(value: Value) -> Result<Duration, String> {
-    match &value {
+fn duration(value: &Value) -> Result<Duration, String> {
+    match value {
         Value::Number(number) => number
             .as_f64()
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
@@ -235,7 +235,7 @@ fn duration(value: Value) -> Result<Duration, String> {
     }
     .map_err(|why| {
         wants(
-            &value,
+            value,
             &why,
             "seconds such as 60, or a duration such as \"500ms\"",
         )

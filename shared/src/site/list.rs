@@ -1,6 +1,7 @@
 //! A list of sites: JSON, or plain URLs.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use serde_json::{Map, Value};
 use url::Url;
@@ -121,18 +122,32 @@ impl<'a> Reading<'a> {
             }
         };
         let label = label(&object);
-        match parse::site(object, self.defaults) {
-            Ok(site) => {
-                if let Some(first) = self.names.get(&site.name) {
+        let given_name = object
+            .get("name")
+            .and_then(Value::as_str)
+            .map(str::to_owned);
+        let parsed = parse::site(object, self.defaults);
+        // Also of sites that have other problems: all of them are told at once.
+        let name = match &parsed {
+            Ok(site) => Some(site.name.clone()),
+            Err(_) => given_name,
+        };
+        if let Some(name) = name {
+            match self.names.entry(name) {
+                Entry::Occupied(first) => {
                     let text = format!(
-                        "is also the name of site {first}; give each site a name of its own"
+                        "is also the name of site {}; give each site a name of its own",
+                        first.get()
                     );
-                    self.problem(site.name, "name".to_owned(), text);
-                    return;
+                    self.problem(label.clone(), "name".to_owned(), text);
                 }
-                self.names.insert(site.name.clone(), self.position);
-                self.sites.push(site);
+                Entry::Vacant(free) => {
+                    free.insert(self.position);
+                }
             }
+        }
+        match parsed {
+            Ok(site) => self.sites.push(site),
             Err(problems) => {
                 for (field, text) in problems {
                     self.problem(label.clone(), field, text);

@@ -11,7 +11,7 @@ fn read(text: &str) -> Result<Vec<Site>, SiteProblems> {
     parse_list(text, &SiteDefaults::default())
 }
 
-fn one(fields: Value) -> Site {
+fn one(fields: &Value) -> Site {
     read(&json!([fields]).to_string()).unwrap().remove(0)
 }
 
@@ -52,7 +52,7 @@ fn the_simple_list_and_the_object_around_it() {
 
 #[test]
 fn every_field() {
-    let site = one(json!({
+    let site = one(&json!({
         "name": "shop", "url": "https://shop.example/", "enabled": false, "interval": 1.5,
         "labels": {"team": "web", "tier": 1}, "method": "post", "body": "ping",
         "headers": {"X-Token": {"env": "SITE_SECRET_TOKEN"}, "Accept": "text/html"},
@@ -85,7 +85,7 @@ fn every_field() {
 
 #[test]
 fn credentials_leave_the_url_and_are_never_shown() {
-    let site = one(json!({"url": "https://me:p%40ss+1@example.org/#top"}));
+    let site = one(&json!({"url": "https://me:p%40ss+1@example.org/#top"}));
     assert_eq!(site.url.as_str(), "https://example.org/");
     assert_eq!(site.name, "example.org");
     let Some(Auth::Basic { username, password }) = &site.request.auth else {

@@ -68,8 +68,7 @@ fn lines_that_are_no_events_are_kept_with_their_number_and_reason() {
         last_line(&finished.stderr),
         "2 checks recorded, 3 dead-lettered"
     );
-    let reasons: Vec<((Option<i32>, Option<i64>), String)> =
-        prepared.reasons().into_iter().collect();
+    let reasons: Vec<_> = prepared.reasons().into_iter().collect();
     assert_eq!(
         reasons,
         [

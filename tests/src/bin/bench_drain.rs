@@ -111,17 +111,37 @@ impl std::fmt::Display for Taken {
 fn run(mut command: Command) -> Taken {
     let began = Instant::now();
     let mut child = command.spawn().expect("start the program");
+    let id = child.id();
+    // What wait4 tells of memory counts this program too, as it was before the other's began.
+    let peak = std::thread::spawn(move || peak_memory(id));
     let used = child.wait4().expect("wait for the program");
+    let wall = began.elapsed();
     assert!(
         used.status.success(),
         "the program ended with {}",
         used.status
     );
     Taken {
-        wall: began.elapsed(),
+        wall,
         cpu: used.rusage.utime + used.rusage.stime,
-        memory_mb: used.rusage.maxrss as f64 / 1e6,
+        memory_mb: peak.join().expect("watch the program's memory"),
     }
+}
+
+/// The most memory a process held, asked for until it is gone, in megabytes.
+fn peak_memory(process: u32) -> f64 {
+    let mut peak_kib = 0;
+    while let Ok(status) = std::fs::read_to_string(format!("/proc/{process}/status")) {
+        let high_water = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let Some(high_water) = high_water else { break };
+        peak_kib = high_water
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .unwrap_or(peak_kib);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    f64::from(peak_kib) * 1024.0 / 1e6
 }
 
 fn executable(name: &str) -> PathBuf {
@@ -282,11 +302,11 @@ fn event(first: Timestamp, round: u64, site: u64) -> CheckEvent<'static> {
         certificate_issuer: None,
         certificate_error: None,
         tls_version: Some("TLSv1.3".into()),
+        redirects: 0,
         final_url: None,
+        attempts: 1,
         first_error: None,
         maintenance: false,
-        redirects: 0,
-        attempts: 1,
         labels: BTreeMap::from([("team".into(), "web".into())]),
     }
 }

@@ -1,7 +1,7 @@
 //! Building the functions before they are run, once per test process, so that none is stale.
 
 use std::{
-    env, fs,
+    env,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
@@ -32,13 +32,19 @@ fn build_all() -> PathBuf {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
-        .args(["build", "--quiet", "--bins", "--profile", profile])
+        // The same selection as `tests/run.sh`: another one would unify features otherwise, and
+        // compile half the dependencies a second time.
+        .args([
+            "build",
+            "--quiet",
+            "--workspace",
+            "--bins",
+            "--profile",
+            profile,
+        ])
         .current_dir(workspace());
     if let Some(target) = folder.parent() {
         command.arg("--target-dir").arg(target);
-    }
-    for function in functions() {
-        command.args(["-p", &function]);
     }
     let output = command.output().expect("start cargo");
     assert!(
@@ -58,23 +64,6 @@ fn profile_folder() -> PathBuf {
         Some("deps" | "examples") => parent.parent().unwrap_or(parent).to_owned(),
         _ => parent.to_owned(),
     }
-}
-
-fn functions() -> Vec<String> {
-    let folder = workspace().join("functions");
-    let mut names: Vec<String> = fs::read_dir(&folder)
-        .expect("list the functions")
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            entry
-                .path()
-                .join("Cargo.toml")
-                .is_file()
-                .then(|| entry.file_name().into_string().ok())?
-        })
-        .collect();
-    names.sort();
-    names
 }
 
 fn workspace() -> &'static Path {

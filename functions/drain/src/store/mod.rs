@@ -11,7 +11,7 @@ mod names;
 mod offsets;
 mod states;
 
-pub(crate) use offsets::{claim, record_losses, stored};
+pub(crate) use offsets::{begin_partitions, claim, record_losses, stored};
 
 use postgres::{Client, Transaction};
 use sitewatch::postgres::{Cancel, begin, explain};

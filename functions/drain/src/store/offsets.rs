@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use postgres::types::Type;
 use postgres::{Client, Transaction};
+use sitewatch::kafka::Range;
 use sitewatch::postgres::{begin, explain};
 use sitewatch::run::Failure;
 use sitewatch::settings::DatabaseSettings;
@@ -45,20 +46,34 @@ pub(super) fn advance(
             (&batch.next, Type::INT8),
         ],
     )?;
-    if moved == 1 {
-        return Ok(true);
-    }
-    // The first batch of a partition ever.
-    let made = transaction.execute_typed(
-        "insert into kafka_offsets (topic, partition, next_offset) values ($1, $2, $3)
-         on conflict (topic, partition) do nothing",
-        &[
-            (&topic, Type::TEXT),
-            (&partition, Type::INT4),
-            (&batch.next, Type::INT8),
-        ],
-    )?;
-    Ok(made == 1)
+    Ok(moved == 1)
+}
+
+/// Gives partitions that were never drained an offset to be moved from. Before any batch, and not
+/// with the first one: a second batch must find that the first was not recorded.
+///
+/// # Errors
+/// When PostgreSQL cannot be used.
+pub(crate) fn begin_partitions(
+    client: &mut Client,
+    topic: &str,
+    ranges: &[Range],
+) -> Result<(), Failure> {
+    let partitions: Vec<i32> = ranges.iter().map(|range| range.partition).collect();
+    let offsets: Vec<i64> = ranges.iter().map(|range| range.next).collect();
+    client
+        .execute_typed(
+            "insert into kafka_offsets (topic, partition, next_offset)
+             select $1, partition, next_offset from unnest($2, $3) as new (partition, next_offset)
+             on conflict (topic, partition) do nothing",
+            &[
+                (&topic, Type::TEXT),
+                (&partitions, Type::INT4_ARRAY),
+                (&offsets, Type::INT8_ARRAY),
+            ],
+        )
+        .map_err(|error| explain("beginning to drain partitions", &error))?;
+    Ok(())
 }
 
 /// Takes the partitions that no other drain works on, for as long as `client` lives; returns those

@@ -9,6 +9,7 @@ use kafka::error::KafkaCode;
 use openssl::ssl::SslConnector;
 
 use super::door;
+use super::worker::Worker;
 use crate::kafka::{KafkaError, KafkaSettings, tls};
 
 /// Checks what this client cannot do, and reads the certificates.
@@ -30,6 +31,17 @@ pub(super) fn prepare(settings: &KafkaSettings) -> Result<Option<SslConnector>, 
         true => tls::connector(&settings.security).map(Some),
         false => Ok(None),
     }
+}
+
+/// Opens a client on a thread of its own.
+pub(super) fn start(
+    settings: &KafkaSettings,
+    connector: Option<&SslConnector>,
+) -> Result<Worker, KafkaError> {
+    let (owned, connector) = (settings.clone(), connector.cloned());
+    // Knocking keeps to the time limit by itself and knows the cause better than a clock does.
+    let grace = settings.connect_timeout + Duration::from_millis(200);
+    Worker::start(move || open(&owned, connector.as_ref()), grace)
 }
 
 /// Finds a broker, and the topic there. May take longer than it should: run it on a worker.

@@ -51,6 +51,7 @@ pub(super) fn knock(
             match knock_at(broker, settings, connector, until) {
                 Ok(()) => open.push(broker.clone()),
                 Err(Closed::Final(error)) => refusals.push(error),
+                Err(Closed::Broken(cause)) if settings.brokers.len() == 1 => last = cause,
                 Err(Closed::Broken(cause)) => last = format!("{broker}: {cause}"),
             }
         }
@@ -83,11 +84,12 @@ enum Closed {
 impl From<io::Error> for Closed {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-                Self::Broken("no answer in time; check KAFKA_SECURITY_PROTOCOL".to_owned())
-            }
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => Self::Broken(
+                "no answer in time (does KAFKA_SECURITY_PROTOCOL fit the port?)".to_owned(),
+            ),
             ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset => Self::Broken(
-                "it closed the connection without an answer; check KAFKA_SECURITY_PROTOCOL"
+                "it closed the connection without an answer \
+                 (does KAFKA_SECURITY_PROTOCOL fit the port?)"
                     .to_owned(),
             ),
             _ => Self::Broken(error.to_string()),

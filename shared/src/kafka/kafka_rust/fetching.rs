@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use kafka::Error;
 use kafka::client::FetchPartition;
-use kafka::client::fetch::{Message, Response};
-use kafka::error::KafkaCode;
+use kafka::client::fetch::Response;
 
+use super::answer::{Outcome, outcome, record_at, stuck_words, whole_answer_words};
 use super::client;
-use super::reader::{Connection, Record};
+use super::reader::Connection;
 use super::worker::dead;
 use crate::kafka::progress::{Progress, Step};
 use crate::kafka::{KafkaError, LOG, Polled, Range, reader};
@@ -25,7 +25,7 @@ const WHAT: &str = "be read";
 const FIRST_BYTES: i32 = 1024 * 1024;
 
 /// What is asked of it at most. A broker takes messages of 1 MiB unless told otherwise.
-const MOST_BYTES: i32 = 64 * 1024 * 1024;
+pub(super) const MOST_BYTES: i32 = 64 * 1024 * 1024;
 
 /// How many partitions share a request; with `FIRST_BYTES` it bounds the memory of an answer.
 const PARTITIONS_AT_ONCE: usize = 4;
@@ -52,9 +52,9 @@ pub(super) struct Fetching {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Wanted {
-    partition: i32,
-    offset: i64,
+pub(super) struct Wanted {
+    pub(super) partition: i32,
+    pub(super) offset: i64,
     end: i64,
     bytes: i32,
 }
@@ -289,86 +289,4 @@ impl Fetching {
             self.failures.push_back(Polled::Failed { partition, error });
         }
     }
-}
-
-enum Outcome {
-    /// Messages, all below this offset.
-    UpTo(i64),
-    /// No message and no error.
-    Nothing,
-    /// No leader at the moment.
-    Unsettled,
-    Failed(String),
-}
-
-/// What the answer says about one partition.
-fn outcome(responses: &[Response], wanted: Wanted) -> Outcome {
-    let mut partitions = responses
-        .iter()
-        .flat_map(Response::topics)
-        .flat_map(|topic| topic.partitions());
-    // Left out of the request by the crate: it knows of no leader.
-    let Some(found) = partitions.find(|it| it.partition() == wanted.partition) else {
-        return Outcome::Unsettled;
-    };
-    match found.data() {
-        Ok(data) => match data.messages().last() {
-            Some(message) if message.offset >= wanted.offset => Outcome::UpTo(message.offset + 1),
-            _ => Outcome::Nothing,
-        },
-        Err(error) => match *error {
-            Error::Kafka(code) if client::is_passing(code) => Outcome::Unsettled,
-            Error::Kafka(code) => Outcome::Failed(code_words(code)),
-            ref other => Outcome::Failed(other.to_string()),
-        },
-    }
-}
-
-fn record_at(answer: &[Response], at: [usize; 4]) -> Option<Record<'_>> {
-    let [response, topic, partition, message] = at;
-    let partition = answer
-        .get(response)?
-        .topics()
-        .get(topic)?
-        .partitions()
-        .get(partition)?;
-    let message: &Message<'_> = partition.data().ok()?.messages().get(message)?;
-    Some(Record {
-        partition: partition.partition(),
-        message,
-    })
-}
-
-fn code_words(code: KafkaCode) -> String {
-    match code {
-        KafkaCode::OffsetOutOfRange => {
-            "it has nothing at this offset (OffsetOutOfRange)".to_owned()
-        }
-        // The broker's code for a codec that the request's version knows nothing of.
-        KafkaCode::Unknown => "it holds messages compressed with zstd, or worse; \
-                               the `kafka` client reads gzip and snappy: set KAFKA_CLIENT=rdkafka"
-            .to_owned(),
-        code => format!("the broker answered {code:?}"),
-    }
-}
-
-fn whole_answer_words(error: &Error) -> String {
-    match error {
-        Error::UnsupportedCompression => "its messages are compressed with lz4, and the `kafka` \
-                                          client reads gzip and snappy: set KAFKA_CLIENT=rdkafka"
-            .to_owned(),
-        Error::Kafka(KafkaCode::CorruptMessage) => {
-            "a message fails its checksum; it is damaged on the broker's disk or on the way"
-                .to_owned()
-        }
-        other => format!("its messages cannot be understood ({other}); set KAFKA_CLIENT=rdkafka"),
-    }
-}
-
-fn stuck_words() -> String {
-    format!(
-        "nothing comes although there is more: a message larger than {} MiB, or the end of a \
-         transaction; the `kafka` client can read neither: set KAFKA_CLIENT=rdkafka",
-        MOST_BYTES / (1024 * 1024)
-    )
 }

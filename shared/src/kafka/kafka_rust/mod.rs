@@ -1,6 +1,7 @@
 //! The client over the crate `kafka` (the project kafka-rust): the protocol of Kafka 0.8 and 0.9,
 //! which brokers understand up to 3.9.
 
+mod answer;
 mod client;
 mod door;
 mod fetching;

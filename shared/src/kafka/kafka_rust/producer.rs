@@ -39,9 +39,8 @@ impl Producer {
             queue: Arc::default(),
         };
         let queue = Arc::clone(&sender.queue);
-        let opener = sender.clone();
         let timeout = settings.connect_timeout;
-        let mut worker = Worker::start(move || opener.open(), timeout)?;
+        let mut worker = client::start(settings, sender.connector.as_ref())?;
         let topic = settings.topic.clone();
         let partitions = worker.call("count the partitions", timeout, move |client| {
             client
@@ -120,7 +119,6 @@ impl fmt::Debug for Producer {
 }
 
 /// The thread's side.
-#[derive(Clone)]
 struct Sender {
     settings: KafkaSettings,
     connector: Option<SslConnector>,

@@ -28,7 +28,7 @@ pub(super) struct Connection {
 impl Connection {
     fn open(settings: &KafkaSettings) -> Result<Self, KafkaError> {
         let connector = client::prepare(settings)?;
-        let worker = start(settings, connector.as_ref())?;
+        let worker = client::start(settings, connector.as_ref())?;
         Ok(Self {
             worker,
             settings: settings.clone(),
@@ -38,7 +38,7 @@ impl Connection {
 
     /// Connects anew: a client that has lost its connection never recovers.
     pub(super) fn renew(&mut self) -> Result<(), KafkaError> {
-        self.worker = start(&self.settings, self.connector.as_ref())?;
+        self.worker = client::start(&self.settings, self.connector.as_ref())?;
         Ok(())
     }
 
@@ -52,13 +52,6 @@ impl Connection {
             .call(what, timeout, request)?
             .map_err(|error| client::failed(what, &error, &self.settings))
     }
-}
-
-fn start(settings: &KafkaSettings, connector: Option<&SslConnector>) -> Result<Worker, KafkaError> {
-    let (owned, connector) = (settings.clone(), connector.cloned());
-    // Knocking keeps to the time limit by itself and knows the cause better than a clock does.
-    let grace = settings.connect_timeout + Duration::from_millis(200);
-    Worker::start(move || client::open(&owned, connector.as_ref()), grace)
 }
 
 impl Reader {

@@ -30,7 +30,7 @@ impl Admin {
         let watcher = || Watcher::new(settings.broker_list());
         let scout: BaseProducer<Watcher> = config
             .create_with_context(watcher())
-            .map_err(|error| config::rejected(&error))?;
+            .map_err(|error| config::rejected(&error, settings))?;
         connect::find_topic(scout.client(), settings, || scout.poll(Duration::ZERO))
             .map(|_| ())
             .or_else(|error| match error {
@@ -38,7 +38,7 @@ impl Admin {
                 error => Err(error),
             })?;
         let client = AdminClient::from_config_and_context(&config, watcher())
-            .map_err(|error| config::rejected(&error))?;
+            .map_err(|error| config::rejected(&error, settings))?;
         Ok(Self {
             client,
             scout,

@@ -11,7 +11,7 @@ use rdkafka::error::KafkaError as RdError;
 use secrecy::ExposeSecret;
 
 use super::watcher::LIBRDKAFKA_LOG;
-use crate::kafka::{KafkaError, KafkaSettings, Mechanism, Protocol};
+use crate::kafka::{KafkaError, KafkaSettings, Mechanism, Protocol, tls};
 
 /// Options that `KAFKA_OPTIONS` must not touch, and what would break.
 const RESERVED: [(&str, &str); 13] = [
@@ -212,7 +212,12 @@ fn apply_options(config: &mut ClientConfig, settings: &KafkaSettings) -> Result<
 
 /// What creating a client said, as a configuration error. The text of librdkafka repeats the value,
 /// which is left out where it may be a secret.
-pub(super) fn rejected(error: &RdError) -> KafkaError {
+pub(super) fn rejected(error: &RdError, settings: &KafkaSettings) -> KafkaError {
+    if settings.security.protocol.uses_tls()
+        && let Err(precise) = tls::connector(&settings.security)
+    {
+        return precise;
+    }
     let what = match error {
         RdError::ClientConfig(_, description, name, _) => {
             let secret = ["password", "secret", "pem", "token", "config"]
@@ -221,7 +226,7 @@ pub(super) fn rejected(error: &RdError) -> KafkaError {
             if secret {
                 format!("KAFKA_OPTIONS: librdkafka does not accept the value of {name}")
             } else {
-                format!("KAFKA_OPTIONS: {}", description.trim())
+                format!("KAFKA_OPTIONS: {name}: {}", description.trim())
             }
         }
         RdError::ClientCreation(description) => {

@@ -7,7 +7,7 @@ use rdkafka::client::Client;
 use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::types::RDKafkaRespErr;
 
-use super::watcher::Watcher;
+use super::watcher::{PROTOCOL_HINT, Watcher};
 use crate::kafka::{KafkaError, KafkaSettings, tls};
 
 /// How long the first metadata request may block, so that a refusal is noticed between two of them;
@@ -32,7 +32,7 @@ pub(super) fn find_topic(
     let mut slice = FIRST_SLICE;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let mut fallback = "no answer in time; check KAFKA_SECURITY_PROTOCOL too".to_owned();
+        let mut fallback = format!("no answer in time ({PROTOCOL_HINT})");
         match client.fetch_metadata(Some(topic), slice.min(left)) {
             Ok(metadata) => {
                 let found = metadata.topics().iter().find(|found| found.name() == topic);

@@ -11,3 +11,6 @@ mod watcher;
 pub(super) use admin::Admin;
 pub(super) use producer::Producer;
 pub(super) use reader::{Reader, Record};
+
+#[cfg(test)]
+mod tests;

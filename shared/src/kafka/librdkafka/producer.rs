@@ -32,7 +32,7 @@ impl Producer {
     pub(in crate::kafka) fn connect(settings: &KafkaSettings) -> Result<Self, KafkaError> {
         let client: BaseProducer<Watcher> = config::producer(settings)?
             .create_with_context(Watcher::new(settings.broker_list()))
-            .map_err(|error| config::rejected(&error))?;
+            .map_err(|error| config::rejected(&error, settings))?;
         connect::find_topic(client.client(), settings, || client.poll(Duration::ZERO))?;
         Ok(Self {
             client,

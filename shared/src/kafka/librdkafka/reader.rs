@@ -26,7 +26,7 @@ impl Reader {
     pub(in crate::kafka) fn connect(settings: &KafkaSettings) -> Result<Self, KafkaError> {
         let client: BaseConsumer<Watcher> = config::consumer(settings)?
             .create_with_context(Watcher::new(settings.broker_list()))
-            .map_err(|error| config::rejected(&error))?;
+            .map_err(|error| config::rejected(&error, settings))?;
         let mut reader = Self {
             client,
             partitions: Vec::new(),

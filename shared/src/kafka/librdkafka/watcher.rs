@@ -18,6 +18,9 @@ use crate::kafka::{Delivery, KafkaError, Undelivered, tls};
 /// The log target of librdkafka's own lines.
 pub(super) const LIBRDKAFKA_LOG: &str = "sitewatch::kafka::librdkafka";
 
+/// For a peer that does not answer, or hangs up, before anything was said.
+pub(super) const PROTOCOL_HINT: &str = "does KAFKA_SECURITY_PROTOCOL fit the port?";
+
 /// The context given to every librdkafka client.
 #[derive(Default)]
 pub(super) struct Watcher {
@@ -223,15 +226,20 @@ fn in_words(reason: &str) -> (String, String) {
         Some((name, rest)) if name.contains('/') && !name.contains(' ') => (name, rest),
         _ => ("", reason),
     };
-    let text = text.rsplit_once(" (after ").map_or(text, |(text, _)| text);
+    let (text, state) = text.rsplit_once(" (after ").unwrap_or((text, ""));
     let text = text
         .split(" (install ca-certificates")
         .next()
         .unwrap_or(text);
-    let text = text
+    let mut text = text
         .replace("ssl.ca.location", "KAFKA_CA_FILE")
         .replace("security.protocol", "KAFKA_SECURITY_PROTOCOL")
         .replace("sasl.mechanism", "KAFKA_SASL_MECHANISM");
+    let speechless = text.contains("Disconnected")
+        && (state.contains("SSL_HANDSHAKE") || state.contains("APIVERSION_QUERY"));
+    if speechless && !text.contains("KAFKA_SECURITY_PROTOCOL") {
+        text = format!("{text} ({PROTOCOL_HINT})");
+    }
     (broker.to_owned(), text)
 }
 
@@ -253,6 +261,16 @@ mod tests {
                 "SASL authentication error: Authentication failed",
             ),
             ("1/1 brokers are down", "", "1/1 brokers are down"),
+            (
+                "ssl://b:9/bootstrap: Disconnected: closed by peer (after 1ms in state SSL_HANDSHAKE)",
+                "ssl://b:9/bootstrap",
+                "Disconnected: closed by peer (does KAFKA_SECURITY_PROTOCOL fit the port?)",
+            ),
+            (
+                "b:9/1: Disconnected (after 900ms in state UP)",
+                "b:9/1",
+                "Disconnected",
+            ),
         ] {
             assert_eq!(in_words(reason), (broker.to_owned(), words.to_owned()));
         }

@@ -1,0 +1,249 @@
+//! Reading a body: decompressed, decoded, searched while it arrives, and no further than needed.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use encoding_rs::{Decoder, Encoding, UTF_8};
+use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use serde_json::Value;
+use sitewatch::event::Outcome;
+use sitewatch::site::Site;
+use ureq::BodyReader;
+use ureq::http::HeaderMap;
+use ureq::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+
+use super::failure::Failure;
+use super::observation::BodySeen;
+use super::pattern::Patterns;
+use super::search::Search;
+use super::trace::Phase;
+
+/// As much as one read of the transport gives. Not on the stack: what a thread's stack has once
+/// held it keeps, and this would be there while the thread waits for its next site.
+const PIECE: usize = 8 * 1024;
+
+/// Reads the body as far as the site's expectations need it.
+///
+/// # Errors
+/// Why it ended before it was complete; what was seen until then comes with it.
+pub(super) fn read(
+    site: &Site,
+    patterns: &Patterns,
+    headers: &HeaderMap,
+    body: BodyReader<'_>,
+) -> (BodySeen, Option<Failure>) {
+    let mut reader = match decompressed(headers, body) {
+        Ok(reader) => reader,
+        Err(failure) => return (BodySeen::default(), Some(failure)),
+    };
+    let mut watch = Watch::new(site, patterns, headers);
+    let mut piece = vec![0; PIECE];
+    loop {
+        if watch.knows_enough() {
+            return (watch.finish(), None);
+        }
+        let read = match reader.read(&mut piece) {
+            Ok(0) => return (watch.finish(), None),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return (watch.finish(), Some(failure(error))),
+        };
+        watch.take(piece.get(..read).unwrap_or_default());
+    }
+}
+
+enum Decompressed<'a> {
+    Plain(BodyReader<'a>),
+    Gzip(Box<MultiGzDecoder<BodyReader<'a>>>),
+    Deflate(Box<ZlibDecoder<BodyReader<'a>>>),
+}
+
+impl Read for Decompressed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(reader) => reader.read(buffer),
+            Self::Gzip(reader) => reader.read(buffer),
+            Self::Deflate(reader) => reader.read(buffer),
+        }
+    }
+}
+
+fn decompressed<'a>(
+    headers: &HeaderMap,
+    body: BodyReader<'a>,
+) -> Result<Decompressed<'a>, Failure> {
+    let encoding = headers
+        .get(CONTENT_ENCODING)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    match encoding.trim().to_ascii_lowercase().as_str() {
+        "" | "identity" => Ok(Decompressed::Plain(body)),
+        "gzip" | "x-gzip" => Ok(Decompressed::Gzip(Box::new(MultiGzDecoder::new(body)))),
+        "deflate" => Ok(Decompressed::Deflate(Box::new(ZlibDecoder::new(body)))),
+        other => Err(Failure::new(
+            Outcome::Protocol,
+            format!("the body is encoded as {other:?}, which was not asked for"),
+        )),
+    }
+}
+
+fn failure(error: io::Error) -> Failure {
+    if error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<ureq::Error>())
+    {
+        return Failure::of_ureq(Phase::Body, &ureq::Error::from(error));
+    }
+    match error.kind() {
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => Failure::new(
+            Outcome::Protocol,
+            format!("the body cannot be decompressed: {error}"),
+        ),
+        _ => Failure::of_io(Phase::Body, "the server", &error),
+    }
+}
+
+/// What the site wants to know of its body, and what is known of it so far.
+struct Watch<'a> {
+    site: &'a Site,
+    seen: BodySeen,
+    decoder: Option<Decoder>,
+    regex: Option<Search>,
+    regex_not: Vec<Search>,
+    /// The body so far, when JSON is expected.
+    json: Option<Vec<u8>>,
+}
+
+impl<'a> Watch<'a> {
+    fn new(site: &'a Site, patterns: &Patterns, headers: &HeaderMap) -> Self {
+        let expect = &site.expect;
+        let searches = expect.regex.is_some() || !expect.regex_not.is_empty();
+        let search = |pattern: &Arc<_>| Search::new(patterns.get(pattern));
+        Self {
+            site,
+            seen: BodySeen::default(),
+            decoder: searches.then(|| charset(headers)).flatten(),
+            regex: expect.regex.as_ref().map(search),
+            regex_not: expect.regex_not.iter().map(search).collect(),
+            json: (!expect.json.is_empty()).then(Vec::new),
+        }
+    }
+
+    /// Whether reading on would change nothing.
+    fn knows_enough(&self) -> bool {
+        if self.seen.cut {
+            return true;
+        }
+        let expect = &self.site.expect;
+        // Without anything to look for, it is being complete that is expected of the body.
+        let Some(regex) = &self.regex else {
+            return expect.regex_not.is_empty()
+                && expect.json.is_empty()
+                && expect
+                    .max_body_size
+                    .is_some_and(|most| self.seen.bytes > most);
+        };
+        regex.answer().is_some()
+            && expect.regex_not.is_empty()
+            && expect.json.is_empty()
+            && expect
+                .min_body_size
+                .is_none_or(|least| self.seen.bytes >= least)
+            && expect
+                .max_body_size
+                .is_none_or(|most| self.seen.bytes > most)
+    }
+
+    fn take(&mut self, piece: &[u8]) {
+        let room = self.site.body_limit.saturating_sub(self.seen.bytes);
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        self.seen.cut = piece.len() > room;
+        let piece = piece.get(..room).unwrap_or(piece);
+        self.seen.bytes += piece.len() as u64;
+        if let Some(json) = &mut self.json {
+            json.extend(piece);
+        }
+        let Some(decoder) = &mut self.decoder else {
+            return self.search(piece);
+        };
+        // A byte of another charset is at most three bytes of UTF-8.
+        let mut text = String::with_capacity(piece.len() * 3 + 16);
+        let (_, _, _) = decoder.decode_to_string(piece, &mut text, false);
+        self.search(text.as_bytes());
+    }
+
+    fn search(&mut self, text: &[u8]) {
+        for search in self.regex.iter_mut().chain(&mut self.regex_not) {
+            search.feed(text);
+        }
+    }
+
+    fn finish(mut self) -> BodySeen {
+        self.seen.regex = self.regex.map(Search::finish);
+        self.seen.regex_not = self.regex_not.into_iter().map(Search::finish).collect();
+        if let Some(body) = self.json {
+            self.seen.json_problem = json_problem(self.site, &body, self.seen.cut);
+        }
+        self.seen
+    }
+}
+
+/// The decoder for what the response says its charset is; `None` for UTF-8 and what reads as it.
+fn charset(headers: &HeaderMap) -> Option<Decoder> {
+    let content_type = headers
+        .get(CONTENT_TYPE)?
+        .to_str()
+        .ok()?
+        .to_ascii_lowercase();
+    let label = content_type.split("charset=").nth(1)?;
+    let label = label
+        .trim_start_matches('"')
+        .split(['"', ';', ' '])
+        .next()?;
+    let encoding = Encoding::for_label(label.as_bytes())?;
+    (encoding != UTF_8).then(|| encoding.new_decoder())
+}
+
+fn json_problem(site: &Site, body: &[u8], cut: bool) -> Option<String> {
+    if cut {
+        return Some(format!(
+            "the body is larger than {} bytes and was not read as JSON",
+            body.len()
+        ));
+    }
+    let value: Value = match serde_json::from_slice(body) {
+        Ok(value) => value,
+        Err(error) => return Some(format!("the body is not JSON: {error}")),
+    };
+    site.expect
+        .json
+        .iter()
+        .find_map(|(pointer, expected)| match value.pointer(pointer) {
+            Some(found) if is_same(found, expected) => None,
+            Some(found) => Some(format!(
+                "JSON {pointer:?} is {}, expected {}",
+                short(found),
+                short(expected)
+            )),
+            None => Some(format!(
+                "JSON {pointer:?} is missing, expected {}",
+                short(expected)
+            )),
+        })
+}
+
+/// Equal, with 1 and 1.0 the same number.
+fn is_same(found: &Value, expected: &Value) -> bool {
+    match (found.as_f64(), expected.as_f64()) {
+        (Some(found), Some(expected)) => found.total_cmp(&expected).is_eq(),
+        _ => found == expected,
+    }
+}
+
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    if text.chars().count() <= 100 {
+        return text;
+    }
+    text.chars().take(100).chain(['…']).collect()
+}

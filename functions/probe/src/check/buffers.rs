@@ -1,0 +1,126 @@
+//! ureq's buffers, held only while there is something in them.
+//!
+//! A check spends nearly all its time waiting for its site. With thousands of them waiting, buffers
+//! that are there from the first byte to the last are most of the memory; these are made when
+//! bytes are about to move.
+
+use ureq::unversioned::transport::Buffers;
+
+/// The output buffer, which is the largest single piece of a request's head. Larger heads go out
+/// in several pieces.
+const OUTPUT: usize = 8 * 1024;
+/// A page of 5 KB and its head in one read.
+const INPUT: usize = 8 * 1024;
+
+/// Buffers that come and go.
+#[derive(Debug, Default)]
+pub(super) struct WireBuffers {
+    output: Vec<u8>,
+    input: Vec<u8>,
+    /// How much of `input` holds bytes, and how many of these are used up.
+    filled: usize,
+    consumed: usize,
+    /// Whether the last look at the input used anything up.
+    progress: bool,
+}
+
+impl WireBuffers {
+    /// Gives the output buffer's memory back: what was in it is sent.
+    pub(super) fn release_output(&mut self) {
+        self.output = Vec::new();
+    }
+
+    /// Moves what is unused to the front and makes room behind it.
+    fn make_room(&mut self) {
+        self.input.drain(..self.consumed);
+        self.filled -= self.consumed;
+        self.consumed = 0;
+        // A head that is not complete yet is looked at as a whole, so it must fit as a whole; how
+        // large it may become is limited by ureq's `max_response_header_size`.
+        self.input.resize(self.filled + INPUT, 0);
+    }
+}
+
+impl Buffers for WireBuffers {
+    fn output(&mut self) -> &mut [u8] {
+        self.output.resize(OUTPUT, 0);
+        &mut self.output
+    }
+
+    fn input(&self) -> &[u8] {
+        self.input
+            .get(self.consumed..self.filled)
+            .unwrap_or_default()
+    }
+
+    fn input_append_buf(&mut self) -> &mut [u8] {
+        if self.input.len() < self.filled + INPUT / 2 {
+            self.make_room();
+        }
+        self.input.get_mut(self.filled..).unwrap_or_default()
+    }
+
+    fn input_appended(&mut self, amount: usize) {
+        self.filled = (self.filled + amount).min(self.input.len());
+    }
+
+    fn input_consume(&mut self, amount: usize) {
+        self.progress = amount > 0;
+        self.consumed = (self.consumed + amount).min(self.filled);
+        if self.consumed == self.filled {
+            self.consumed = 0;
+            self.filled = 0;
+        }
+    }
+
+    fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
+        self.output.resize(OUTPUT, 0);
+        if self.input.len() < self.filled + INPUT {
+            self.make_room();
+        }
+        (
+            self.input.get_mut(self.filled..).unwrap_or_default(),
+            &mut self.output,
+        )
+    }
+
+    fn can_use_input(&self) -> bool {
+        self.consumed < self.filled && self.progress
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_come_out_as_they_went_in() {
+        let mut buffers = WireBuffers::default();
+        let all: Vec<u8> = (0..60_000_u32).map(|number| (number % 251) as u8).collect();
+        let (mut put, mut got) = (0, Vec::<u8>::new());
+        while got.len() < all.len() {
+            let room = buffers.input_append_buf();
+            let amount = room.len().min(all.len() - put).min(3_000);
+            room[..amount].copy_from_slice(&all[put..put + amount]);
+            put += amount;
+            buffers.input_appended(amount);
+            let take = buffers.input().len().min(2_500);
+            got.extend(&buffers.input()[..take]);
+            buffers.input_consume(take);
+        }
+        assert_eq!(got, all);
+    }
+
+    #[test]
+    fn an_incomplete_head_is_kept_whole() {
+        let mut buffers = WireBuffers::default();
+        for piece in 0..20 {
+            buffers.input_append_buf()[..1_000].fill(piece);
+            buffers.input_appended(1_000);
+            buffers.input_consume(0);
+            assert!(!buffers.can_use_input());
+        }
+        assert_eq!(buffers.input().len(), 20_000);
+        assert_eq!(buffers.input()[19_999], 19);
+    }
+}

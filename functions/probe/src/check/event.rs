@@ -1,0 +1,128 @@
+//! An observation and its judgement → the event.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sitewatch::event::{CheckEvent, MAX_ERROR, MAX_URL, VERSION};
+use sitewatch::site::Site;
+use uuid::Uuid;
+
+use super::observation::Observation;
+use super::verdict::Judgement;
+
+/// The event of a check's last attempt.
+pub(super) fn event<'a>(
+    site: &'a Site,
+    location: &'a str,
+    checked_at: Timestamp,
+    attempts: u16,
+    first_error: Option<String>,
+    seen: Observation,
+    judgement: Judgement,
+) -> CheckEvent<'a> {
+    let certificate = seen.certificate;
+    CheckEvent {
+        v: VERSION,
+        id: Uuid::now_v7(),
+        site: Cow::Borrowed(&site.name),
+        url: Cow::Borrowed(site.url.as_str()),
+        location: Cow::Borrowed(location),
+        checked_at,
+        up: judgement.outcome.verdict().as_up(),
+        outcome: judgement.outcome,
+        error: judgement.error.map(|error| safe(&error, MAX_ERROR).into()),
+        status: seen.status,
+        remote_addr: seen.remote,
+        http_version: seen.http_version.map(Cow::Borrowed),
+        dns_us: seen.phases.dns.map(microseconds),
+        connect_us: seen.phases.connect.map(microseconds),
+        tls_us: seen.phases.tls.map(microseconds),
+        first_byte_us: seen.phases.first_byte.map(microseconds),
+        body_us: seen.phases.body.map(microseconds),
+        total_us: total(&seen.phases),
+        local_wait_us: seen.local_wait.map(microseconds),
+        body_bytes: seen.body.as_ref().map(|body| body.bytes),
+        body_match: seen.body.as_ref().and_then(|body| body.regex),
+        certificate_not_after: certificate.as_ref().and_then(|seen| seen.not_after),
+        certificate_issuer: certificate
+            .as_ref()
+            .and_then(|seen| seen.issuer.as_ref())
+            .map(|issuer| safe(issuer, MAX_ERROR).into()),
+        certificate_error: certificate
+            .as_ref()
+            .and_then(|seen| seen.problem.as_ref())
+            .map(|problem| safe(problem, MAX_ERROR).into()),
+        tls_version: certificate.as_ref().map(|seen| seen.tls_version.into()),
+        redirects: seen.redirects,
+        final_url: seen.final_url.map(|url| safe(&url, MAX_URL).into()),
+        attempts,
+        first_error: first_error.map(|error| safe(&error, MAX_ERROR).into()),
+        maintenance: site
+            .maintenance
+            .iter()
+            .any(|window| window.contains(checked_at)),
+        labels: site
+            .labels
+            .iter()
+            .map(|(name, value)| (Cow::Borrowed(name.as_str()), Cow::Borrowed(value.as_str())))
+            .collect(),
+    }
+}
+
+/// The sum of what the event says, not of what was measured: readers add the phases up.
+fn total(phases: &super::trace::Phases) -> u32 {
+    [
+        phases.dns,
+        phases.connect,
+        phases.tls,
+        phases.first_byte,
+        phases.body,
+    ]
+    .into_iter()
+    .flatten()
+    .map(microseconds)
+    .fold(0, u32::saturating_add)
+}
+
+fn microseconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
+}
+
+/// Text that a server may have had a hand in, cut to `limit` characters (bytes would do, but the
+/// event counts characters), without anything that a terminal or a log would obey.
+pub(super) fn safe(text: &str, limit: usize) -> String {
+    let mut safe = String::with_capacity(text.len().min(limit));
+    let mut count = 0;
+    for c in text.chars() {
+        // Besides control characters: those that reorder or hide text around them.
+        let is_unsafe = c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+        let shown: Cow<'_, str> = if is_unsafe {
+            c.escape_unicode().to_string().into()
+        } else {
+            c.to_string().into()
+        };
+        let length = shown.chars().count();
+        if count + length > limit.saturating_sub(1) {
+            safe.push('…');
+            break;
+        }
+        count += length;
+        safe.push_str(&shown);
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_says_is_made_safe_and_short() {
+        assert_eq!(safe("a\u{1b}[2Jb\r\nc", 100), "a\\u{1b}[2Jb\\u{d}\\u{a}c");
+        assert_eq!(safe("\u{202e}abc", 100), "\\u{202e}abc");
+        assert_eq!(safe(&"é".repeat(600), MAX_ERROR).chars().count(), MAX_ERROR);
+        assert_eq!(safe("fits", 100), "fits");
+    }
+}

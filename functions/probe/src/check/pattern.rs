@@ -1,0 +1,114 @@
+//! Compiled expressions: the cheapest form that can decide each, and which of them are kept.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use memchr::memmem::Finder;
+use regex_automata::hybrid::dfa::DFA;
+use regex_automata::nfa::thompson;
+use regex_syntax::hir::literal::{ExtractKind, Extractor};
+use regex_syntax::hir::{Hir, HirKind};
+use sitewatch::site::Pattern;
+
+/// A compiled expression.
+#[derive(Debug)]
+pub(crate) enum Compiled {
+    /// Nothing but text.
+    Text(Box<Finder<'static>>),
+    /// Anything that can be decided byte by byte, behind a text that every match begins with: the
+    /// text is looked for first, several times as fast, and the automaton is made when it is found.
+    Prefixed(Box<Finder<'static>>, OnceLock<Option<Box<DFA>>>, Box<Hir>),
+    /// The same without such a text.
+    Automaton(Box<DFA>),
+    /// The rest.
+    Whole(Box<regex::bytes::Regex>),
+    /// Nothing that could be compiled. A [`Pattern`] is known to compile, so this is a defect.
+    Broken,
+}
+
+/// Memory for the states of one search that is under way. An automaton that needs more forgets its
+/// states and makes them anew.
+const CACHE: usize = 64 * 1024;
+/// A text shorter than this is found too often to be worth looking for.
+const LEAST_PREFIX: usize = 3;
+
+impl Compiled {
+    pub(crate) fn new(pattern: &Pattern) -> Self {
+        let text = pattern.as_str();
+        let parsed = regex_syntax::ParserBuilder::new()
+            .utf8(false)
+            .build()
+            .parse(text);
+        let Ok(hir) = parsed else {
+            return Self::Broken;
+        };
+        if let HirKind::Literal(literal) = hir.kind() {
+            return Self::Text(Box::new(Finder::new(&literal.0).into_owned()));
+        }
+        if let Some(prefix) = prefix(&hir) {
+            return Self::Prefixed(Box::new(prefix), OnceLock::new(), Box::new(hir));
+        }
+        match automaton(&hir) {
+            Some(automaton) => Self::Automaton(automaton),
+            None => regex::bytes::RegexBuilder::new(text)
+                .size_limit(2 * Pattern::MAX_COMPILED)
+                .build()
+                .map_or(Self::Broken, |regex| Self::Whole(Box::new(regex))),
+        }
+    }
+}
+
+/// The text that every match begins with, if there is one and nothing depends on what is before it.
+fn prefix(hir: &Hir) -> Option<Finder<'static>> {
+    if !hir.properties().look_set().is_empty() {
+        return None;
+    }
+    let prefixes = Extractor::new().kind(ExtractKind::Prefix).extract(hir);
+    let prefix = prefixes.longest_common_prefix()?;
+    (prefix.len() >= LEAST_PREFIX).then(|| Finder::new(prefix).into_owned())
+}
+
+/// The automaton, if one over bytes can decide the expression.
+pub(super) fn automaton(hir: &Hir) -> Option<Box<DFA>> {
+    let config = thompson::Config::new()
+        .utf8(false)
+        .which_captures(thompson::WhichCaptures::None)
+        .nfa_size_limit(Some(Pattern::MAX_COMPILED));
+    let nfa = thompson::Compiler::new()
+        .configure(config)
+        .build_from_hir(hir)
+        .ok()?;
+    let config = DFA::config()
+        .cache_capacity(CACHE)
+        .skip_cache_capacity_check(true);
+    let automaton = DFA::builder().configure(config).build_from_nfa(nfa);
+    automaton.ok().map(Box::new)
+}
+
+/// The compiled expressions that more than one site has. One that a single site has is compiled
+/// for its check and forgotten: 10,000 different ones would take a hundred megabytes.
+#[derive(Debug, Default)]
+pub(crate) struct Patterns(HashMap<Arc<Pattern>, OnceLock<Arc<Compiled>>>);
+
+impl Patterns {
+    /// Finds those that occur more than once.
+    pub(crate) fn shared<'a>(all: impl IntoIterator<Item = &'a Arc<Pattern>>) -> Self {
+        let mut counts: HashMap<&Arc<Pattern>, usize> = HashMap::new();
+        for pattern in all {
+            *counts.entry(pattern).or_default() += 1;
+        }
+        let shared = counts.into_iter().filter(|(_, count)| *count > 1);
+        Self(
+            shared
+                .map(|(pattern, _)| (Arc::clone(pattern), OnceLock::new()))
+                .collect(),
+        )
+    }
+
+    pub(crate) fn get(&self, pattern: &Arc<Pattern>) -> Arc<Compiled> {
+        match self.0.get(pattern) {
+            Some(shared) => Arc::clone(shared.get_or_init(|| Arc::new(Compiled::new(pattern)))),
+            None => Arc::new(Compiled::new(pattern)),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! A connection whose every read and write ends by a deadline.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+/// A TCP connection with a deadline that may be moved.
+#[derive(Debug)]
+pub(super) struct Timed {
+    stream: Arc<TcpStream>,
+    /// Reads and writes fail with [`io::ErrorKind::TimedOut`] from then on.
+    pub(super) deadline: Instant,
+}
+
+impl Timed {
+    pub(super) fn new(stream: Arc<TcpStream>, deadline: Instant) -> Self {
+        Self { stream, deadline }
+    }
+
+    /// Waits until there is something to read, or the connection is at its end.
+    ///
+    /// # Errors
+    /// When the time is up.
+    pub(super) fn wait(&self) -> io::Result<()> {
+        loop {
+            let left = Timespec::try_from(self.left()?).ok();
+            let mut fds = [PollFd::from_borrowed_fd(self.stream.as_fd(), PollFlags::IN)];
+            match poll(&mut fds, left.as_ref()) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn left(&self) -> io::Result<Duration> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(left)
+    }
+}
+
+impl Read for Timed {
+    /// Waits as long as the deadline allows: no timeout of the socket's own is set, which would
+    /// cost a system call whenever less time is left.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            self.wait()?;
+            match (&*self.stream).read(buffer) {
+                Err(error) if is_retry(&error) => {}
+                result => return result,
+            }
+        }
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        // A request fits the socket's buffer; only bodies may have to wait for the server.
+        const FITS: usize = 16 * 1024;
+        loop {
+            let left = self.left()?;
+            if buffer.len() > FITS {
+                self.stream.set_write_timeout(Some(left))?;
+            }
+            match (&*self.stream).write(buffer) {
+                Err(error) if is_retry(&error) => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A signal, or the socket's own timeout: whether time is left is asked again.
+fn is_retry(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock
+    )
+}

@@ -1,0 +1,205 @@
+//! TLS handshakes over contexts that are shared by all sites with equal settings.
+//!
+//! A context loads the system's authorities, which takes tens of milliseconds; a handshake with a
+//! shared one does not. The certificate is judged by OpenSSL during the handshake, but we look at
+//! the judgement only after it (`SslVerifyMode::NONE` makes OpenSSL go on and remember it): so the
+//! expiry, the issuer and the reason are known of bad certificates too. Not one byte of a request
+//! is sent before the judgement was looked at.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use openssl::error::ErrorStack;
+use openssl::ssl::{
+    ErrorCode, Ssl, SslContext, SslFiletype, SslMethod, SslMode, SslOptions, SslSessionCacheMode,
+    SslStream, SslVerifyMode, SslVersion,
+};
+use openssl::x509::verify::X509CheckFlags;
+use sitewatch::event::Outcome;
+use sitewatch::site::{Tls, TlsVersion};
+
+use super::certificate::CertificateSeen;
+use super::failure::Failure;
+use super::stream::Timed;
+use super::trace::Phase;
+
+/// The TLS contexts of a run.
+#[derive(Default)]
+pub(crate) struct TlsContexts(Mutex<HashMap<Arc<Tls>, Result<SslContext, String>>>);
+
+impl TlsContexts {
+    /// The context for these settings, made at the first call.
+    ///
+    /// # Errors
+    /// Which file cannot be used, and why.
+    pub(crate) fn get(&self, tls: &Arc<Tls>) -> Result<SslContext, String> {
+        let mut contexts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(context) = contexts.get(tls) {
+            return context.clone();
+        }
+        let context = build(tls);
+        contexts.insert(Arc::clone(tls), context.clone());
+        context
+    }
+}
+
+fn build(tls: &Tls) -> Result<SslContext, String> {
+    let broken = |error: ErrorStack| format!("OpenSSL cannot be set up: {error}");
+    let mut builder = SslContext::builder(SslMethod::tls_client()).map_err(broken)?;
+    builder.set_verify(SslVerifyMode::NONE);
+    builder.set_mode(SslMode::AUTO_RETRY | SslMode::RELEASE_BUFFERS);
+    // One connection a check: a session would never be resumed, and a resumed one is not judged.
+    builder.set_session_cache_mode(SslSessionCacheMode::OFF);
+    // Many servers just close after the last byte. Whether the response is complete is HTTP's to say.
+    builder.set_options(SslOptions::IGNORE_UNEXPECTED_EOF | SslOptions::NO_COMPRESSION);
+    let oldest = match tls.min_version.unwrap_or(TlsVersion::V1_2) {
+        TlsVersion::V1_0 => SslVersion::TLS1,
+        TlsVersion::V1_1 => SslVersion::TLS1_1,
+        TlsVersion::V1_2 => SslVersion::TLS1_2,
+        TlsVersion::V1_3 => SslVersion::TLS1_3,
+    };
+    builder
+        .set_min_proto_version(Some(oldest))
+        .map_err(broken)?;
+    if oldest == SslVersion::TLS1 || oldest == SslVersion::TLS1_1 {
+        // What these versions sign with is refused from level 1 up.
+        builder.set_security_level(0);
+    }
+    match &tls.ca_file {
+        // Only the authorities in the file count: who names one does not mean the others too.
+        Some(path) => builder.set_ca_file(path).map_err(|error| {
+            format!(
+                "tls_ca_file {} cannot be used: {}",
+                path.display(),
+                first(&error)
+            )
+        })?,
+        None => builder.set_default_verify_paths().map_err(broken)?,
+    }
+    if let Some((certificate, key)) = &tls.client {
+        builder
+            .set_certificate_chain_file(certificate)
+            .map_err(|error| {
+                format!(
+                    "tls_cert_file {} cannot be used: {}",
+                    certificate.display(),
+                    first(&error)
+                )
+            })?;
+        builder
+            .set_private_key_file(key, SslFiletype::PEM)
+            .and_then(|()| builder.check_private_key())
+            .map_err(|error| {
+                format!(
+                    "tls_key_file {} cannot be used: {}",
+                    key.display(),
+                    first(&error)
+                )
+            })?;
+    }
+    Ok(builder.build())
+}
+
+/// The first of OpenSSL's errors says what happened; the rest says where in its code.
+fn first(error: &ErrorStack) -> String {
+    error
+        .errors()
+        .iter()
+        .find_map(|error| error.reason())
+        .map_or_else(
+            || "no reason given".to_owned(),
+            |reason| reason.to_lowercase(),
+        )
+}
+
+/// Why there is no secure connection.
+pub(super) enum Unsecured {
+    /// The time was up.
+    Timeout,
+    /// Anything else.
+    Failed(Failure),
+}
+
+/// Shakes hands. What was seen of the certificate is given to `seen` in any case.
+pub(super) fn handshake(
+    context: &SslContext,
+    tls: &Tls,
+    host: &str,
+    stream: Timed,
+    seen: impl FnOnce(CertificateSeen),
+) -> Result<SslStream<Timed>, Unsecured> {
+    let name = tls.server_name.as_deref().unwrap_or(host);
+    let ssl = client(context, name).map_err(|error| broken(&error))?;
+    let mut stream = SslStream::new(ssl, stream).map_err(|error| broken(&error))?;
+    if let Err(error) = stream.connect() {
+        return Err(unsecured(&error));
+    }
+    let Some(certificate) = CertificateSeen::of(stream.ssl()) else {
+        return Err(Unsecured::Failed(Failure::new(
+            Outcome::Tls,
+            "the server showed no certificate",
+        )));
+    };
+    let problem = certificate.problem.clone();
+    seen(certificate);
+    match problem {
+        Some(problem) if !tls.accept_invalid => Err(Unsecured::Failed(Failure::new(
+            Outcome::Certificate,
+            problem,
+        ))),
+        _ => Ok(stream),
+    }
+}
+
+/// The client's side of a connection to `name`, which the certificate must have.
+fn client(context: &SslContext, name: &str) -> Result<Ssl, ErrorStack> {
+    let mut ssl = Ssl::new(context)?;
+    let address = name.parse::<IpAddr>().ok();
+    if address.is_none() {
+        // An address is no name to choose a certificate by (RFC 6066, section 3).
+        ssl.set_hostname(name)?;
+    }
+    let wanted = ssl.param_mut();
+    wanted.set_hostflags(X509CheckFlags::NO_PARTIAL_WILDCARDS);
+    match address {
+        Some(address) => wanted.set_ip(address)?,
+        None => wanted.set_host(name)?,
+    }
+    Ok(ssl)
+}
+
+fn broken(error: &ErrorStack) -> Unsecured {
+    Unsecured::Failed(Failure::new(
+        Outcome::Local,
+        format!("no TLS connection could be set up: {}", first(error)),
+    ))
+}
+
+fn unsecured(error: &openssl::ssl::Error) -> Unsecured {
+    if let Some(error) = error.io_error() {
+        if error.kind() == io::ErrorKind::TimedOut {
+            return Unsecured::Timeout;
+        }
+        return Unsecured::Failed(Failure::of_io(Phase::Tls, "", error));
+    }
+    if matches!(error.code(), ErrorCode::SYSCALL | ErrorCode::ZERO_RETURN) {
+        return Unsecured::Failed(Failure::of_io(
+            Phase::Tls,
+            "",
+            &io::ErrorKind::UnexpectedEof.into(),
+        ));
+    }
+    Unsecured::Failed(Failure::new(
+        Outcome::Tls,
+        format!("the TLS handshake failed: {}", reasons(error)),
+    ))
+}
+
+/// What OpenSSL says of an error on an open or opening connection.
+pub(super) fn reasons(error: &openssl::ssl::Error) -> String {
+    error
+        .ssl_error()
+        .map_or_else(|| "connection closed".to_owned(), first)
+}

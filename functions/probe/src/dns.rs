@@ -1,0 +1,308 @@
+//! Host names → addresses, for all checks of a run.
+//!
+//! `hickory-resolver` does the look-ups: it honours a deadline, which `getaddrinfo` does not (a
+//! hung name server holds its thread for as long as it likes), needs no thread per look-up, and
+//! reads `/etc/hosts` and `resolv.conf` (search list, ndots, several servers) itself. What glibc
+//! knows beyond these (LDAP, mDNS and other modules of nsswitch.conf) is not asked.
+//!
+//! Look-ups of one name at one time are one look-up, and its answer serves the round for as long
+//! as its time to live says. Only the check that made the look-up reports what it cost.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::IpAddr;
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::net::NetError;
+use hickory_resolver::proto::rr::RecordType;
+use sitewatch::run::Stop;
+use sitewatch::site::AddressFamily;
+use tokio::runtime::Handle;
+
+/// How long to wait for the other family once one has answered (RFC 8305, section 3).
+const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
+/// How long a name that does not exist is believed not to exist, within a run.
+const NEGATIVE: Duration = Duration::from_secs(30);
+/// How long a name server that did not answer is not asked again for the same name.
+const UNANSWERED: Duration = Duration::from_secs(5);
+/// An answer of time to live 0 still serves the checks that asked together.
+const LEAST: Duration = Duration::from_secs(1);
+/// How often a waiting check looks whether the run should end.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// What a look-up found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// The addresses; never empty.
+    Addresses(Arc<[IpAddr]>),
+    /// There are none: why, for people.
+    Nothing(Arc<str>),
+}
+
+/// The answer to a check.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) found: Found,
+    /// What the look-up took; `None`: another check had made it.
+    pub(crate) took: Option<Duration>,
+}
+
+/// The run's resolver. Nothing is started before the first name.
+#[derive(Debug)]
+pub(crate) struct Dns {
+    service: OnceLock<Result<Service, String>>,
+    names: Mutex<HashMap<(String, AddressFamily), Arc<Name>>>,
+    stop: Stop,
+}
+
+#[derive(Debug)]
+struct Service {
+    runtime: Handle,
+    resolver: Arc<TokioResolver>,
+}
+
+#[derive(Debug)]
+struct Name {
+    asked: Instant,
+    answer: Mutex<Option<Answered>>,
+    ready: Condvar,
+}
+
+#[derive(Clone, Debug)]
+struct Answered {
+    found: Found,
+    at: Instant,
+    good_until: Instant,
+}
+
+impl Dns {
+    pub(crate) fn new(stop: Stop) -> Self {
+        Self {
+            service: OnceLock::new(),
+            names: Mutex::default(),
+            stop,
+        }
+    }
+
+    /// Looks a name up, or waits for the check that does; `None` when `deadline` came first.
+    pub(crate) fn look_up(
+        &self,
+        host: &str,
+        family: AddressFamily,
+        deadline: Instant,
+    ) -> Option<Answer> {
+        let (name, ours) = self.name(host, family);
+        if ours {
+            self.ask(host, family, &name);
+        }
+        let answered = name.wait(deadline, &self.stop)?;
+        Some(Answer {
+            took: ours.then(|| answered.at.saturating_duration_since(name.asked)),
+            found: answered.found,
+        })
+    }
+
+    /// The entry of a name, and whether the caller has to ask for it.
+    fn name(&self, host: &str, family: AddressFamily) -> (Arc<Name>, bool) {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        match names.entry((host.to_owned(), family)) {
+            Entry::Occupied(mut known) => {
+                if known.get().is_stale() {
+                    known.insert(Arc::new(Name::asked_now()));
+                    (Arc::clone(known.get()), true)
+                } else {
+                    (Arc::clone(known.get()), false)
+                }
+            }
+            Entry::Vacant(new) => (Arc::clone(new.insert(Arc::new(Name::asked_now()))), true),
+        }
+    }
+
+    fn ask(&self, host: &str, family: AddressFamily, name: &Arc<Name>) {
+        match self.service.get_or_init(start) {
+            Ok(service) => {
+                let (resolver, name, host) = (
+                    Arc::clone(&service.resolver),
+                    Arc::clone(name),
+                    host.to_owned(),
+                );
+                service.runtime.spawn(async move {
+                    let (found, good_for) = resolve(&resolver, &host, family).await;
+                    name.answer(found, good_for);
+                });
+            }
+            Err(why) => name.answer(Found::Nothing(why.as_str().into()), UNANSWERED),
+        }
+    }
+}
+
+impl Name {
+    fn asked_now() -> Self {
+        Self {
+            asked: Instant::now(),
+            answer: Mutex::new(None),
+            ready: Condvar::new(),
+        }
+    }
+
+    fn is_stale(&self) -> bool {
+        self.answer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .is_some_and(|answer| answer.good_until <= Instant::now())
+    }
+
+    fn answer(&self, found: Found, good_for: Duration) {
+        let at = Instant::now();
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Answered {
+            found,
+            at,
+            good_until: at + good_for.max(LEAST),
+        });
+        self.ready.notify_all();
+    }
+
+    fn wait(&self, deadline: Instant, stop: &Stop) -> Option<Answered> {
+        let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(answer) = &*answer {
+                return Some(answer.clone());
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || stop.requested().is_some() {
+                return None;
+            }
+            answer = self
+                .ready
+                .wait_timeout(answer, left.min(SLICE))
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+}
+
+/// Starts the resolver with its own thread: checks block theirs.
+fn start() -> Result<Service, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("the resolver cannot be started: {error}"))?;
+    let handle = runtime.handle().clone();
+    let entered = runtime.enter();
+    let builder = TokioResolver::builder_tokio()
+        .map_err(|error| format!("/etc/resolv.conf cannot be used: {error}"))?;
+    let resolver = builder
+        .build()
+        .map_err(|error| format!("the resolver cannot be started: {error}"))?;
+    drop(entered);
+    // Ends with the process: it holds nothing that must be put in order.
+    std::thread::Builder::new()
+        .name("dns".to_owned())
+        .spawn(move || runtime.block_on(std::future::pending::<()>()))
+        .map_err(|error| format!("the resolver cannot be started: {error}"))?;
+    Ok(Service {
+        runtime: handle,
+        resolver: Arc::new(resolver),
+    })
+}
+
+type Looked = Result<(Vec<IpAddr>, Instant), NetError>;
+
+async fn resolve(resolver: &TokioResolver, host: &str, family: AddressFamily) -> (Found, Duration) {
+    let v4 = look_up(resolver, host, RecordType::A);
+    let v6 = look_up(resolver, host, RecordType::AAAA);
+    let (v6, v4) = match family {
+        AddressFamily::V4 => (None, Some(v4.await)),
+        AddressFamily::V6 => (Some(v6.await), None),
+        AddressFamily::Any => {
+            tokio::pin!(v4, v6);
+            tokio::select! {
+                first = &mut v6 => match first {
+                    Ok(_) => (Some(first), tokio::time::timeout(RESOLUTION_DELAY, v4).await.ok()),
+                    Err(_) => (Some(first), Some(v4.await)),
+                },
+                first = &mut v4 => match first {
+                    Ok(_) => (tokio::time::timeout(RESOLUTION_DELAY, v6).await.ok(), Some(first)),
+                    Err(_) => (Some(v6.await), Some(first)),
+                },
+            }
+        }
+    };
+    together(v6, v4)
+}
+
+async fn look_up(resolver: &TokioResolver, host: &str, record: RecordType) -> Looked {
+    let found = resolver.lookup(host, record).await?;
+    let good_until = found.valid_until();
+    let addresses = found
+        .answers()
+        .iter()
+        .filter_map(|record| record.data.ip_addr())
+        .collect();
+    Ok((addresses, good_until))
+}
+
+fn together(v6: Option<Looked>, v4: Option<Looked>) -> (Found, Duration) {
+    let mut addresses = Vec::new();
+    let mut good_until: Option<Instant> = None;
+    let mut error = None;
+    for looked in [v6, v4].into_iter().flatten() {
+        match looked {
+            Ok((some, until)) => {
+                addresses.extend(some);
+                good_until = Some(good_until.map_or(until, |other| other.min(until)));
+            }
+            // Not having one family is no error; a server that does not answer is the better reason.
+            Err(why) if why.is_no_records_found() || why.is_nx_domain() => {
+                error.get_or_insert(("the host has no address".to_owned(), NEGATIVE));
+            }
+            Err(why) => error = Some((format!("no name server could answer: {why}"), UNANSWERED)),
+        }
+    }
+    if addresses.is_empty() {
+        let (why, good_for) =
+            error.unwrap_or_else(|| ("the host has no address".to_owned(), NEGATIVE));
+        return (Found::Nothing(why.into()), good_for);
+    }
+    let good_for = good_until.map_or(LEAST, |until| {
+        until.saturating_duration_since(Instant::now())
+    });
+    (Found::Addresses(addresses.into()), good_for)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_serves_those_who_ask_later_for_nothing() {
+        let dns = Dns::new(Stop::never());
+        let (name, ours) = dns.name("a.example", AddressFamily::Any);
+        assert!(ours);
+        let found = Found::Addresses([IpAddr::from([192, 0, 2, 1])].into());
+        name.answer(found.clone(), Duration::from_secs(60));
+        let answer = dns
+            .look_up("a.example", AddressFamily::Any, Instant::now())
+            .unwrap();
+        assert_eq!((answer.found, answer.took), (found, None));
+    }
+
+    #[test]
+    fn a_hung_look_up_costs_no_more_than_the_deadline() {
+        let dns = Dns::new(Stop::never());
+        dns.name("a.example", AddressFamily::Any);
+        let began = Instant::now();
+        assert!(
+            dns.look_up(
+                "a.example",
+                AddressFamily::Any,
+                began + Duration::from_millis(30)
+            )
+            .is_none()
+        );
+        assert!(began.elapsed() < Duration::from_secs(2));
+    }
+}

@@ -1,0 +1,149 @@
+//! One run: which sites, when, the checks, where the results went.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use sitewatch::run::{Failure, Run, Stop, Summary};
+use sitewatch::site::Site;
+
+use crate::check::Tools;
+use crate::check::pattern::Patterns;
+use crate::check::tls::TlsContexts;
+use crate::dns::Dns;
+use crate::schedule::{Due, Period, plan};
+use crate::settings::Settings;
+use crate::sink::Sink;
+use crate::sites::{load, prepare};
+use crate::summary::{Ended, summary};
+use crate::workers::Workers;
+
+/// How often the run looks whether it should end.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long publishing may go on after the last check. The Kafka client gives up on a message by
+/// itself in `KAFKA_TIMEOUT`; this bounds the whole.
+const FLUSH: Duration = Duration::from_secs(30);
+/// The same after a signal: the scheduler's patience is short.
+const FLUSH_STOPPED: Duration = Duration::from_millis(1_000);
+
+/// Runs one round.
+///
+/// # Errors
+/// When the sites cannot be read or results could go nowhere; nothing was checked then.
+pub(crate) fn run(mut settings: Settings, run: &Run) -> Result<Summary, Failure> {
+    let stop = run
+        .stop
+        .no_later_than(settings.deadline.map(|deadline| run.started + deadline));
+    allow_open_files();
+    let source = std::mem::replace(
+        &mut settings.sites,
+        crate::settings::Source::List(Vec::new()),
+    );
+    let sites = load(source, settings.shard)?;
+    let tls = TlsContexts::default();
+    prepare(&sites, &settings.secrets, &tls)?;
+    let due = due(&sites, &settings);
+    let sink = Arc::new(Sink::open(&settings, &stop)?);
+    let tools = Arc::new(Tools {
+        dns: Dns::new(stop.clone()),
+        tls,
+        patterns: patterns(&sites),
+        deny: settings.deny,
+        proxies: settings.proxies,
+        secrets: settings.secrets,
+        location: settings.location,
+    });
+    let mut workers = Workers::new(tools, Arc::clone(&sink), settings.concurrency);
+    let left = make(&mut workers, &sites, &due, &sink, &stop);
+    let tally = workers.finish();
+    let flush = if stop.requested().is_some() {
+        FLUSH_STOPPED
+    } else {
+        FLUSH
+    };
+    let delivered = sink.finish(Instant::now() + flush);
+    Ok(summary(Ended {
+        tally,
+        delivered,
+        left,
+        stopped: stop.requested(),
+        fail_on_down: settings.fail_on_down,
+    }))
+}
+
+/// The checks of this run, in their order.
+fn due(sites: &[Arc<Site>], settings: &Settings) -> Vec<Due> {
+    let now = Timestamp::now().as_nanosecond();
+    let period = settings.period.map(|length| {
+        let period = Period::of_run(now, length, settings.phase);
+        let drift = period.drift(now);
+        if drift > length / 4 {
+            log::warn!(
+                "started {drift:?} away from the nearest multiple of PROBE_PERIOD: set PROBE_PHASE to when the scheduler starts probe"
+            );
+        }
+        period
+    });
+    let sites = sites.iter().map(|site| (site.name.as_str(), site.interval));
+    plan(sites, period, settings.window, now)
+}
+
+/// Makes the checks; returns how many were not begun.
+fn make(
+    workers: &mut Workers,
+    sites: &[Arc<Site>],
+    due: &[Due],
+    sink: &Sink,
+    stop: &Stop,
+) -> usize {
+    let began = Instant::now();
+    let mut waiting = due.iter().peekable();
+    loop {
+        if stop.requested().is_some() || sink.is_broken() {
+            return workers.interrupt() + waiting.len();
+        }
+        let elapsed = began.elapsed();
+        let mut now_due = Vec::new();
+        while let Some(due) = waiting.next_if(|due| due.after <= elapsed) {
+            now_due.extend(sites.get(due.site).cloned());
+        }
+        if !now_due.is_empty() {
+            workers.add(now_due);
+        }
+        let until_next = waiting
+            .peek()
+            .map(|due| due.after.saturating_sub(began.elapsed()));
+        match (until_next, workers.is_done()) {
+            (None, true) => return 0,
+            (Some(until_next), true) => std::thread::sleep(until_next.min(LOOK)),
+            (until_next, false) => workers.go_on(until_next.unwrap_or(LOOK).min(LOOK)),
+        }
+    }
+}
+
+fn patterns(sites: &[Arc<Site>]) -> Patterns {
+    Patterns::shared(sites.iter().flat_map(|site| {
+        let expect = &site.expect;
+        let headers = expect.headers.iter().map(|(_, pattern)| pattern);
+        expect.regex.iter().chain(&expect.regex_not).chain(headers)
+    }))
+}
+
+/// Each check under way needs two file descriptors; the usual soft limit is 1,024. The hard limit
+/// is what the operator means.
+fn allow_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let raised = rustix::process::Rlimit {
+            current: limit.maximum,
+            ..limit
+        };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            log::debug!(
+                "the limit of open files stays at {:?}: {error}",
+                limit.current
+            );
+        }
+    }
+}

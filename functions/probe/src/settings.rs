@@ -1,0 +1,230 @@
+//! What `probe` reads from the environment.
+
+use std::time::Duration;
+
+use sitewatch::kafka::KafkaSettings;
+use sitewatch::settings::{
+    CHECKS, DATABASE, DatabaseSettings, KAFKA, RUN, Reader, SITE_SECRETS, SITES, SiteSource,
+    Variable, check_defaults, database, kafka, parse, site_secrets, site_source, var,
+};
+use sitewatch::site::{Secrets, Site, SiteDefaults, parse_list};
+
+use crate::deny::DenyNetworks;
+use crate::proxy::{NoProxy, Proxies, Via};
+use crate::sink::Spool;
+
+/// Everything `probe` reads.
+pub(crate) const VARIABLES: &[&[&Variable]] =
+    &[SITES, SITE_SECRETS, CHECKS, OURS, KAFKA, DATABASE, RUN];
+
+const OURS: &[&Variable] = &[
+    &var::CHECK_CONCURRENCY,
+    &var::PROBE_SINK,
+    &var::PROBE_LOCATION,
+    &var::PROBE_PERIOD,
+    &var::PROBE_PHASE,
+    &var::PROBE_WINDOW,
+    &var::PROBE_SHARD_INDEX,
+    &var::PROBE_SHARD_COUNT,
+    &var::PROBE_DEADLINE,
+    &var::PROBE_SPOOL_DIR,
+    &var::PROBE_SPOOL_MAX,
+    &var::PROBE_DENY_NETWORKS,
+    &var::PROBE_FAIL_ON_DOWN,
+    &var::HTTP_PROXY,
+    &var::HTTPS_PROXY,
+    &var::ALL_PROXY,
+    &var::NO_PROXY,
+];
+
+/// Typed and valid.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) sites: Source,
+    pub(crate) secrets: Secrets,
+    pub(crate) sink: SinkSettings,
+    /// Part of every result.
+    pub(crate) location: String,
+    /// The most checks under way at once.
+    pub(crate) concurrency: usize,
+    /// How often the scheduler starts us; `None`: every site is due in every run.
+    pub(crate) period: Option<Duration>,
+    /// How long after each multiple of the period.
+    pub(crate) phase: Duration,
+    /// How long the run lives to check sites at their own interval; `None`: each once.
+    pub(crate) window: Option<Duration>,
+    /// Which share of the sites is ours, and of how many.
+    pub(crate) shard: (u32, u32),
+    /// When to stop, from the start; `None`: when all is done.
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) deny: DenyNetworks,
+    pub(crate) proxies: Proxies,
+    pub(crate) fail_on_down: bool,
+}
+
+/// Where the sites are, read as far as that needs no database.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// Read and valid.
+    List(Vec<Site>),
+    /// In the table `websites`.
+    Database(Box<DatabaseSettings>, Box<SiteDefaults>),
+}
+
+/// Where results go.
+#[derive(Debug)]
+pub(crate) enum SinkSettings {
+    /// JSON lines.
+    Stdout,
+    /// The topic.
+    Kafka {
+        kafka: Box<KafkaSettings>,
+        /// Where results are kept while Kafka is away; `None`: nowhere.
+        spool: Option<Spool>,
+    },
+}
+
+/// Reads them; `None` means that problems were added.
+pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
+    let defaults = check_defaults(reader);
+    let secrets = site_secrets(reader);
+    let sites = sites(reader, defaults);
+    let concurrency = reader.or_default(&var::CHECK_CONCURRENCY, parse::count(1, 20_000));
+    let to_stdout = reader.or_default(
+        &var::PROBE_SINK,
+        parse::word(&[("kafka", false), ("stdout", true)]),
+    );
+    let location = reader.or_default(&var::PROBE_LOCATION, location);
+    let period = reader.optional(&var::PROBE_PERIOD, at_least_a_second);
+    let phase = reader.or_default(&var::PROBE_PHASE, parse::duration);
+    let window = reader.optional(&var::PROBE_WINDOW, at_least_a_second);
+    if let (Some(period), Some(window)) = (period, window)
+        && window > period
+    {
+        reader.problem(
+            var::PROBE_WINDOW.name,
+            format!("is {window:?}, longer than PROBE_PERIOD ({period:?}): runs would do each other's work"),
+        );
+    }
+    let shard = shard(reader);
+    let deadline = reader.optional(&var::PROBE_DEADLINE, parse::positive_duration);
+    let spool = spool(reader);
+    let deny = reader
+        .optional(&var::PROBE_DENY_NETWORKS, DenyNetworks::parse)
+        .unwrap_or_default();
+    let via = |text: &str| Via::parse(text, true);
+    let any = reader.optional(&var::ALL_PROXY, via);
+    let proxies = Proxies {
+        http: reader
+            .optional(&var::HTTP_PROXY, via)
+            .or_else(|| any.clone()),
+        https: reader.optional(&var::HTTPS_PROXY, via).or(any),
+        except: reader
+            .optional(&var::NO_PROXY, |text| Ok(NoProxy::parse(text)))
+            .unwrap_or_default(),
+    };
+    let fail_on_down = reader.or_default(&var::PROBE_FAIL_ON_DOWN, parse::boolean);
+    let sink = if to_stdout {
+        Some(SinkSettings::Stdout)
+    } else {
+        kafka(reader).map(|kafka| SinkSettings::Kafka {
+            kafka: Box::new(kafka),
+            spool,
+        })
+    };
+    Some(Settings {
+        sites: sites?,
+        secrets,
+        sink: sink?,
+        location,
+        concurrency: usize::try_from(concurrency).unwrap_or(1),
+        period,
+        phase,
+        window,
+        shard: shard?,
+        deadline,
+        deny,
+        proxies,
+        fail_on_down,
+    })
+}
+
+fn sites(reader: &mut Reader, defaults: SiteDefaults) -> Option<Source> {
+    let named = SITES.iter().any(|variable| reader.is_set(variable));
+    match site_source(reader) {
+        Some(SiteSource::List { on, text }) => match parse_list(&text, &defaults) {
+            Ok(sites) => Some(Source::List(sites)),
+            Err(problems) => {
+                SiteSource::blame(&on, &problems, reader);
+                None
+            }
+        },
+        Some(SiteSource::Database) => database(reader)
+            .map(|settings| Source::Database(Box::new(settings), Box::new(defaults))),
+        None => {
+            if !named {
+                reader.problem(
+                    "SITES, SITES_FILE or SITES_FROM",
+                    "is not set: there is nothing to check; for example SITES=https://example.org",
+                );
+            }
+            None
+        }
+    }
+}
+
+fn location(text: &str) -> Result<String, String> {
+    if text.chars().count() > sitewatch::event::MAX_LOCATION {
+        return Err("too long".to_owned());
+    }
+    if text.chars().any(char::is_control) {
+        return Err("contains a control character".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn at_least_a_second(text: &str) -> Result<Duration, String> {
+    match parse::duration(text)? {
+        duration if duration < Duration::from_secs(1) => Err("less than 1s".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+fn shard(reader: &mut Reader) -> Option<(u32, u32)> {
+    let small = |count| u32::try_from(count).unwrap_or(u32::MAX);
+    let count = small(reader.or_default(&var::PROBE_SHARD_COUNT, parse::count(1, 10_000)));
+    let index = small(reader.or_default(&var::PROBE_SHARD_INDEX, parse::count(0, 9_999)));
+    // A Job completes with an index also where nobody asked for shards.
+    let given = reader.is_set(&var::PROBE_SHARD_COUNT);
+    if index < count {
+        return Some((index, count));
+    }
+    let hint = if given {
+        ""
+    } else {
+        "; PROBE_SHARD_COUNT is not set"
+    };
+    reader.problem(
+        var::PROBE_SHARD_INDEX.name,
+        format!(
+            "is {index}; wants a number from 0 to {} (PROBE_SHARD_COUNT is {count}){hint}",
+            count - 1
+        ),
+    );
+    None
+}
+
+fn spool(reader: &mut Reader) -> Option<Spool> {
+    let capacity = reader.or_default(&var::PROBE_SPOOL_MAX, parse::size);
+    let directory = reader.optional(&var::PROBE_SPOOL_DIR, parse::path)?;
+    match Spool::open(directory.clone(), capacity) {
+        Ok(spool) => Some(spool),
+        Err(error) => {
+            reader.problem(
+                var::PROBE_SPOOL_DIR.name,
+                format!("is {directory:?}, which cannot be written to: {error}"),
+            );
+            None
+        }
+    }
+}

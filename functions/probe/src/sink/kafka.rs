@@ -1,0 +1,383 @@
+//! Results to Kafka, and to the spool when Kafka does not take them.
+//!
+//! One thread talks to Kafka, so that a broker that is slow or away holds up no check. Every event
+//! is in exactly one place at any time: the queue, the producer (which gives back what it could
+//! not deliver), or the list of those to be spooled.
+
+use std::collections::HashMap;
+use std::io::{self, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use sitewatch::event::CheckEvent;
+use sitewatch::kafka::{Delivery, KafkaError, KafkaSettings, Producer};
+use sitewatch::run::{Failure, Stop};
+
+use super::queue::{Message, Queue};
+use super::{Delivered, Spool};
+
+/// How long results may gather before they are handed to the producer: longer than a wake-up
+/// costs, too short to notice.
+const GATHER: Duration = Duration::from_millis(2);
+/// How often deliveries are asked for while no results come.
+const IDLE: Duration = Duration::from_millis(100);
+/// Undelivered events in memory before they are put on disk.
+const SPOOL_BATCH: usize = 2_000;
+/// Of a spool's backlog, how many events are on their way at once.
+const RESEND_BATCH: usize = 1_000;
+/// When Kafka does not answer, how long finishing may take for the spool alone.
+const LAST_GASP: Duration = Duration::from_millis(200);
+
+/// The topic, behind its thread.
+pub(crate) struct KafkaSink {
+    queue: Arc<Queue>,
+    /// When `finish` gives up on Kafka.
+    deadline: Arc<Mutex<Option<Instant>>>,
+    thread: Mutex<Option<JoinHandle<Delivered>>>,
+}
+
+impl KafkaSink {
+    /// Connects. With a spool, connecting goes on beside the checks, and may fail.
+    ///
+    /// # Errors
+    /// When Kafka is away and there is no spool: results would go nowhere.
+    pub(super) fn open(
+        settings: &KafkaSettings,
+        spool: Option<Spool>,
+        stop: &Stop,
+    ) -> Result<Self, Failure> {
+        let producer = match &spool {
+            None => Some(Producer::connect(settings)?),
+            Some(_) => None,
+        };
+        let queue = Arc::new(Queue::default());
+        let deadline = Arc::default();
+        let thread = {
+            let (queue, deadline, settings, stop) = (
+                Arc::clone(&queue),
+                Arc::clone(&deadline),
+                settings.clone(),
+                stop.clone(),
+            );
+            std::thread::Builder::new()
+                .name("kafka".to_owned())
+                .spawn(move || {
+                    Publishing::new(&queue, spool, deadline).run(&settings, producer, &stop)
+                })
+                .map_err(|error| {
+                    Failure::Unavailable(format!("no thread could be started for Kafka: {error}"))
+                })?
+        };
+        Ok(Self {
+            queue,
+            deadline,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    pub(super) fn publish(&self, event: &CheckEvent<'_>) {
+        self.queue.push(Message {
+            key: event.site.as_bytes().to_vec(),
+            payload: event.to_json(),
+        });
+    }
+
+    pub(super) fn finish(&self, deadline: Instant) -> Delivered {
+        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) = Some(deadline);
+        self.queue.close();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        thread
+            .and_then(|thread| thread.join().ok())
+            .unwrap_or_else(|| Delivered {
+                trouble: Some(
+                    "the thread for Kafka ended by a defect of ours; results are lost".to_owned(),
+                ),
+                ..Delivered::default()
+            })
+    }
+}
+
+/// The work of the thread.
+struct Publishing<'a> {
+    queue: &'a Queue,
+    spool: Option<Spool>,
+    deadline: Arc<Mutex<Option<Instant>>>,
+    delivered: Delivered,
+    /// Messages that the producer has, by their numbers; only those of this run are counted apart.
+    next_id: u64,
+    undelivered: Vec<Message>,
+    /// Why Kafka is not sent anything any more.
+    given_up: bool,
+}
+
+impl<'a> Publishing<'a> {
+    fn new(queue: &'a Queue, spool: Option<Spool>, deadline: Arc<Mutex<Option<Instant>>>) -> Self {
+        Self {
+            queue,
+            spool,
+            deadline,
+            delivered: Delivered::default(),
+            next_id: 0,
+            undelivered: Vec::new(),
+            given_up: false,
+        }
+    }
+
+    fn run(
+        mut self,
+        settings: &KafkaSettings,
+        producer: Option<Producer>,
+        stop: &Stop,
+    ) -> Delivered {
+        let mut producer = producer.or_else(|| match Producer::connect(settings) {
+            Ok(producer) => Some(producer),
+            Err(error) => {
+                self.trouble(&error);
+                None
+            }
+        });
+        if let Some(connected) = producer.take() {
+            producer = self.send_backlog(settings, connected, stop);
+        }
+        loop {
+            let (messages, open) = self.queue.take(IDLE);
+            let any = !messages.is_empty();
+            for message in messages {
+                self.send(producer.as_mut(), message);
+            }
+            if let Some(producer) = &mut producer {
+                let deliveries = producer.poll();
+                self.note(deliveries);
+            }
+            if self.undelivered.len() >= SPOOL_BATCH {
+                self.keep();
+            }
+            if !open && !any {
+                break;
+            }
+            if open && any {
+                std::thread::sleep(GATHER);
+            }
+        }
+        if let Some(producer) = producer {
+            let deadline = *self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
+            let deadline = if self.given_up {
+                Instant::now() + LAST_GASP
+            } else {
+                deadline.unwrap_or_else(Instant::now)
+            };
+            let deliveries = producer.finish(deadline);
+            self.note(deliveries);
+        }
+        self.keep();
+        self.delivered
+    }
+
+    fn send(&mut self, producer: Option<&mut Producer>, message: Message) {
+        let Some(producer) = producer.filter(|_| !self.given_up) else {
+            self.undelivered.push(message);
+            return;
+        };
+        self.next_id += 1;
+        if let Err(error) = producer.send(self.next_id, &message.key, &message.payload) {
+            // A broker that made no room in all that time will not for the next one either.
+            self.given_up = matches!(error, KafkaError::Timeout { .. });
+            self.trouble(&error);
+            self.undelivered.push(message);
+        }
+    }
+
+    fn note(&mut self, deliveries: Vec<Delivery>) {
+        for delivery in deliveries {
+            match delivery.result {
+                Ok(()) => self.delivered.published += 1,
+                Err(undelivered) => {
+                    self.trouble(&undelivered.reason);
+                    self.undelivered.push(Message {
+                        key: undelivered.key,
+                        payload: undelivered.payload,
+                    });
+                }
+            }
+        }
+    }
+
+    fn trouble(&mut self, error: &KafkaError) {
+        if self.delivered.trouble.is_none() {
+            self.delivered.trouble = Some(error.to_string());
+        }
+    }
+
+    /// Puts what was not delivered where it is safe.
+    fn keep(&mut self) {
+        let messages = std::mem::take(&mut self.undelivered);
+        if messages.is_empty() {
+            return;
+        }
+        let count = messages.len() as u64;
+        let rest = match &self.spool {
+            None => messages,
+            Some(spool) => match spool.keep(messages.clone()) {
+                Ok(rest) => {
+                    if !rest.is_empty() {
+                        log::error!(
+                            "the spool is full (PROBE_SPOOL_MAX): {} results do not fit",
+                            rest.len()
+                        );
+                    }
+                    rest
+                }
+                Err(error) => {
+                    log::error!("the spool cannot be written (PROBE_SPOOL_DIR): {error}");
+                    messages
+                }
+            },
+        };
+        self.delivered.spooled += count - rest.len() as u64;
+        self.delivered.printed += rest.len() as u64;
+        print(&rest);
+    }
+
+    /// Sends what earlier runs have left, oldest first. Each file is removed once everything in it
+    /// is acknowledged. Gives the producer back, or a fresh one.
+    fn send_backlog(
+        &mut self,
+        settings: &KafkaSettings,
+        producer: Producer,
+        stop: &Stop,
+    ) -> Option<Producer> {
+        let Some(spool) = self.spool.clone() else {
+            return Some(producer);
+        };
+        let mut backlog = Backlog {
+            producer,
+            settings,
+            unanswered: HashMap::new(),
+            sent: 0,
+            refused: None,
+        };
+        let files = match spool.files() {
+            Ok(files) => files,
+            Err(error) => {
+                log::error!("the spool cannot be read (PROBE_SPOOL_DIR): {error}");
+                return Some(backlog.producer);
+            }
+        };
+        for path in files {
+            if stop.requested().is_some() || backlog.refused.is_some() {
+                break;
+            }
+            let sent = match Spool::claim(&path) {
+                Ok(Some(file)) => backlog.send(file),
+                Ok(None) => Ok(0),
+                Err(error) => Err(error),
+            };
+            match sent {
+                Ok(sent) => {
+                    self.delivered.published += sent;
+                    self.delivered.from_spool += sent;
+                }
+                Err(error) => log::error!("the spool's file {} is kept: {error}", path.display()),
+            }
+        }
+        self.next_id = backlog.sent;
+        if let Some(error) = backlog.refused {
+            self.trouble(&error);
+            self.given_up = true;
+        }
+        Some(backlog.producer)
+    }
+}
+
+/// Sending the spool.
+struct Backlog<'a> {
+    producer: Producer,
+    settings: &'a KafkaSettings,
+    /// Numbers of the messages whose fate is not known.
+    unanswered: HashMap<u64, ()>,
+    sent: u64,
+    refused: Option<KafkaError>,
+}
+
+impl Backlog<'_> {
+    /// Sends a file and removes it. On any failure the file stays as it is.
+    fn send(&mut self, file: super::spool::Spooled) -> io::Result<u64> {
+        let before = self.sent;
+        file.read(|line| match line {
+            Ok(message) => self.send_one(&message),
+            Err(line) => {
+                log::warn!(
+                    "the spool holds a line that is no event; it is printed and passed over"
+                );
+                print(&[Message {
+                    key: Vec::new(),
+                    payload: line,
+                }]);
+                Ok(())
+            }
+        })?;
+        self.wait_for(0)?;
+        file.remove()?;
+        Ok(self.sent - before)
+    }
+
+    fn send_one(&mut self, message: &Message) -> io::Result<()> {
+        self.sent += 1;
+        if let Err(error) = self
+            .producer
+            .send(self.sent, &message.key, &message.payload)
+        {
+            return self.refuse(error);
+        }
+        self.unanswered.insert(self.sent, ());
+        self.wait_for(RESEND_BATCH)
+    }
+
+    /// Waits until no more than `most` messages are on their way.
+    fn wait_for(&mut self, most: usize) -> io::Result<()> {
+        // The client gives up on a message in its own time; this is for a client that forgets one.
+        let until = Instant::now() + 2 * self.settings.connect_timeout;
+        loop {
+            for delivery in self.producer.poll() {
+                self.unanswered.remove(&delivery.id);
+                if let Err(undelivered) = delivery.result {
+                    return self.refuse(undelivered.reason);
+                }
+            }
+            if self.unanswered.len() <= most {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                return self.refuse(KafkaError::Timeout {
+                    what: "acknowledge the spool's events",
+                    after: 2 * self.settings.connect_timeout,
+                });
+            }
+            std::thread::sleep(GATHER / 2);
+        }
+    }
+
+    fn refuse(&mut self, error: KafkaError) -> io::Result<()> {
+        let text = error.to_string();
+        self.refused = Some(error);
+        Err(io::Error::other(text))
+    }
+}
+
+/// The last resort: lines on standard error, from where they can be recovered (`drain` reads them).
+fn print(messages: &[Message]) {
+    let mut stderr = io::stderr().lock();
+    for message in messages {
+        // When even this fails there is nowhere left to say so but the exit code.
+        drop(
+            stderr
+                .write_all(&message.payload)
+                .and_then(|()| stderr.write_all(b"\n")),
+        );
+    }
+}

@@ -1,0 +1,77 @@
+//! Results on their way from the workers to the thread that talks to Kafka.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Results held at most while Kafka is being reached or is slow: some megabytes. Then workers
+/// wait, between checks, where no figure is spoilt by it.
+const CAPACITY: usize = 10_000;
+
+/// A message: key and payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Message {
+    pub(super) key: Vec<u8>,
+    pub(super) payload: Vec<u8>,
+}
+
+/// A bounded queue that is emptied by the batch: a thread that is woken for every single result
+/// costs more than publishing it does.
+#[derive(Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    filled: Condvar,
+    emptied: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    messages: VecDeque<Message>,
+    closed: bool,
+}
+
+impl Queue {
+    pub(super) fn push(&self, message: Message) {
+        let mut state = self.lock();
+        while state.messages.len() >= CAPACITY && !state.closed {
+            state = self
+                .emptied
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        let was_empty = state.messages.is_empty();
+        state.messages.push_back(message);
+        drop(state);
+        if was_empty {
+            self.filled.notify_one();
+        }
+    }
+
+    /// Says that nothing more comes.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.filled.notify_all();
+        self.emptied.notify_all();
+    }
+
+    /// Everything there is, waiting up to `patience` for something; and whether more may come.
+    pub(super) fn take(&self, patience: Duration) -> (VecDeque<Message>, bool) {
+        let mut state = self.lock();
+        if state.messages.is_empty() && !state.closed {
+            state = self
+                .filled
+                .wait_timeout(state, patience)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        let messages = std::mem::take(&mut state.messages);
+        let open = !state.closed;
+        drop(state);
+        self.emptied.notify_all();
+        (messages, open)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

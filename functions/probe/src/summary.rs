@@ -1,0 +1,76 @@
+//! How a run ended: the line for people, the figures, the exit code.
+
+use sitewatch::run::{Exit, Summary, Why};
+
+use crate::sink::Delivered;
+use crate::workers::Tally;
+
+/// What a run has to tell at its end.
+pub(crate) struct Ended {
+    pub(crate) tally: Tally,
+    pub(crate) delivered: Delivered,
+    /// Checks that were due and not begun.
+    pub(crate) left: usize,
+    pub(crate) stopped: Option<Why>,
+    pub(crate) fail_on_down: bool,
+}
+
+/// The summary of a run.
+pub(crate) fn summary(ended: Ended) -> Summary {
+    let Ended {
+        tally,
+        delivered,
+        left,
+        stopped,
+        fail_on_down,
+    } = ended;
+    let checks = tally.up + tally.down + tally.unknown;
+    let mut parts = vec![format!(
+        "{checks} {}: {} up, {} down",
+        if checks == 1 { "check" } else { "checks" },
+        tally.up,
+        tally.down
+    )];
+    if tally.unknown > 0 {
+        parts.push(format!("{} unknown", tally.unknown));
+    }
+    if delivered.from_spool > 0 {
+        parts.push(format!("{} sent from the spool", delivered.from_spool));
+    }
+    if delivered.spooled > 0 {
+        parts.push(format!("{} spooled", delivered.spooled));
+    }
+    if delivered.printed > 0 {
+        parts.push(format!("{} printed to standard error", delivered.printed));
+    }
+    if left > 0 {
+        parts.push(format!("{left} not begun"));
+    }
+    if let Some(why) = stopped {
+        parts.push(format!("stopped by {}", why.words()));
+    }
+    let exit = if delivered.printed > 0 || (delivered.spooled == 0 && delivered.trouble.is_some()) {
+        Exit::Unavailable
+    } else if delivered.spooled > 0 || left > 0 || stopped.is_some() {
+        Exit::Unfinished
+    } else if fail_on_down && tally.down > 0 {
+        Exit::Down
+    } else {
+        Exit::Done
+    };
+    if let Some(trouble) = delivered.trouble {
+        parts.push(trouble);
+    }
+    let figures = vec![
+        ("checks", checks),
+        ("up", tally.up),
+        ("down", tally.down),
+        ("unknown", tally.unknown),
+        ("published", delivered.published),
+        ("from_spool", delivered.from_spool),
+        ("spooled", delivered.spooled),
+        ("printed", delivered.printed),
+        ("not_begun", left as u64),
+    ];
+    Summary::done(parts.join(", "), figures).exiting(exit)
+}

@@ -1,0 +1,135 @@
+//! Errors that a real broker gives seldom, from librdkafka's mock of one.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+use crate::kafka::{
+    Client, Delivery, KafkaError, KafkaSettings, Polled, Producer, Range, Reader, Security,
+};
+
+type Cluster = MockCluster<'static, DefaultProducerContext>;
+
+const TOPIC: &str = "mocked";
+const PATIENCE: Duration = Duration::from_secs(5);
+
+fn cluster(partitions: i32) -> (Cluster, KafkaSettings) {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic(TOPIC, partitions, 1).unwrap();
+    let settings = KafkaSettings {
+        client: Client::Rdkafka,
+        brokers: vec![cluster.bootstrap_servers()],
+        topic: TOPIC.into(),
+        client_id: "tests".into(),
+        group_id: "tests".into(),
+        security: Security::default(),
+        connect_timeout: PATIENCE,
+        options: Vec::new(),
+    };
+    (cluster, settings)
+}
+
+fn send(settings: &KafkaSettings, count: u64) -> Vec<Delivery> {
+    let mut producer = Producer::connect(settings).unwrap();
+    for id in 0..count {
+        producer.send(id, b"key", b"payload").unwrap();
+    }
+    producer.finish(Instant::now() + PATIENCE)
+}
+
+#[test]
+fn an_error_that_passes_is_not_seen() {
+    let (cluster, settings) = cluster(1);
+    cluster.request_errors(
+        RDKafkaApiKey::Produce,
+        &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION; 2],
+    );
+
+    let deliveries = send(&settings, 3);
+
+    assert_eq!(deliveries.len(), 3);
+    assert!(deliveries.iter().all(|delivery| delivery.result.is_ok()));
+}
+
+#[test]
+fn a_topic_that_may_not_be_written_is_a_refusal() {
+    let (cluster, settings) = cluster(1);
+    cluster.request_errors(
+        RDKafkaApiKey::Produce,
+        &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 5],
+    );
+
+    let deliveries = send(&settings, 1);
+
+    let undelivered = deliveries[0].result.as_ref().unwrap_err();
+    assert!(
+        matches!(undelivered.reason, KafkaError::Refused { .. }),
+        "{:?}",
+        undelivered.reason
+    );
+    assert_eq!(undelivered.payload, b"payload");
+}
+
+#[test]
+fn a_partition_that_may_not_be_read_fails_alone() {
+    let (cluster, settings) = cluster(1);
+    send(&settings, 1);
+    let mut reader = Reader::connect(&settings).unwrap();
+    let end = reader.bounds().unwrap()[0].end;
+    assert_eq!(end, 1);
+    cluster.request_errors(
+        RDKafkaApiKey::Fetch,
+        &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 9],
+    );
+
+    reader
+        .assign(&[Range {
+            partition: 0,
+            next: 0,
+            end,
+        }])
+        .unwrap();
+    let polled = reader.poll(PATIENCE).unwrap();
+
+    let Some(Polled::Failed {
+        partition: 0,
+        error,
+    }) = polled
+    else {
+        panic!("{polled:?}");
+    };
+    assert!(
+        error.to_string().contains("does not let this user read"),
+        "{error}"
+    );
+    assert!(reader.is_done());
+}
+
+#[test]
+fn a_commit_that_is_refused_says_so() {
+    let (cluster, settings) = cluster(1);
+    let mut reader = Reader::connect(&settings).unwrap();
+    cluster.request_errors(
+        RDKafkaApiKey::OffsetCommit,
+        &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED; 9],
+    );
+
+    let error = reader.commit(&[(0, 1)]).unwrap_err();
+
+    assert!(matches!(error, KafkaError::Refused { .. }), "{error:?}");
+}
+
+#[test]
+fn a_partition_without_a_leader_does_not_hold_bounds_up() {
+    let (cluster, mut settings) = cluster(2);
+    settings.connect_timeout = Duration::from_secs(1);
+    let mut reader = Reader::connect(&settings).unwrap();
+    cluster.partition_leader(TOPIC, 1, None).unwrap();
+    let begin = Instant::now();
+
+    let error = reader.bounds().unwrap_err();
+
+    assert!(begin.elapsed() < PATIENCE, "{error}");
+}

@@ -1,0 +1,212 @@
+//! How fast and how honest `probe` is, beside the floor: `ab`, which asks one URL with no search.
+//!
+//! `cargo run --release -p sitewatch-tests --bin bench_probe [scenario…]`; without arguments all.
+//! `bench_probe serve SCENARIO FOLDER` starts only the website, writes the site list and the
+//! authority's certificate into FOLDER and waits: for profilers and other programs.
+//! The website runs in this process, on the same cores. Figures of the machine's own noise: run it
+//! on a machine with nothing else to do.
+#![allow(clippy::print_stdout, reason = "showing figures is what it is for")]
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use sitewatch_tests::certificates::{Authority, Validity};
+use sitewatch_tests::pages::{Manner, serve};
+use wait4::Wait4 as _;
+
+/// One way to measure.
+struct Scenario {
+    name: &'static str,
+    sites: u32,
+    manner: Manner,
+    tls: bool,
+    concurrency: u32,
+    timeout: &'static str,
+}
+
+fn scenarios() -> Vec<Scenario> {
+    let at_once = Manner::default();
+    let slow = Manner { delay: Duration::from_millis(200), ..at_once };
+    let silent = Manner { silent_one_in: 20, ..at_once };
+    let scenario = |name, sites, manner, tls, concurrency| Scenario {
+        name,
+        sites,
+        manner,
+        tls,
+        concurrency,
+        timeout: "5s",
+    };
+    vec![
+        scenario("one", 1, at_once, false, 200),
+        scenario("thousand", 1_000, at_once, false, 500),
+        scenario("at-once", 10_000, at_once, false, 500),
+        scenario("slow", 10_000, slow, false, 2_000),
+        scenario("tls", 1_000, at_once, true, 500),
+        scenario("tls-many", 10_000, at_once, true, 500),
+        scenario("silent", 1_000, silent, false, 500),
+        scenario("many", 100_000, at_once, false, 500),
+    ]
+}
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    if let [serve, name, folder] = wanted.as_slice()
+        && serve == "serve"
+    {
+        return serve_only(name, Path::new(folder));
+    }
+    let folder = tempfile::tempdir().expect("make a temporary folder");
+    let authority = Authority::new("bench");
+    let certificate = authority.server(&["127.0.0.1", "localhost"], Validity::days(30));
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, authority.pem()).expect("write the authority's certificate");
+    for scenario in scenarios() {
+        if !wanted.is_empty() && !wanted.iter().any(|name| name == scenario.name) {
+            continue;
+        }
+        let address = serve(scenario.manner, scenario.tls.then_some(&certificate));
+        println!("\n{}: {} sites", scenario.name, scenario.sites);
+        if let Some(floor) = ab(&scenario, address) {
+            println!("  ab     {floor}");
+        }
+        let sites = site_file(&scenario, address, folder.path());
+        let events = folder.path().join("events");
+        let taken = probe(&scenario, &sites, &ca, &events);
+        println!("  probe  {taken}");
+        print_reported(&events);
+    }
+}
+
+fn serve_only(name: &str, folder: &Path) {
+    let authority = Authority::new("bench");
+    let certificate = authority.server(&["127.0.0.1", "localhost"], Validity::days(30));
+    std::fs::write(folder.join("ca.pem"), authority.pem()).expect("write the certificate");
+    let scenario = scenarios().into_iter().find(|scenario| scenario.name == name);
+    let scenario = scenario.expect("name one of the scenarios");
+    let address = serve(scenario.manner, scenario.tls.then_some(&certificate));
+    let sites = site_file(&scenario, address, folder);
+    println!("{address}, sites in {}", sites.display());
+    loop {
+        std::thread::park();
+    }
+}
+
+/// What a process took.
+struct Taken {
+    wall: Duration,
+    cpu: Duration,
+    memory_mb: f64,
+}
+
+impl std::fmt::Display for Taken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{:>8.3} s wall, {:>7.3} s CPU, {:>6.1} MB",
+            self.wall.as_secs_f64(),
+            self.cpu.as_secs_f64(),
+            self.memory_mb
+        )
+    }
+}
+
+fn run(command: &mut Command) -> Option<Taken> {
+    let began = Instant::now();
+    let mut child = command.spawn().ok()?;
+    let used = child.wait4().ok()?;
+    used.status.success().then(|| Taken {
+        wall: began.elapsed(),
+        cpu: used.rusage.utime + used.rusage.stime,
+        memory_mb: used.rusage.maxrss as f64 / 1e6,
+    })
+}
+
+/// The floor, where it is installed and the scenario is one it can do.
+fn ab(scenario: &Scenario, address: SocketAddr) -> Option<Taken> {
+    if scenario.manner.silent_one_in > 0 || scenario.sites > 20_000 {
+        return None;
+    }
+    let scheme = if scenario.tls { "https" } else { "http" };
+    run(Command::new("ab")
+        .args(["-q", "-n", &scenario.sites.to_string()])
+        .args(["-c", &scenario.concurrency.min(scenario.sites).to_string()])
+        .arg(format!("{scheme}://{address}/1"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null()))
+}
+
+/// Each site with a name, an expression and a timeout of its own.
+fn site_file(scenario: &Scenario, address: SocketAddr, folder: &Path) -> PathBuf {
+    let path = folder.join("sites.json");
+    let mut file = std::io::BufWriter::new(File::create(&path).expect("make a file"));
+    let scheme = if scenario.tls { "https" } else { "http" };
+    let timeout = scenario.timeout;
+    let sites: Vec<String> = (1..=scenario.sites)
+        .map(|number| {
+            format!(
+                r#"{{"name": "site-{number}", "url": "{scheme}://{address}/{number}", "regex": "site {number} is wel+", "timeout": "{timeout}"}}"#
+            )
+        })
+        .collect();
+    write!(file, "[{}]", sites.join(",\n")).expect("write the sites");
+    path
+}
+
+fn probe(scenario: &Scenario, sites: &Path, ca: &Path, events: &Path) -> Taken {
+    let here = std::env::current_exe().expect("know where this program is");
+    let probe = here.parent().expect("a program is in a folder").join("probe");
+    run(Command::new(probe)
+        .env_clear()
+        .env("SITES_FILE", sites)
+        .env("CHECK_CONCURRENCY", scenario.concurrency.to_string())
+        .env("CHECK_TLS_CA_FILE", ca)
+        .env("PROBE_SINK", "stdout")
+        .env("LOG_LEVEL", "warn")
+        .stdin(Stdio::null())
+        .stdout(File::create(events).expect("make a file")))
+    .expect("probe ends well")
+}
+
+/// What the events say: outcomes, response times, whether phases add up.
+fn print_reported(events: &Path) {
+    let mut outcomes: BTreeMap<String, u32> = BTreeMap::new();
+    let mut totals = Vec::new();
+    let mut waits = Vec::new();
+    let mut wrong_sums = 0;
+    for line in BufReader::new(File::open(events).expect("open the events")).lines() {
+        let line = line.expect("read the events");
+        let event: serde_json::Value = serde_json::from_str(&line).expect("an event is JSON");
+        let number = |name: &str| event[name].as_u64().unwrap_or_default();
+        let outcome = event["outcome"].as_str().unwrap_or_default().to_owned();
+        *outcomes.entry(outcome).or_default() += 1;
+        let phases = ["dns_us", "connect_us", "tls_us", "first_byte_us", "body_us"];
+        if phases.iter().map(|phase| number(phase)).sum::<u64>() != number("total_us") {
+            wrong_sums += 1;
+        }
+        if event["up"] == true {
+            totals.push(number("total_us"));
+            waits.push(number("local_wait_us"));
+        }
+    }
+    totals.sort_unstable();
+    waits.sort_unstable();
+    let at = |sorted: &[u64], part: usize| {
+        let index = (sorted.len() * part / 1_000).min(sorted.len().saturating_sub(1));
+        sorted.get(index).copied().unwrap_or_default() as f64 / 1_000.0
+    };
+    println!("  reported {outcomes:?}, phases that do not add up: {wrong_sums}");
+    println!(
+        "  response time: median {:.2} ms, 99 % {:.2} ms, longest {:.2} ms; own waiting: median {:.2} ms, 99 % {:.2} ms",
+        at(&totals, 500),
+        at(&totals, 990),
+        at(&totals, 1_000),
+        at(&waits, 500),
+        at(&waits, 990)
+    );
+}
