@@ -10,6 +10,7 @@ mod documents;
 mod drain;
 mod kafka;
 mod pipeline;
+mod probe;
 mod report;
 mod setup;
 mod stack;

@@ -86,6 +86,11 @@ impl Run {
         }
     }
 
+    /// The program that will run, for those who start it through another one.
+    pub fn executable(&self) -> &Path {
+        &self.program
+    }
+
     /// One more argument.
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.arguments.push(argument.as_ref().to_owned());

@@ -56,12 +56,20 @@ async fn accept(
     sender: std::sync::mpsc::Sender<SocketAddr>,
 ) {
     let socket = TcpSocket::new_v4().expect("a socket");
-    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("any port of 127.0.0.1");
+    socket
+        .bind((Ipv4Addr::LOCALHOST, 0).into())
+        .expect("any port of 127.0.0.1");
     let listener = socket.listen(8_192).expect("listen");
     sender
-        .send(listener.local_addr().expect("a bound socket has an address"))
+        .send(
+            listener
+                .local_addr()
+                .expect("a bound socket has an address"),
+        )
         .expect("somebody waits for the address");
-    let filler: Arc<str> = "All work and no play makes Jack a dull boy.\n".repeat(PAGE / 44 + 1).into();
+    let filler: Arc<str> = "All work and no play makes Jack a dull boy.\n"
+        .repeat(PAGE / 44 + 1)
+        .into();
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             continue;
@@ -78,7 +86,12 @@ async fn accept(
     }
 }
 
-async fn secure(acceptor: TlsAcceptor, stream: TcpStream, manner: Manner, filler: &str) -> Option<()> {
+async fn secure(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    manner: Manner,
+    filler: &str,
+) -> Option<()> {
     let stream = acceptor.accept(stream).await.ok()?;
     answer(stream, manner, filler).await.ok()
 }
@@ -95,7 +108,11 @@ async fn answer(
         }
     }
     let path = String::from_utf8_lossy(&request);
-    let path = path.split(' ').nth(1).unwrap_or_default().trim_start_matches('/');
+    let path = path
+        .split(' ')
+        .nth(1)
+        .unwrap_or_default()
+        .trim_start_matches('/');
     let number: u32 = path.parse().unwrap_or_default();
     if manner.silent_one_in > 0 && number % manner.silent_one_in == 0 {
         // Until the client has had enough.

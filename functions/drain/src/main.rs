@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         match &settings.source {
             settings::Source::Kafka(kafka) => source::kafka::drain(&settings, kafka, run),
             settings::Source::Stdin => source::stdin::drain(&settings, run),
+            settings::Source::DeadLetters => source::dead_letters::drain(&settings, run),
         }
     })
 }

@@ -16,6 +16,10 @@ const OURS: &[&Variable] = &[
     &var::DRAIN_WORKERS,
     &var::DRAIN_DEADLINE,
     &var::DRAIN_OFFSET_RESET,
+    &var::DRAIN_START,
+    &var::DRAIN_MAX_DEAD_LETTERS,
+    &var::DRAIN_REPLAY_DEAD_LETTERS,
+    &var::DRAIN_DRY_RUN,
 ];
 
 /// Typed and valid.
@@ -33,6 +37,23 @@ pub(crate) struct Settings {
     pub(crate) deadline: Duration,
     /// Where to go on when Kafka no longer has the stored offset.
     pub(crate) offset_reset: OffsetReset,
+    /// Where to begin.
+    pub(crate) start: Start,
+    /// The most dead letters that a run may add.
+    pub(crate) max_dead_letters: u64,
+    /// Only say what a run would do.
+    pub(crate) dry_run: bool,
+}
+
+/// Where to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// Where recording has got to; a partition that was never drained, at its first message.
+    Stored,
+    /// Likewise, but a partition that was never drained begins at the group's offset.
+    Group,
+    /// At the first message, whatever is recorded.
+    Earliest,
 }
 
 /// Where events come from.
@@ -42,6 +63,8 @@ pub(crate) enum Source {
     Kafka(Box<KafkaSettings>),
     /// JSON lines on standard input.
     Stdin,
+    /// What could not be recorded before.
+    DeadLetters,
 }
 
 /// Where to go on when Kafka no longer has the offset where recording had got to.
@@ -72,7 +95,27 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
             ("fail", OffsetReset::Fail),
         ]),
     );
-    let source = if from_stdin {
+    let start = reader.or_default(
+        &var::DRAIN_START,
+        parse::word(&[
+            ("stored", Start::Stored),
+            ("group", Start::Group),
+            ("earliest", Start::Earliest),
+        ]),
+    );
+    let max_dead_letters =
+        reader.or_default(&var::DRAIN_MAX_DEAD_LETTERS, parse::count(0, u64::MAX));
+    let replay = reader.or_default(&var::DRAIN_REPLAY_DEAD_LETTERS, parse::boolean);
+    let dry_run = reader.or_default(&var::DRAIN_DRY_RUN, parse::boolean);
+    if dry_run && (from_stdin || replay) {
+        reader.problem(
+            var::DRAIN_DRY_RUN.name,
+            "is for the topic alone: what standard input or dead_letters hold is only known by reading it",
+        );
+    }
+    let source = if replay {
+        Some(Source::DeadLetters)
+    } else if from_stdin {
         Some(Source::Stdin)
     } else {
         kafka(reader).map(|settings| Source::Kafka(Box::new(settings)))
@@ -85,5 +128,8 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
         workers: usize::try_from(workers).unwrap_or(1),
         deadline,
         offset_reset,
+        start,
+        max_dead_letters,
+        dry_run,
     })
 }

@@ -359,6 +359,27 @@ catalogue! {
         help: "Where to go on when Kafka no longer has the offset where recording had got to: earliest or latest of what it has (what was lost is said, and kept in kafka_losses), or fail.",
     }
 
+    DRAIN_START = drain_start {
+        group: Drain, default: "stored",
+        wants: "stored, group or earliest", example: "group",
+        help: "Where to begin. stored: where recording has got to, or at the first message of a partition that was never drained. group: likewise, but such a partition begins at the consumer group's offset, if it has one. earliest: at the first message that Kafka has, whatever is recorded; what is recorded already is found there and counted as repeated.",
+    }
+    DRAIN_MAX_DEAD_LETTERS = drain_max_dead_letters {
+        group: Drain, default: "10000",
+        wants: "a whole number", example: "10000",
+        help: "The most messages that one run puts into dead_letters; it stops before the next one, with exit code 75, because a topic full of something else must not fill the disk.",
+    }
+    DRAIN_REPLAY_DEAD_LETTERS = drain_replay_dead_letters {
+        group: Drain, default: "false",
+        wants: "true or false", example: "true",
+        help: "true: instead of the topic, try the messages in dead_letters again, after a fix or an upgrade; those that can be recorded now are, and leave the table.",
+    }
+    DRAIN_DRY_RUN = drain_dry_run {
+        group: Drain, default: "false",
+        wants: "true or false", example: "true",
+        help: "true: say what a run would do (partitions, offsets, lag) and change nothing.",
+    }
+
     SETUP_PARTITIONS = setup_partitions {
         group: Setup, default: "4",
         wants: "a whole number from 1 to 10000", example: "4",

@@ -2,6 +2,7 @@
 
 mod interrupted;
 mod messages;
+mod options;
 mod refused;
 mod security;
 mod stdin;

@@ -31,8 +31,14 @@ struct Scenario {
 
 fn scenarios() -> Vec<Scenario> {
     let at_once = Manner::default();
-    let slow = Manner { delay: Duration::from_millis(200), ..at_once };
-    let silent = Manner { silent_one_in: 20, ..at_once };
+    let slow = Manner {
+        delay: Duration::from_millis(200),
+        ..at_once
+    };
+    let silent = Manner {
+        silent_one_in: 20,
+        ..at_once
+    };
     let scenario = |name, sites, manner, tls, concurrency| Scenario {
         name,
         sites,
@@ -86,7 +92,9 @@ fn serve_only(name: &str, folder: &Path) {
     let authority = Authority::new("bench");
     let certificate = authority.server(&["127.0.0.1", "localhost"], Validity::days(30));
     std::fs::write(folder.join("ca.pem"), authority.pem()).expect("write the certificate");
-    let scenario = scenarios().into_iter().find(|scenario| scenario.name == name);
+    let scenario = scenarios()
+        .into_iter()
+        .find(|scenario| scenario.name == name);
     let scenario = scenario.expect("name one of the scenarios");
     let address = serve(scenario.manner, scenario.tls.then_some(&certificate));
     let sites = site_file(&scenario, address, folder);
@@ -160,7 +168,10 @@ fn site_file(scenario: &Scenario, address: SocketAddr, folder: &Path) -> PathBuf
 
 fn probe(scenario: &Scenario, sites: &Path, ca: &Path, events: &Path) -> Taken {
     let here = std::env::current_exe().expect("know where this program is");
-    let probe = here.parent().expect("a program is in a folder").join("probe");
+    let probe = here
+        .parent()
+        .expect("a program is in a folder")
+        .join("probe");
     run(Command::new(probe)
         .env_clear()
         .env("SITES_FILE", sites)

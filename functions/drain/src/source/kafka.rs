@@ -1,30 +1,30 @@
 //! A run over the topic: plan, take partitions, read and write, tell Kafka's tools.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::io::Write as _;
 
 use postgres::Client;
-use sitewatch::kafka::{KafkaError, KafkaSettings, Polled, Range, Reader};
+use sitewatch::kafka::{KafkaSettings, PartitionBounds, Range, Reader};
 use sitewatch::postgres::{check_schema, connect};
-use sitewatch::run::{Exit, Failure, Run, Stop, Summary, Why};
+use sitewatch::run::{Exit, Failure, Run, Summary};
 use sitewatch::settings::Problems;
 
-use crate::batch::{Batch, Letter, Origin};
+use super::work::Work;
 use crate::plan::{Loss, Plan};
-use crate::row::Known;
-use crate::settings::Settings;
-use crate::store::{self, Store};
+use crate::settings::{Settings, Start};
+use crate::store::{self, Claims, Store};
 use crate::summary::Figures;
-use crate::workers::{Report, Workers};
+use crate::workers::Workers;
 
-/// How long one look for messages may take; signals and reports are seen between looks.
-const LOOK: Duration = Duration::from_millis(20);
-
-/// Memory of the batches being filled, all partitions together, at which the fullest is handed to
-/// a writer although it could hold more events.
-const MAX_BUFFERED: usize = 16 << 20;
+/// Offsets that a drain takes up at a time, whole partitions at least. Enough to keep all writers
+/// busy for a second or so; few enough that a second drain, started on the same backlog, finds
+/// partitions to work on.
+const SHARE: u64 = 50_000;
 
 /// Moves what is pending on the topic into PostgreSQL.
+///
+/// # Errors
+/// When Kafka or PostgreSQL cannot be used, or a person has to decide.
 pub(crate) fn drain(
     settings: &Settings,
     kafka: &KafkaSettings,
@@ -33,19 +33,22 @@ pub(crate) fn drain(
     let stop = run
         .stop
         .no_later_than(Some(run.started + settings.deadline));
-    let (client, reader) = connect_both(settings, kafka)?;
-    let (mut client, mut reader) = (client, reader);
-    let stored = store::stored(&mut client, &kafka.topic)?;
+    let (mut client, mut reader) = connect_both(settings, kafka)?;
+    let topic = kafka.topic.as_str();
+    let stored = store::stored(&mut client, topic)?;
     let bounds = reader.bounds()?;
-    let plan = Plan::new(&bounds, &stored, settings.offset_reset)
-        .map_err(|losses| undecided(&kafka.topic, &losses))?;
+    let starts = starts(settings.start, &mut reader, &stored)?;
+    let plan = Plan::new(&bounds, &starts, settings.offset_reset)
+        .map_err(|losses| undecided(topic, &losses))?;
+    if settings.dry_run {
+        return show(topic, &bounds, &stored, &plan);
+    }
     let mut figures = Figures::default();
     if !plan.losses.is_empty() {
-        store::record_losses(&mut client, &settings.database, &kafka.topic, &plan.losses)?;
+        store::record_losses(&mut client, &settings.database, topic, &plan.losses)?;
         for loss in &plan.losses {
             log::warn!(
-                "{} partition {}: recording had got to offset {}, goes on at {}: {}",
-                kafka.topic,
+                "{topic} partition {}: recording had got to offset {}, goes on at {}: {}",
                 loss.partition,
                 loss.from,
                 loss.to,
@@ -54,72 +57,46 @@ pub(crate) fn drain(
             figures.lost += loss.messages();
         }
     }
-    log::debug!(
-        "{} offsets pending in {} partitions",
-        plan.pending(),
-        plan.ranges.len()
-    );
+    let mut positions = positions(&bounds, &stored, &plan);
     if plan.ranges.is_empty() {
-        commit_group(&mut reader, &positions(&bounds, &stored, &plan));
+        commit_group(&mut reader, &positions);
         reader.close();
         return Ok(figures.summary());
     }
 
-    let wanted: Vec<i32> = plan.ranges.iter().map(|range| range.partition).collect();
-    let taken = store::claim(&mut client, &kafka.topic, &wanted)?;
-    // What the drain before us recorded between our plan and our claim must not be read again.
-    let mut first_connection = connect(&settings.database, "drain")?;
-    let new: Vec<Range> = plan
-        .ranges
-        .iter()
-        .filter(|range| taken.contains(&range.partition) && !stored.contains_key(&range.partition))
-        .copied()
-        .collect();
-    if !new.is_empty() {
-        store::begin_partitions(&mut first_connection, &kafka.topic, &new)?;
-    }
-    let stored = store::stored(&mut first_connection, &kafka.topic)?;
-    let ranges: Vec<Range> = plan
-        .ranges
-        .iter()
-        .filter(|range| taken.contains(&range.partition))
-        .map(|range| Range {
-            next: stored.get(&range.partition).copied().unwrap_or(range.next),
-            ..*range
-        })
-        .filter(|range| range.next < range.end)
-        .collect();
-    figures.busy = (wanted.len() - taken.len()) as u64;
-
-    let mut connections = vec![first_connection];
-    while connections.len() < settings.workers.min(ranges.len()) {
+    let mut claims = Claims::begin(connect(&settings.database, "drain")?, client, topic)?;
+    let mut connections = Vec::new();
+    while connections.len() < settings.workers.min(plan.ranges.len()) {
         connections.push(connect(&settings.database, "drain")?);
     }
     let stores = connections
         .into_iter()
-        .map(|client| Store::new(client, settings.database.clone(), Some(kafka.topic.clone())))
+        .map(|client| Store::new(client, settings.database.clone(), Some(topic.to_owned())))
         .collect();
-    let mut work = Work::new(settings.batch_size, &ranges, Workers::start(stores), stop);
-    let outcome = reader
-        .assign(&ranges)
-        .map_err(Failure::from)
-        .and_then(|()| work.read(&mut reader));
+    let mut work = Work::new(settings, topic, Workers::start(stores), stop);
+    let mut outcome = Ok(None);
+    for share in shares(&plan.ranges, settings.workers) {
+        outcome = take_up(settings, &mut claims, share, &stored, &mut work)
+            .and_then(|ranges| Ok(reader.assign(&ranges)?))
+            .and_then(|()| work.read(&mut reader));
+        if !matches!(outcome, Ok(None)) {
+            break;
+        }
+    }
     let finished = work.finish(outcome);
     figures.add(work.figures);
+    figures.busy += claims.refused();
 
-    let mut positions = positions(&bounds, &stored, &plan);
-    positions.retain(|(partition, _)| !ranges.iter().any(|range| range.partition == *partition));
-    positions.extend(
-        work.recorded
-            .iter()
-            .map(|(partition, next)| (*partition, *next)),
-    );
-    commit_group(&mut reader, &positions);
+    positions.extend(&work.recorded);
+    commit_group(&mut reader, &positions.into_iter().collect());
     reader.close();
     // Only now may other drains have the partitions.
-    drop(client);
+    drop(claims);
 
     let stopped = finished?;
+    if stopped.is_some() {
+        figures.left = work.left(&plan.ranges);
+    }
     let summary = figures.summary();
     Ok(match stopped {
         Some(why) => {
@@ -156,6 +133,27 @@ fn connect_both(settings: &Settings, kafka: &KafkaSettings) -> Result<(Client, R
     })
 }
 
+/// Where each partition is to begin, as far as that is known.
+fn starts(
+    start: Start,
+    reader: &mut Reader,
+    stored: &BTreeMap<i32, i64>,
+) -> Result<BTreeMap<i32, i64>, Failure> {
+    Ok(match start {
+        Start::Stored => stored.clone(),
+        Start::Earliest => BTreeMap::new(),
+        Start::Group => {
+            let mut starts = stored.clone();
+            for (partition, offset) in reader.group_offsets()? {
+                if let Some(offset) = offset {
+                    starts.entry(partition).or_insert(offset);
+                }
+            }
+            starts
+        }
+    })
+}
+
 fn undecided(topic: &str, losses: &[Loss]) -> Failure {
     let mut problems = Problems::default();
     for loss in losses {
@@ -170,12 +168,56 @@ fn undecided(topic: &str, losses: &[Loss]) -> Failure {
     problems.into()
 }
 
-/// The recorded offset of every partition, as far as it is known without this run's work.
-fn positions(
-    bounds: &[sitewatch::kafka::PartitionBounds],
+/// Says what a run would do.
+fn show(
+    topic: &str,
+    bounds: &[PartitionBounds],
     stored: &BTreeMap<i32, i64>,
     plan: &Plan,
-) -> Vec<(i32, i64)> {
+) -> Result<Summary, Failure> {
+    let mut text = format!(
+        "{:>9} {:>12} {:>12} {:>12}  {topic}\n",
+        "partition", "recorded", "end", "pending"
+    );
+    for bound in bounds {
+        let recorded = stored
+            .get(&bound.partition)
+            .map_or_else(|| "never".to_owned(), ToString::to_string);
+        let range = plan
+            .ranges
+            .iter()
+            .find(|range| range.partition == bound.partition);
+        let pending = range.map_or(0, |range| range.end - range.next);
+        let loss = plan
+            .losses
+            .iter()
+            .find(|loss| loss.partition == bound.partition);
+        let note = loss.map_or_else(String::new, |loss| {
+            format!("  would go on at {}: {}", loss.to, loss.reason)
+        });
+        text.push_str(&format!(
+            "{:>9} {recorded:>12} {:>12} {pending:>12}{note}\n",
+            bound.partition, bound.end
+        ));
+    }
+    // A reader that has seen enough is no failure.
+    drop(std::io::stdout().write_all(text.as_bytes()));
+    Ok(Summary::done(
+        format!(
+            "dry run: {} offsets pending in {} partitions, nothing changed",
+            plan.pending(),
+            plan.ranges.len()
+        ),
+        vec![("pending", plan.pending())],
+    ))
+}
+
+/// The recorded offset of every partition, as far as it is known without this run's work.
+fn positions(
+    bounds: &[PartitionBounds],
+    stored: &BTreeMap<i32, i64>,
+    plan: &Plan,
+) -> BTreeMap<i32, i64> {
     bounds
         .iter()
         .filter_map(|bound| {
@@ -191,292 +233,92 @@ fn positions(
         .collect()
 }
 
+/// Cuts the plan into what is taken up at a time.
+fn shares(ranges: &[Range], workers: usize) -> Vec<&[Range]> {
+    let mut shares = Vec::new();
+    let mut rest = ranges;
+    while !rest.is_empty() {
+        let mut pending = 0;
+        let size = rest
+            .iter()
+            .take_while(|range| {
+                let fits = pending < SHARE;
+                pending += u64::try_from(range.end - range.next).unwrap_or(0);
+                fits
+            })
+            .count();
+        let (share, later) = rest.split_at(size.max(workers.min(rest.len())));
+        shares.push(share);
+        rest = later;
+    }
+    shares
+}
+
+/// Takes a share's partitions, as far as no other drain has them, and says what is left to read of
+/// them.
+fn take_up(
+    settings: &Settings,
+    claims: &mut Claims,
+    share: &[Range],
+    stored: &BTreeMap<i32, i64>,
+    work: &mut Work,
+) -> Result<Vec<Range>, Failure> {
+    let mut ranges = claims.take(share)?;
+    if settings.start == Start::Earliest {
+        claims.go_back(&ranges, stored)?;
+    }
+    // What the drain before us recorded between our plan and our claim must not be read again.
+    let now = claims.stored()?;
+    for range in &mut ranges {
+        range.next = now.get(&range.partition).copied().unwrap_or(range.next);
+    }
+    ranges.retain(|range| range.next < range.end);
+    work.begin(&ranges);
+    Ok(ranges)
+}
+
 /// For lag tools and autoscalers only: what is recorded is in PostgreSQL.
-fn commit_group(reader: &mut Reader, positions: &[(i32, i64)]) {
+fn commit_group(reader: &mut Reader, positions: &BTreeMap<i32, i64>) {
     if positions.is_empty() {
         return;
     }
-    if let Err(error) = reader.commit(positions) {
+    let positions: Vec<(i32, i64)> = positions
+        .iter()
+        .map(|(partition, next)| (*partition, *next))
+        .collect();
+    if let Err(error) = reader.commit(&positions) {
         log::warn!(
             "the group's offsets were not told to Kafka, so its tools show too much lag: {error}"
         );
     }
 }
 
-/// Reading and writing, until the plan is done or the run must stop.
-struct Work {
-    batch_size: usize,
-    batches: BTreeMap<i32, Filling>,
-    known: Known,
-    workers: Workers,
-    stop: Stop,
-    figures: Figures,
-    /// Offset up to which each partition is recorded by this run.
-    recorded: BTreeMap<i32, i64>,
-    /// Partitions in which PostgreSQL refused a row, and where the batch with it begins.
-    read_again: BTreeMap<i32, i64>,
-    failure: Option<Failure>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// A partition's batch being filled.
-struct Filling {
-    batch: Batch,
-    end: i64,
-    /// Another drain was quicker, or the partition cannot be read on.
-    given_up: bool,
-}
-
-impl Work {
-    fn new(batch_size: usize, ranges: &[Range], workers: Workers, stop: Stop) -> Self {
-        Self {
-            batch_size,
-            batches: ranges
+    #[test]
+    fn a_share_is_a_few_small_partitions_or_one_large_one_for_each_writer() {
+        let sizes = |ends: &[i64], workers: usize| -> Vec<usize> {
+            let ranges: Vec<Range> = ends
                 .iter()
-                .map(|range| {
-                    let filling = Filling {
-                        batch: Batch::starting_at(Origin::Partition(range.partition), range.next),
-                        end: range.end,
-                        given_up: false,
-                    };
-                    (range.partition, filling)
+                .zip(0..)
+                .map(|(end, partition)| Range {
+                    partition,
+                    next: 0,
+                    end: *end,
                 })
-                .collect(),
-            known: Known::default(),
-            workers,
-            stop,
-            figures: Figures::default(),
-            recorded: BTreeMap::new(),
-            read_again: BTreeMap::new(),
-            failure: None,
-        }
-    }
-
-    /// Reads every range to its end and hands full batches to the writers. `Some` when it had to
-    /// stop before.
-    fn read(&mut self, reader: &mut Reader) -> Result<Option<Why>, Failure> {
-        loop {
-            if let Some(why) = self.stop.requested() {
-                return Ok(Some(why));
-            }
-            while let Some(report) = self.workers.report() {
-                self.note(report, Some(&mut *reader));
-            }
-            if let Some(failure) = self.failure.take() {
-                return Err(failure);
-            }
-            if !self.read_again.is_empty() {
-                self.go_back(reader)?;
-                continue;
-            }
-            if reader.is_done() {
-                if !self.hand_over_all()? {
-                    return Ok(self.stop.requested());
-                }
-                if self.workers.idle() && self.read_again.is_empty() {
-                    return Ok(None);
-                }
-                if let Some(report) = self.workers.wait(LOOK) {
-                    self.note(report, None);
-                }
-                continue;
-            }
-            let mut full = None;
-            match reader.poll(LOOK)? {
-                None => {}
-                Some(Polled::Message(message)) => {
-                    if let Some(filling) = self.batches.get_mut(&message.partition()) {
-                        filling.batch.add(
-                            &Letter {
-                                offset: message.offset(),
-                                key: message.key(),
-                                value: message.payload(),
-                                timestamp_ms: message.timestamp_ms(),
-                            },
-                            &mut self.known,
-                            message.headers(),
-                        );
-                        if filling.batch.len() >= self.batch_size {
-                            full = Some(message.partition());
-                        }
-                    }
-                }
-                Some(Polled::Position { partition, next }) => {
-                    if let Some(filling) = self.batches.get_mut(&partition) {
-                        filling.batch.next = filling.batch.next.max(next);
-                    }
-                }
-                Some(Polled::Failed { partition, error }) => self.give_up(partition, &error),
-            }
-            if full.is_none() && self.buffered() > MAX_BUFFERED {
-                full = self
-                    .batches
-                    .iter()
-                    .max_by_key(|(_, filling)| filling.batch.bytes())
-                    .map(|(partition, _)| *partition);
-            }
-            if let Some(partition) = full
-                && !self.hand_over(partition, Some(&mut *reader))?
-            {
-                return Ok(self.stop.requested());
-            }
-        }
-    }
-
-    fn hand_over_all(&mut self) -> Result<bool, Failure> {
-        for partition in self.batches.keys().copied().collect::<Vec<_>>() {
-            if !self.hand_over(partition, None)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn buffered(&self) -> usize {
-        self.batches
-            .values()
-            .map(|filling| filling.batch.bytes())
-            .sum()
-    }
-
-    /// Gives the partition's batch to its writer, waiting for room; `false` when the run must stop
-    /// instead.
-    fn hand_over(
-        &mut self,
-        partition: i32,
-        mut reader: Option<&mut Reader>,
-    ) -> Result<bool, Failure> {
-        let Some(filling) = self.batches.get_mut(&partition) else {
-            return Ok(true);
+                .collect();
+            shares(&ranges, workers)
+                .iter()
+                .map(|share| share.len())
+                .collect()
         };
-        if filling.given_up || filling.batch.is_idle() {
-            return Ok(true);
-        }
-        let mut batch = filling.batch.take();
-        loop {
-            batch = match self.workers.offer(batch) {
-                Ok(()) => return Ok(true),
-                Err(batch) => batch,
-            };
-            if let Some(report) = self.workers.wait(LOOK) {
-                self.note(report, reader.as_deref_mut());
-            }
-            if let Some(failure) = self.failure.take() {
-                return Err(failure);
-            }
-            if self.stop.requested().is_some() {
-                return Ok(false);
-            }
-        }
-    }
-
-    fn note(&mut self, report: Report, reader: Option<&mut Reader>) {
-        match report {
-            Report::Written {
-                partition,
-                next,
-                figures,
-            } => {
-                self.figures.add(figures);
-                if let Some(partition) = partition {
-                    self.recorded.insert(partition, next);
-                }
-            }
-            // Behind a batch with a refused row, its followers find the offset not yet moved.
-            Report::Overtaken { partition } if self.read_again.contains_key(&partition) => {}
-            Report::Overtaken { partition } => {
-                log::info!(
-                    "partition {partition} was moved on by another drain; it is left to that one"
-                );
-                self.figures.busy += 1;
-                if let Some(filling) = self.batches.get_mut(&partition) {
-                    filling.given_up = true;
-                }
-                if let Some(reader) = reader
-                    && let Err(error) = reader.finish(partition)
-                {
-                    log::warn!("{error}");
-                }
-            }
-            Report::Refused { partition, from } => {
-                log::warn!(
-                    "PostgreSQL refuses a check of partition {partition}; it is read again from offset {from} to find which"
-                );
-                self.read_again.insert(partition, from);
-            }
-            Report::Failed(failure) => self.failure = Some(failure),
-        }
-    }
-
-    /// Goes back to where PostgreSQL refused a row, this time keeping the messages. Batches of the
-    /// partition that are still on their way find the offset elsewhere and write nothing.
-    fn go_back(&mut self, reader: &mut Reader) -> Result<(), Failure> {
-        while !self.workers.idle() {
-            if let Some(report) = self.workers.wait(LOOK) {
-                self.note(report, None);
-            }
-            if let Some(failure) = self.failure.take() {
-                return Err(failure);
-            }
-            if self.stop.requested().is_some() {
-                return Ok(());
-            }
-        }
-        for (partition, from) in std::mem::take(&mut self.read_again) {
-            if let Some(filling) = self.batches.get_mut(&partition) {
-                filling.batch =
-                    Batch::starting_at(Origin::Partition(partition), from).with_originals();
-                filling.given_up = false;
-            }
-        }
-        let ranges: Vec<Range> = self
-            .batches
-            .iter()
-            .filter(|(_, filling)| !filling.given_up)
-            .map(|(partition, filling)| Range {
-                partition: *partition,
-                next: filling.batch.next,
-                end: filling.end,
-            })
-            .collect();
-        Ok(reader.assign(&ranges)?)
-    }
-
-    /// A partition that cannot be read on: what was read of it is recorded, the rest is left.
-    fn give_up(&mut self, partition: i32, error: &KafkaError) {
-        log::error!("{error}");
-        if let Some(filling) = self.batches.get_mut(&partition) {
-            self.figures.left += u64::try_from(filling.end - filling.batch.next).unwrap_or(0);
-            filling.end = filling.batch.next;
-        }
-    }
-
-    /// Waits for the writers and says how the run ended.
-    fn finish(&mut self, outcome: Result<Option<Why>, Failure>) -> Result<Option<Why>, Failure> {
-        let mut reports = Vec::new();
-        self.workers
-            .finish(&self.stop, |report| reports.push(report));
-        for report in reports {
-            self.note(report, None);
-        }
-        let stopped = outcome?;
-        if let Some(failure) = self.failure.take() {
-            // Asked to stop and cut short: that is no failure of PostgreSQL's.
-            if stopped.is_none() || !matches!(failure, Failure::Unfinished(_)) {
-                return Err(failure);
-            }
-        }
-        if stopped.is_some() {
-            for (partition, filling) in &self.batches {
-                let reached = self
-                    .recorded
-                    .get(partition)
-                    .copied()
-                    .unwrap_or(filling.batch.from);
-                if !filling.given_up {
-                    self.figures.left += u64::try_from(filling.end - reached).unwrap_or(0);
-                }
-            }
-        }
-        Ok(stopped)
+        assert_eq!(sizes(&[10, 10, 10, 10], 2), [4]);
+        assert_eq!(sizes(&[250_000; 4], 2), [2, 2]);
+        assert_eq!(sizes(&[250_000; 4], 1), [1, 1, 1, 1]);
+        assert_eq!(sizes(&[250_000; 3], 2), [2, 1]);
+        assert_eq!(sizes(&[20_000, 20_000, 20_000, 20_000], 1), [3, 1]);
+        assert_eq!(sizes(&[], 2), Vec::<usize>::new());
     }
 }

@@ -5,13 +5,16 @@
 //! exactly once rests on this line and on no lock.
 
 mod checks;
+mod claims;
 mod days;
 mod dead_letters;
 mod names;
 mod offsets;
+mod replay;
 mod states;
 
-pub(crate) use offsets::{begin_partitions, claim, record_losses, stored};
+pub(crate) use claims::Claims;
+pub(crate) use offsets::{record_losses, stored};
 
 use postgres::{Client, Transaction};
 use sitewatch::postgres::{Cancel, begin, explain};
@@ -30,8 +33,7 @@ pub(crate) struct Store {
     client: Client,
     settings: DatabaseSettings,
     topic: Option<String>,
-    days: Days,
-    states: KnownStates,
+    memory: Memory,
 }
 
 /// What became of a batch.
@@ -63,8 +65,7 @@ impl Store {
             client,
             settings,
             topic,
-            days: Days::default(),
-            states: KnownStates::default(),
+            memory: Memory::default(),
         }
     }
 
@@ -81,70 +82,103 @@ impl Store {
     pub(crate) fn write(&mut self, batch: &Batch) -> Result<Written, Failure> {
         let wrong = |error: postgres::Error| explain("recording checks", &error);
         let mut transaction = begin(&mut self.client, &self.settings).map_err(wrong)?;
-        if let (Origin::Partition(partition), Some(topic)) = (batch.origin, &self.topic)
+        let topic = self.topic.as_deref();
+        if let (Origin::Partition(partition), Some(topic)) = (batch.origin, topic)
             && !offsets::advance(&mut transaction, topic, partition, batch).map_err(wrong)?
         {
             return Ok(Written::Overtaken);
         }
-        let mut names = Names::default();
-        let mut figures = Figures {
-            batches: 1,
-            dead: batch.dead.len() as u64,
-            ..Figures::default()
+        // Dropping the transaction rolls it back.
+        let Some(recording) = self.memory.record(&mut transaction, batch).map_err(wrong)? else {
+            return Ok(Written::Refused);
         };
-        let mut dead: Vec<DeadLetter> = Vec::new();
-        let mut new_days = Vec::new();
-        let mut new_states = Vec::new();
-        if !batch.rows.is_empty() {
-            names
-                .resolve(&mut transaction, &batch.rows)
-                .map_err(wrong)?;
-            new_days = self
-                .days
-                .make(&mut transaction, &batch.rows)
-                .map_err(wrong)?;
-            let mut keyed = names.keyed(&batch.rows);
-            // In the key's order: neighbours in the index are written together, and repeats within
-            // the batch stand side by side.
-            keyed.sort_unstable_by_key(key);
-            keyed.dedup_by_key(|check| key(check));
-            if let Some(originals) = &batch.originals {
-                let mut refused = Vec::new();
-                figures.recorded = checks::insert_what_fits(&mut transaction, &keyed, &mut refused)
-                    .map_err(wrong)?;
-                keyed.retain(|check| !refused.iter().any(|(at, _)| *at == check.position));
-                figures.dead += refused.len() as u64;
-                figures.repeated =
-                    batch.rows.len() as u64 - figures.recorded - refused.len() as u64;
-                dead.extend(refused.into_iter().filter_map(|(at, reason)| {
+        for dead in [&batch.dead, &recording.refused] {
+            dead_letters::insert(&mut transaction, topic, batch.origin, dead).map_err(wrong)?;
+        }
+        transaction.commit().map_err(wrong)?;
+        Ok(Written::Committed(self.memory.remember(recording)))
+    }
+}
+
+/// What is known to be in the database.
+#[derive(Default)]
+struct Memory {
+    days: Days,
+    states: KnownStates,
+}
+
+/// A batch that is written but not yet committed: a rollback takes new sites, days and states with
+/// it, so none of them may be remembered before.
+struct Recording {
+    figures: Figures,
+    /// Messages whose row PostgreSQL refused.
+    refused: Vec<DeadLetter>,
+    names: Names,
+    days: Vec<jiff::civil::Date>,
+    states: Vec<(i32, i16)>,
+}
+
+impl Memory {
+    /// Writes a batch's rows and the states they bring. `None` when PostgreSQL refuses a row and
+    /// the batch does not have the messages: the transaction is then of no more use.
+    fn record(
+        &self,
+        transaction: &mut Transaction<'_>,
+        batch: &Batch,
+    ) -> Result<Option<Recording>, postgres::Error> {
+        let mut recording = Recording {
+            figures: Figures {
+                batches: 1,
+                dead: batch.dead.len() as u64,
+                ..Figures::default()
+            },
+            refused: Vec::new(),
+            names: Names::default(),
+            days: Vec::new(),
+            states: Vec::new(),
+        };
+        if batch.rows.is_empty() {
+            return Ok(Some(recording));
+        }
+        recording.names.resolve(transaction, &batch.rows)?;
+        recording.days = self.days.make(transaction, &batch.rows)?;
+        let mut keyed = recording.names.keyed(&batch.rows);
+        // In the key's order: neighbours in the index are written together, and repeats within the
+        // batch stand side by side.
+        keyed.sort_unstable_by_key(key);
+        keyed.dedup_by_key(|check| key(check));
+        let recorded = if let Some(originals) = &batch.originals {
+            let mut refused = Vec::new();
+            let recorded = checks::insert_what_fits(transaction, &keyed, &mut refused)?;
+            keyed.retain(|check| !refused.iter().any(|(at, _)| *at == check.position));
+            recording
+                .refused
+                .extend(refused.into_iter().filter_map(|(at, reason)| {
                     let original = originals.get(at)?.clone();
                     Some(DeadLetter { reason, ..original })
                 }));
-            } else {
-                match checks::insert(&mut transaction, &keyed) {
-                    Ok(recorded) => figures.recorded = recorded,
-                    // The error has ended the transaction; dropping it rolls back.
-                    Err(error) if checks::is_refusal(&error) => return Ok(Written::Refused),
-                    Err(error) => return Err(wrong(error)),
-                }
-                figures.repeated = batch.rows.len() as u64 - figures.recorded;
+            recorded
+        } else {
+            match checks::insert(transaction, &keyed) {
+                Ok(recorded) => recorded,
+                Err(error) if checks::is_refusal(&error) => return Ok(None),
+                Err(error) => return Err(error),
             }
-            new_states = self
-                .states
-                .update(&mut transaction, &keyed)
-                .map_err(wrong)?;
-        }
-        dead.extend(batch.dead.iter().cloned());
-        dead_letters::insert(&mut transaction, self.topic.as_deref(), batch.origin, &dead)
-            .map_err(wrong)?;
-        transaction.commit().map_err(wrong)?;
+        };
+        let refused = recording.refused.len() as u64;
+        recording.figures.recorded = recorded;
+        recording.figures.dead += refused;
+        recording.figures.repeated = batch.rows.len() as u64 - recorded - refused;
+        recording.states = self.states.update(transaction, &keyed)?;
+        Ok(Some(recording))
+    }
 
-        // Only what is committed may be remembered: a rollback takes new sites, days and states
-        // with it.
-        names.remember();
-        self.days.remember(new_days);
-        self.states.remember(new_states);
-        Ok(Written::Committed(figures))
+    /// Keeps, now that it is committed, what the batch brought.
+    fn remember(&mut self, recording: Recording) -> Figures {
+        recording.names.remember();
+        self.days.remember(recording.days);
+        self.states.remember(recording.states);
+        recording.figures
     }
 }
 

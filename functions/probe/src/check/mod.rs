@@ -214,8 +214,11 @@ fn ask(
         None => agent.run(request),
     };
     response.map_err(|error| {
-        let phase = trace.read(|noted| noted.now).unwrap_or(Phase::Connect);
-        trace.end(phase);
+        let now = trace.read(|noted| noted.now);
+        if let Some(phase) = now {
+            trace.end(phase);
+        }
+        let phase = now.unwrap_or(Phase::Connect);
         Failure::of_ureq(phase, &error)
     })
 }

@@ -63,7 +63,7 @@ pub(crate) struct Noted {
     pub(crate) certificate: Option<CertificateSeen>,
     /// The first thing that went wrong.
     pub(crate) failure: Option<Failure>,
-    /// The phase under way.
+    /// The phase under way; `None`: between two, when no time has passed.
     pub(crate) now: Option<Phase>,
 }
 
@@ -107,6 +107,7 @@ impl Trace {
         let (own, waited) = mark.since(state.border);
         *state.noted.phases.slot(phase).get_or_insert_default() += own;
         state.noted.local_wait += waited;
+        state.noted.now = None;
         state.border = mark;
         drop(state);
         self.step.moved(mark.at, waited);
@@ -117,13 +118,16 @@ impl Trace {
         let mark = self.clock.mark();
         let mut state = self.lock();
         *state.noted.phases.slot(phase).get_or_insert_default() += took;
+        state.noted.now = None;
         state.border = mark;
     }
 
     /// Leaves out the time since the last border.
     pub(crate) fn skip(&self) {
         let mark = self.clock.mark();
-        self.lock().border = mark;
+        let mut state = self.lock();
+        state.noted.now = None;
+        state.border = mark;
     }
 
     /// Notes what went wrong; the first note stands.

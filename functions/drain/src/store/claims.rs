@@ -1,0 +1,128 @@
+//! Which partitions are ours for the time being.
+
+use std::collections::BTreeMap;
+
+use postgres::Client;
+use postgres::types::Type;
+use sitewatch::kafka::Range;
+use sitewatch::postgres::explain;
+use sitewatch::run::Failure;
+
+use super::stored;
+
+/// Partitions that no other drain works on while this lives.
+///
+/// Only to save work: two drains on one partition would each do it all, and one would be refused
+/// at the end. The locks belong to a transaction that stays open, not to the session, so that
+/// PgBouncer keeps them with us, and they end with the connection whatever happens to the process.
+/// That transaction reads and writes nothing, so that nobody waits for it and nothing is kept from
+/// being vacuumed.
+pub(crate) struct Claims {
+    locks: Client,
+    client: Client,
+    topic: String,
+    refused: u64,
+}
+
+impl Claims {
+    /// None yet. `locks` keeps them; `client` is asked and told everything else.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be asked.
+    pub(crate) fn begin(mut locks: Client, client: Client, topic: &str) -> Result<Self, Failure> {
+        locks
+            .batch_execute("begin; set local idle_in_transaction_session_timeout = 0")
+            .map_err(|error| explain("taking partitions", &error))?;
+        Ok(Self {
+            locks,
+            client,
+            topic: topic.to_owned(),
+            refused: 0,
+        })
+    }
+
+    /// Partitions that other drains had.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Takes those of the ranges' partitions that no other drain has, and makes sure that each has
+    /// an offset to be moved from.
+    ///
+    /// Not with its first batch: a second batch must find that the first was not recorded.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be used.
+    pub(crate) fn take(&mut self, ranges: &[Range]) -> Result<Vec<Range>, Failure> {
+        let partitions: Vec<i32> = ranges.iter().map(|range| range.partition).collect();
+        let taken: Vec<i32> = self
+            .locks
+            .query_typed(
+                "select partition from unnest($2) as partition
+                 where pg_try_advisory_xact_lock(hashtextextended('sitewatch.drain ' || $1 || ' ' || partition, 0))",
+                &[(&self.topic, Type::TEXT), (&partitions, Type::INT4_ARRAY)],
+            )
+            .map_err(|error| explain("taking partitions", &error))?
+            .into_iter()
+            .map(|row| row.get(0))
+            .collect();
+        self.refused += (partitions.len() - taken.len()) as u64;
+        let taken: Vec<Range> = ranges
+            .iter()
+            .filter(|range| taken.contains(&range.partition))
+            .copied()
+            .collect();
+        let offsets: Vec<i64> = taken.iter().map(|range| range.next).collect();
+        let partitions: Vec<i32> = taken.iter().map(|range| range.partition).collect();
+        self.client
+            .execute_typed(
+                "insert into kafka_offsets (topic, partition, next_offset)
+                 select $1, partition, next_offset from unnest($2, $3) as new (partition, next_offset)
+                 on conflict (topic, partition) do nothing",
+                &[
+                    (&self.topic, Type::TEXT),
+                    (&partitions, Type::INT4_ARRAY),
+                    (&offsets, Type::INT8_ARRAY),
+                ],
+            )
+            .map_err(|error| explain("beginning to drain partitions", &error))?;
+        Ok(taken)
+    }
+
+    /// Moves offsets back to where the ranges begin, from where they were when the run began.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be used.
+    pub(crate) fn go_back(
+        &mut self,
+        ranges: &[Range],
+        from: &BTreeMap<i32, i64>,
+    ) -> Result<(), Failure> {
+        for range in ranges {
+            let Some(from) = from.get(&range.partition) else {
+                continue;
+            };
+            self.client
+                .execute_typed(
+                    "update kafka_offsets set next_offset = $4, updated_at = now()
+                     where topic = $1 and partition = $2 and next_offset = $3",
+                    &[
+                        (&self.topic, Type::TEXT),
+                        (&range.partition, Type::INT4),
+                        (from, Type::INT8),
+                        (&range.next, Type::INT8),
+                    ],
+                )
+                .map_err(|error| explain("going back to the first message", &error))?;
+        }
+        Ok(())
+    }
+
+    /// Where recording has got to by now.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be asked.
+    pub(crate) fn stored(&mut self) -> Result<BTreeMap<i32, i64>, Failure> {
+        stored(&mut self.client, &self.topic)
+    }
+}

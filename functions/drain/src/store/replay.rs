@@ -1,0 +1,89 @@
+//! Dead letters, tried again.
+
+use std::collections::HashSet;
+
+use postgres::types::Type;
+use sitewatch::postgres::{begin, explain};
+use sitewatch::run::Failure;
+
+use super::Store;
+use crate::batch::{Batch, Letter, Origin};
+use crate::row::Known;
+use crate::summary::Figures;
+
+/// What became of some dead letters.
+pub(crate) struct Tried {
+    /// The newest of them, by `dead_letters.id`.
+    pub(crate) last: i64,
+    /// Recorded, recorded before, and still dead.
+    pub(crate) figures: Figures,
+}
+
+impl Store {
+    /// Tries the next `limit` dead letters after one; `None` when there are none. Two runs at once
+    /// do no harm: what one recorded is a repeat to the other.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be used; nothing is changed then.
+    pub(crate) fn replay(
+        &mut self,
+        after: i64,
+        limit: usize,
+        known: &mut Known,
+    ) -> Result<Option<Tried>, Failure> {
+        let wrong = |error: postgres::Error| explain("trying dead letters again", &error);
+        let mut transaction = begin(&mut self.client, &self.settings).map_err(wrong)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let letters = transaction
+            .query_typed(
+                "select id, value from dead_letters where id > $1 order by id limit $2",
+                &[(&after, Type::INT8), (&limit, Type::INT8)],
+            )
+            .map_err(wrong)?;
+        let Some(last) = letters.last() else {
+            return Ok(None);
+        };
+        let last = last.get(0);
+        // The letter's id in the place of an offset: what is dead again keeps its row.
+        let mut batch = Batch::starting_at(Origin::Stdin, after).with_originals();
+        for letter in &letters {
+            batch.add(
+                &Letter {
+                    offset: letter.get(0),
+                    key: None,
+                    value: letter.get(1),
+                    timestamp_ms: None,
+                },
+                known,
+                std::iter::empty(),
+            );
+        }
+        let recording = self
+            .memory
+            .record(&mut transaction, &batch)
+            .map_err(wrong)?
+            .ok_or_else(|| Failure::Defect("dead letters were not kept".to_owned()))?;
+        let dead: HashSet<i64> = batch
+            .dead
+            .iter()
+            .chain(&recording.refused)
+            .map(|letter| letter.offset)
+            .collect();
+        let alive: Vec<i64> = letters
+            .iter()
+            .map(|letter| letter.get(0))
+            .filter(|id| !dead.contains(id))
+            .collect();
+        transaction
+            .execute_typed(
+                "delete from dead_letters where id = any($1)",
+                &[(&alive, Type::INT8_ARRAY)],
+            )
+            .map_err(wrong)?;
+        transaction.commit().map_err(wrong)?;
+        Ok(Some(Tried {
+            last,
+            figures: self.memory.remember(recording),
+        }))
+    }
+}
