@@ -1,7 +1,9 @@
 //! The ways to run the functions on a schedule: `cron/` and `k8s/`, taken as they stand.
 
 mod by_hand;
+mod compose;
 mod cron;
+mod kubernetes;
 mod systemd;
 
 use std::os::unix::fs::PermissionsExt;
