@@ -8,6 +8,7 @@
 use std::fs;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use sitewatch_tests::command::{Finished, Run};
@@ -263,6 +264,8 @@ impl CronUser {
         Run::program("useradd")
             .arg("--system")
             .arg("--user-group")
+            .arg("--uid")
+            .arg(USER.to_string())
             .arg("--no-create-home")
             .arg("--home-dir")
             .arg(home)
@@ -272,11 +275,6 @@ impl CronUser {
             .run()
             .exits(0);
         Self(name)
-    }
-
-    fn id(&self) -> u32 {
-        let id = Run::program("id").arg("-u").arg(self.0).run().exits(0);
-        id.stdout.trim().parse().unwrap()
     }
 
     fn crontab(&self, path: &Path) {
@@ -305,7 +303,7 @@ impl Drop for CronUser {
 fn debians_cron_runs_it() {
     let home = open_folder();
     let user = CronUser::new("sitewatch-cron", home.path());
-    let installed = Installed::new(user.id());
+    let installed = Installed::new(USER);
     // In the place of mail: what cron would have sent.
     let mail = installed.path("var/mail");
     let shell = installed.path("bin/shell");
@@ -325,6 +323,8 @@ fn debians_cron_runs_it() {
         .spawn();
 
     wait::until("two rounds are recorded", Duration::from_secs(240), || {
+        // Each look is a connection, and the next tick is seconds away.
+        thread::sleep(Duration::from_secs(1));
         installed.rounds() >= 2
     });
     let said = || fs::read_to_string(&mail).unwrap_or_default();
