@@ -17,6 +17,7 @@ mod failure;
 mod folder;
 pub mod kafka;
 pub mod manifests;
+pub mod package;
 pub mod pages;
 pub mod port;
 pub mod postgres;

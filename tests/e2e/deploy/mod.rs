@@ -4,6 +4,7 @@ mod by_hand;
 mod compose;
 mod cron;
 mod kubernetes;
+mod package;
 mod systemd;
 
 use std::os::unix::fs::PermissionsExt;
