@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what this machine lacks to build Sitewatch and to run its tests: a C toolchain with the
-# headers of OpenSSL and zlib, PostgreSQL's server, Java 17 or newer, and Maven, which fetches Kafka.
+# headers of OpenSSL and zlib, PostgreSQL's server, Java 17 or newer, Maven, which fetches Kafka, and
+# Chromium, which shows whether the status page renders.
 #
 # Silent when nothing is missing. Looks for the tools themselves, wherever they came from; only when
 # one is missing does it ask Debian's packages, as root or through sudo without a password.
@@ -58,6 +59,7 @@ look() {
     has_postgresql || lacks "PostgreSQL's server (initdb, postgres)" postgresql
     has_java || lacks "Java $java or newer" default-jre-headless
     has mvn || lacks "Maven (mvn)" maven
+    has chromium || has chromium-browser || has google-chrome || lacks "Chromium" chromium
 }
 
 install() {

@@ -118,9 +118,9 @@ pub(crate) fn without_credentials(url: &str) -> String {
                 String::new()
             }
         }
-        Ok(_) => url.to_owned(),
-        // Not a URL: then what looks like credentials is cut by hand.
-        Err(_) => url
+        Ok(parsed) if parsed.has_host() => url.to_owned(),
+        // No web address: then what looks like credentials is cut by hand.
+        _ => url
             .rsplit_once('@')
             .map_or(url, |(_, rest)| rest)
             .to_owned(),
