@@ -9,6 +9,8 @@
 # Otherwise it says what to install and exits with 1.
 set -u
 
+# `install.sh demo` leaves out what only the tests need.
+for=${1:-tests}
 java=17
 # From here on Go fetches the release that a module asks for.
 go=21
@@ -69,6 +71,7 @@ look() {
     has_postgresql || lacks "PostgreSQL's server (initdb, postgres)" postgresql
     has_java || lacks "Java $java or newer" default-jre-headless
     has mvn || lacks "Maven (mvn)" maven
+    [ "$for" = demo ] && return
     has systemd-analyze || lacks "systemd's tools (systemd-analyze); it need not run" systemd
     has flock || lacks "flock" util-linux
     has_go || lacks "Go 1.$go or newer" golang-go
