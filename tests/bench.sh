@@ -8,7 +8,7 @@ here="$(cd "$(dirname "$0")/.." && pwd)"
 which="${1:?usage: tests/bench.sh drain|probe|report …}"
 shift
 
-"$here/tests/install.sh"
+"$here/tests/install.sh" demo
 cargo build --manifest-path "$here/Cargo.toml" --workspace --bins --release --locked
 target="${CARGO_TARGET_DIR:-$here/target}"
 exec "$target/release/bench_$which" "$@"

@@ -6,6 +6,7 @@
     reason = "helpers of tests fail as tests do; clippy only knows the tests themselves"
 )]
 
+mod deploy;
 mod documents;
 mod drain;
 mod kafka;

@@ -118,8 +118,8 @@ pub(crate) fn without_credentials(url: &str) -> String {
                 String::new()
             }
         }
-        Ok(parsed) if !parsed.cannot_be_a_base() => url.to_owned(),
-        // Not a URL of a website: then what looks like credentials is cut by hand.
+        Ok(parsed) if parsed.has_host() => url.to_owned(),
+        // No web address: then what looks like credentials is cut by hand.
         _ => url
             .rsplit_once('@')
             .map_or(url, |(_, rest)| rest)

@@ -1,6 +1,6 @@
 //! One check: resolve, connect, TLS, request, response, body → what happened → what it means.
 //!
-//! The story is told in [`attempt`]: redirects are followed here, hop by hop, so that every hop
+//! The story is told in [`follow`]: redirects are followed here, hop by hop, so that every hop
 //! obeys the same rules and its times are summed. [`check`] adds the retries.
 
 mod body;

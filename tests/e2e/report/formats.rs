@@ -1,0 +1,224 @@
+//! Filters, files, columns, metrics.
+
+use std::io::{Read as _, Write as _};
+
+use crate::support::{Prepared, down, lines, up};
+
+use super::history::json;
+
+fn filled() -> Prepared {
+    let prepared = Prepared::new("report");
+    let mut labelled = up("blog-de", 60);
+    labelled.labels.insert("team".into(), "web".into());
+    let mut odd = up("a\"b\\c", 60);
+    odd.url = "https://odd.example/".into();
+    prepared
+        .drain()
+        .var("DRAIN_SOURCE", "stdin")
+        .stdin(lines(&[down("shop", 60), up("blog-en", 60), labelled, odd]))
+        .run()
+        .exits(0);
+    prepared
+}
+
+#[test]
+fn filters_choose_sites() {
+    let prepared = filled();
+    for (variables, expected) in [
+        (vec![("REPORT_SITE", "blog-*")], vec!["blog-de", "blog-en"]),
+        (
+            vec![("REPORT_SITE", "shop,blog-de")],
+            vec!["shop", "blog-de"],
+        ),
+        (vec![("REPORT_LABEL", "team=web")], vec!["blog-de"]),
+        (vec![("REPORT_STATE", "down")], vec!["shop"]),
+        (
+            vec![("REPORT_STATE", "up"), ("REPORT_SITE", "shop")],
+            vec![],
+        ),
+    ] {
+        let shown = prepared
+            .report()
+            .vars(variables.clone())
+            .var("REPORT_FORMAT", "json")
+            .run()
+            .exits(0);
+        let sites: Vec<String> = json(&shown.stdout)
+            .iter()
+            .map(|line| line["site"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(sites, expected, "{variables:?}");
+    }
+    let recent = prepared
+        .report()
+        .var("REPORT_KIND", "recent")
+        .var("REPORT_SITE", "shop")
+        .var("REPORT_SINCE", "10m")
+        .var("REPORT_FORMAT", "json")
+        .run()
+        .exits(0);
+    assert_eq!(json(&recent.stdout).len(), 1);
+}
+
+#[test]
+fn a_site_that_is_down_is_told_by_the_exit_code_when_asked_for() {
+    let prepared = filled();
+    prepared.report().run().exits(0);
+    let asked = || prepared.report().var("REPORT_FAIL_ON_DOWN", "true");
+    asked().run().exits(1);
+    asked().var("REPORT_SITE", "blog-*").run().exits(0);
+}
+
+#[test]
+fn every_column_is_documented() {
+    let prepared = filled();
+    prepared.maintain().run().exits(0);
+    // A day that is over, so that there is one.
+    prepared
+        .drain()
+        .var("DRAIN_SOURCE", "stdin")
+        .stdin(lines(&[up("shop", 200_000), down("shop", 190_000)]))
+        .run()
+        .exits(0);
+    prepared.maintain().run().exits(0);
+    let root =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions/report/README.md");
+    let text = std::fs::read_to_string(root).unwrap();
+    for kind in ["sites", "recent", "incidents", "days", "runs"] {
+        let (_, section) = text.split_once(&format!("\n## {kind}\n")).unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        let csv = prepared
+            .report()
+            .var("REPORT_KIND", kind)
+            .var("REPORT_FORMAT", "csv")
+            .run()
+            .exits(0)
+            .stdout;
+        let header = csv
+            .lines()
+            .next()
+            .unwrap_or_else(|| panic!("{kind} has no header"));
+        for column in header.split(',') {
+            assert!(section.contains(&format!("`{column}`")), "{kind}: {column}");
+        }
+    }
+}
+
+#[test]
+fn a_file_is_written_whole_and_its_trouble_is_told() {
+    let prepared = filled();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sites.csv");
+    prepared
+        .report()
+        .var("REPORT_FORMAT", "csv")
+        .var("REPORT_OUTPUT", &path)
+        .run()
+        .exits(0)
+        .stdout_is("");
+    assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 5);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    prepared
+        .report()
+        .var("REPORT_OUTPUT", folder.path().join("none/sites.txt"))
+        .run()
+        .exits(78)
+        .stderr_has("REPORT_OUTPUT cannot be written");
+}
+
+#[test]
+fn metrics_are_prometheus_text_with_odd_names_escaped() {
+    let prepared = filled();
+    let text = prepared
+        .report()
+        .var("REPORT_FORMAT", "prometheus")
+        .run()
+        .exits(0)
+        .stdout;
+    for line in [
+        "# TYPE sitewatch_site_up gauge",
+        r#"sitewatch_site_up{site="shop",location="default"} 0.0"#,
+        r#"sitewatch_site_up{site="a\"b\\c",location="default"} 1.0"#,
+        r#"sitewatch_site_response_seconds{site="shop",location="default",phase="total"} 0.0735"#,
+        r#"sitewatch_function_last_run_exit_code{function="drain"} 0.0"#,
+        r#"sitewatch_function_last_run_items{function="drain",figure="recorded"} 4.0"#,
+        "sitewatch_rollup_hours_waiting 0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+    }
+    assert!(!text.contains("# EOF"), "{text}");
+    // The tool comes with Prometheus and is rarely there.
+    if let Ok(mut tool) = std::process::Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+    {
+        tool.stdin
+            .take()
+            .unwrap()
+            .write_all(text.as_bytes())
+            .unwrap();
+        assert!(tool.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn metrics_are_pushed_to_a_gateway() {
+    let prepared = filled();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let gateway = std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        let mut taken = Vec::new();
+        let mut buffer = [0; 65_536];
+        loop {
+            let text = String::from_utf8_lossy(&taken).into_owned();
+            let complete = text.split_once("\r\n\r\n").is_some_and(|(head, body)| {
+                let length = head
+                    .lines()
+                    .find_map(|line| {
+                        line.to_lowercase()
+                            .strip_prefix("content-length: ")?
+                            .parse()
+                            .ok()
+                    })
+                    .unwrap_or(usize::MAX);
+                body.len() >= length
+            });
+            if complete {
+                connection
+                    .write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n")
+                    .unwrap();
+                return text;
+            }
+            let read = connection.read(&mut buffer).unwrap();
+            assert!(read > 0, "cut off: {text}");
+            taken.extend_from_slice(&buffer[..read]);
+        }
+    });
+    let pushed = || {
+        prepared.report().var("REPORT_FORMAT", "prometheus").var(
+            "PROMETHEUS_PUSHGATEWAY_URL",
+            format!("http://u:hunter2@{address}"),
+        )
+    };
+    pushed().run().exits(0).stdout_is("");
+    let taken = gateway.join().unwrap();
+    assert!(
+        taken.starts_with("PUT /metrics/job/sitewatch HTTP/1.1\r\n"),
+        "{taken}"
+    );
+    assert!(
+        taken
+            .to_lowercase()
+            .contains("authorization: basic dTpodW50ZXIy".to_lowercase().as_str()),
+        "{taken}"
+    );
+    assert!(taken.contains("sitewatch_site_up{"), "{taken}");
+
+    let refused = pushed()
+        .run()
+        .exits(69)
+        .stderr_has("the Pushgateway at 127.0.0.1 did not take the metrics");
+    assert!(!refused.stderr.contains("hunter2"), "{}", refused.stderr);
+}
