@@ -5,7 +5,7 @@ mod lifetime;
 mod producing;
 mod reading;
 mod roundtrip;
-mod security;
+pub(crate) mod security;
 mod unreadable;
 
 use std::{

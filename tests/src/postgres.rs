@@ -8,6 +8,7 @@
 mod database;
 mod install;
 mod options;
+mod pooler;
 
 use std::{
     fs,
@@ -22,6 +23,7 @@ use rustix::process::Signal;
 
 pub use database::Database;
 pub use options::{Options, Tls};
+pub use pooler::Pooler;
 
 use crate::{
     Failure,

@@ -58,7 +58,7 @@ fn a_bad_certificate_of_the_broker_is_told_apart() {
 }
 
 /// Shakes hands with whoever comes, and says nothing more.
-fn tls_server(authority: &Authority, kind: Kind) -> String {
+pub(crate) fn tls_server(authority: &Authority, kind: Kind) -> String {
     let issued = authority.certificate(kind);
     let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
     let chain = X509::stack_from_pem(issued.chain.as_bytes()).unwrap();

@@ -25,6 +25,11 @@ impl Kafka {
     /// name this broker are the caller's to give.
     #[track_caller]
     pub fn tool(&self, class: &str, arguments: &[&str]) -> Finished {
+        self.tool_run(class, arguments).run()
+    }
+
+    /// A run of a tool by its class, to be told more and then started.
+    pub fn tool_run(&self, class: &str, arguments: &[&str]) -> Run {
         let run = Run::program(self.install.java_program()).in_dir(self.install.folder());
         self.install
             .java_arguments(class, "error")
@@ -32,7 +37,6 @@ impl Kafka {
             .map(String::as_str)
             .chain(arguments.iter().copied())
             .fold(run, Run::arg)
-            .run()
     }
 
     /// The lag of a group as an operator sees it, by topic and partition.

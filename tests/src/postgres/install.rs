@@ -97,7 +97,12 @@ impl Install {
 
     /// One of PostgreSQL's programs, as the right user and deaf to the environment of the tests.
     pub(super) fn command(&self, program: &str, folder: &Path) -> Command {
-        let mut command = Command::new(self.bin.join(program));
+        self.program(&self.bin.join(program), folder)
+    }
+
+    /// Any program, likewise.
+    pub(super) fn program(&self, path: &Path, folder: &Path) -> Command {
+        let mut command = Command::new(path);
         command.env_clear().env("LC_ALL", "C").current_dir(folder);
         if let Some(path) = env::var_os("PATH") {
             command.env("PATH", path);
@@ -115,7 +120,7 @@ impl Install {
             .map_or(Ok(()), |(uid, gid)| chown(file, Some(uid), Some(gid)))
     }
 
-    fn own(&self, path: &Path) -> io::Result<()> {
+    pub(super) fn own(&self, path: &Path) -> io::Result<()> {
         self.user
             .map_or(Ok(()), |(uid, gid)| folder::give_all(path, uid, gid))
     }

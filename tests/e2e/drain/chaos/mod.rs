@@ -5,7 +5,9 @@
 //! repeats a run.
 
 mod cut;
+mod databases;
 mod frozen;
+mod kafkas;
 mod killed;
 mod ledger;
 mod raw;

@@ -1,0 +1,92 @@
+//! PgBouncer in front of a server, as many a database is only reachable.
+
+use std::{fmt::Write as _, fs, path::PathBuf, time::Duration};
+
+use super::{PASSWORD, Postgres, USER};
+use crate::{
+    daemon::Daemon,
+    folder::Folder,
+    port::{self, is_open},
+    wait,
+    watchdog::Farewell,
+};
+
+/// Debian puts it where only root looks.
+const FOLDERS: [&str; 2] = ["/usr/sbin", "/usr/bin"];
+
+const START: Duration = Duration::from_secs(20);
+
+/// A running PgBouncer in transaction mode: after each transaction a client's connection may be
+/// another one. Killed and removed on drop.
+pub struct Pooler {
+    port: u16,
+    _process: Daemon,
+    _folder: Folder,
+}
+
+impl Postgres {
+    /// Starts a PgBouncer with `size` connections to each database.
+    ///
+    /// # Panics
+    /// When it is not installed or does not start, with the end of its log.
+    #[track_caller]
+    pub fn pooler(&self, size: u16) -> Pooler {
+        let program = FOLDERS
+            .iter()
+            .map(|folder| PathBuf::from(folder).join("pgbouncer"))
+            .find(|program| program.is_file())
+            .expect("PgBouncer is not installed: run tests/install.sh");
+        let folder = Folder::new("pgbouncer").expect("make a folder for PgBouncer");
+        let port = port::reserve();
+        let users = folder.join("users.txt");
+        let mut settings = String::from("[databases]\n");
+        let mut set = |line: &str| writeln!(settings, "{line}").expect("a String takes all");
+        set(&format!("* = host=127.0.0.1 port={}", self.port));
+        set("[pgbouncer]");
+        set("pool_mode = transaction");
+        set("listen_addr = 127.0.0.1");
+        set(&format!("listen_port = {port}"));
+        set("unix_socket_dir =");
+        set("auth_type = scram-sha-256");
+        set(&format!("auth_file = {}", users.display()));
+        set(&format!("default_pool_size = {size}"));
+        set("max_client_conn = 200");
+        let file = folder.join("pgbouncer.ini");
+        let written = fs::write(&users, format!("\"{USER}\" \"{PASSWORD}\"\n"))
+            .and_then(|()| fs::write(&file, settings))
+            .and_then(|()| self.install.own(folder.path()));
+        written.expect("write PgBouncer's files");
+
+        // As PostgreSQL's user: it does not run as root either.
+        let mut command = self.install.program(&program, folder.path());
+        command.arg("-q").arg(&file);
+        let mut process = Daemon::start(&mut command, &folder.join("log"), Farewell::Kill)
+            .expect("start PgBouncer");
+        let answers = wait::holds_within(START, || process.ended().is_some() || is_open(port));
+        assert!(
+            answers && process.ended().is_none(),
+            "PgBouncer does not start:\n{}",
+            process.log_tail()
+        );
+        Pooler {
+            port,
+            _process: process,
+            _folder: folder,
+        }
+    }
+}
+
+impl Pooler {
+    /// The port it listens on, on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// How [`USER`] reaches a database through it, password included.
+    pub fn url_for(&self, database: &str) -> String {
+        format!(
+            "postgres://{USER}:{PASSWORD}@127.0.0.1:{}/{database}",
+            self.port
+        )
+    }
+}
