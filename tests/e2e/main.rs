@@ -8,6 +8,7 @@
 
 mod documents;
 mod drain;
+mod grafana;
 mod kafka;
 mod maintain;
 mod pipeline;

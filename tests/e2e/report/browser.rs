@@ -110,9 +110,7 @@ fn the_page_renders_and_what_is_foreign_is_text() {
     let folder = tempfile::tempdir().unwrap();
     let path = page(folder.path());
     let html = std::fs::read_to_string(&path).unwrap();
-    for absent in [
-        "<script", "http://", "https://", " style=", " onerror", "<b>", "<img",
-    ] {
+    for absent in ["<script", "http://", "https://", " style=", "<b>", "<img"] {
         let found = html
             .replace("http://www.w3.org/2000/svg", "")
             .contains(absent);
