@@ -120,7 +120,7 @@ fn the_page_renders_and_what_is_foreign_is_text() {
     assert_eq!(shown.console, Vec::<String>::new());
     assert!(!shown.dom.contains("<script"), "{}", shown.dom);
     for present in [
-        "<title>Status of &lt;b&gt;us&lt;/b&gt;: 1 of 3 is down</title>",
+        "<title>Status of &lt;b&gt;us&lt;/b&gt;: 1 of 3 sites is down</title>",
         "&lt;script&gt;document.title='owned'&lt;/script&gt;",
         "&lt;img src=x onerror=alert(1)&gt;",
         "<main>",
