@@ -107,7 +107,12 @@ begin
         if to_regclass(quote_ident(partition_name)) is null then
             -- Two drains may need the same day at once.
             perform pg_advisory_xact_lock(hashtextextended('sitewatch.create_check_partitions', 0));
-            if to_regclass(quote_ident(partition_name)) is null then
+            -- Asked of the catalog itself: to_regclass remembers that there was none.
+            if not exists (
+                select from pg_class
+                where relname = partition_name
+                  and relnamespace = (select relnamespace from pg_class where oid = 'checks'::regclass)
+            ) then
                 -- Made alone and then attached: that takes a lock on checks which lets others go
                 -- on inserting; `partition of` would not.
                 execute format('create table %I (like checks including defaults including constraints)', partition_name);

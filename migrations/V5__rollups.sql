@@ -219,7 +219,12 @@ begin
             partition_name := parent || '_' || to_char(starts, case unit when 'year' then 'YYYY' else 'YYYYMM' end);
             if to_regclass(quote_ident(partition_name)) is null then
                 perform pg_advisory_xact_lock(hashtextextended('sitewatch.create_rollup_partitions', 0));
-                if to_regclass(quote_ident(partition_name)) is null then
+                -- Asked of the catalog itself: to_regclass remembers that there was none.
+                if not exists (
+                    select from pg_class
+                    where relname = partition_name
+                      and relnamespace = (select relnamespace from pg_class where oid = parent::regclass)
+                ) then
                     -- Made alone and then attached, as in create_check_partitions.
                     execute format('create table %I (like %I including defaults including constraints)', partition_name, parent);
                     if unit = 'year' then

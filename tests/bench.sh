@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Benchmarks, on servers started for them: `tests/bench.sh drain [events] [rounds]`,
-# `tests/bench.sh report [rounds]`.
+# Benchmarks, on servers started for them:
+#   tests/bench.sh drain [events] [rounds]
+#   tests/bench.sh probe [kafka] [one|thousand|at-once|slow|tls|tls-many|silent|many]…
+#   tests/bench.sh report [rounds]
 set -euo pipefail
 here="$(cd "$(dirname "$0")/.." && pwd)"
-which="${1:?usage: tests/bench.sh drain|report …}"
+which="${1:?usage: tests/bench.sh drain|probe|report …}"
 shift
 
-"$here/tests/install.sh"
+"$here/tests/install.sh" demo
 cargo build --manifest-path "$here/Cargo.toml" --workspace --bins --release --locked
 target="${CARGO_TARGET_DIR:-$here/target}"
 exec "$target/release/bench_$which" "$@"

@@ -4,7 +4,7 @@
 set -euo pipefail
 here="$(cd "$(dirname "$0")/.." && pwd)"
 
-"$here/tests/install.sh"
+"$here/tests/install.sh" demo
 cargo build --manifest-path "$here/Cargo.toml" --workspace --bins --locked
 target="${CARGO_TARGET_DIR:-$here/target}"
 exec "$target/debug/demo" "$@"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what this machine lacks to build Sitewatch and to run its tests: a C toolchain with the
 # headers of OpenSSL and zlib, PostgreSQL's server, Java 17 or newer, Maven, which fetches Kafka, and
+# what judges the units of cron/ and the manifests of k8s/ (systemd's tools, Go, Python's venv), and
 # Chromium, which shows whether the status page renders.
 #
 # Silent when nothing is missing. Looks for the tools themselves, wherever they came from; only when
@@ -8,7 +9,11 @@
 # Otherwise it says what to install and exits with 1.
 set -u
 
+# `install.sh demo` leaves out what only the tests need.
+for=${1:-tests}
 java=17
+# From here on Go fetches the release that a module asks for.
+go=21
 
 missing=()  # in words
 packages=() # in Debian's names
@@ -49,6 +54,13 @@ has_java() {
     [ "${version:-0}" -ge "$java" ]
 }
 
+has_go() {
+    local version
+    version=$(go env GOVERSION 2>/dev/null) || return 1
+    version=${version#go1.}
+    [ "${version%%[!0-9]*}" -ge "$go" ] 2>/dev/null
+}
+
 look() {
     missing=()
     packages=()
@@ -59,6 +71,11 @@ look() {
     has_postgresql || lacks "PostgreSQL's server (initdb, postgres)" postgresql
     has_java || lacks "Java $java or newer" default-jre-headless
     has mvn || lacks "Maven (mvn)" maven
+    [ "$for" = demo ] && return
+    has systemd-analyze || lacks "systemd's tools (systemd-analyze); it need not run" systemd
+    has flock || lacks "flock" util-linux
+    has_go || lacks "Go 1.$go or newer" golang-go
+    python3 -c 'import ensurepip, venv' 2>/dev/null || lacks "Python with venv" python3-venv
     has chromium || has chromium-browser || has google-chrome || lacks "Chromium" chromium
 }
 

@@ -7,4 +7,4 @@ cd "$(dirname "$0")/.."
 
 # The executables first: the end-to-end tests run them.
 cargo build --workspace --bins --locked
-cargo test --workspace --locked "$@"
+cargo test --workspace --locked --no-fail-fast "$@"

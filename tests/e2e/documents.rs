@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use sitewatch::settings::{ALL, Group, Variable};
 use sitewatch_tests::command::Run;
 
-const FUNCTIONS: [&str; 5] = ["setup", "probe", "drain", "maintain", "report"];
+pub(crate) const FUNCTIONS: [&str; 5] = ["setup", "probe", "drain", "maintain", "report"];
 
 const BEGIN: &str = "<!-- variables: made from the catalogue by the test `documents` -->";
 const END: &str = "<!-- end of variables -->";
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .unwrap()
@@ -22,7 +22,7 @@ fn root() -> PathBuf {
 }
 
 /// The variables that a function's `--help` names.
-fn named_in_help(function: &str) -> BTreeSet<String> {
+pub(crate) fn named_in_help(function: &str) -> BTreeSet<String> {
     Run::function(function)
         .arg("--help")
         .run()

@@ -6,12 +6,14 @@
     reason = "helpers of tests fail as tests do; clippy only knows the tests themselves"
 )]
 
+mod deploy;
 mod documents;
 mod drain;
 mod grafana;
 mod kafka;
 mod maintain;
 mod pipeline;
+mod probe;
 mod report;
 mod setup;
 mod stack;

@@ -1,5 +1,8 @@
 //! `setup`: the schema, the topic, the list of sites; again and at once.
 
+use std::time::Duration;
+
+use rustix::process::Signal;
 use sitewatch_tests::command::Run;
 use sitewatch_tests::kafka::Version;
 use sitewatch_tests::shared;
@@ -88,6 +91,72 @@ fn websites_are_never_removed() {
         let error = client.batch_execute(statement).unwrap_err();
         let text = error.as_db_error().expect(statement).message().to_owned();
         assert!(text.contains("never removed"), "{statement}: {text}");
+    }
+}
+
+#[test]
+fn every_table_and_column_says_what_it_is() {
+    let prepared = Prepared::new("setup");
+    let silent: Vec<String> = prepared
+        .client()
+        .query(
+            "select class.relname || coalesce('.' || attribute.attname, '')
+             from pg_class as class
+             join pg_namespace as namespace on namespace.oid = class.relnamespace
+             cross join lateral (
+                 select 0::int2 as attnum, null::name as attname
+                 union all
+                 select attnum, attname from pg_attribute
+                 where attrelid = class.oid and attnum > 0 and not attisdropped
+             ) as attribute
+             where namespace.nspname = 'public'
+               and class.relkind in ('r', 'p', 'v')
+               and not class.relispartition
+               and class.relname <> 'refinery_schema_history'
+               and col_description(class.oid, attribute.attnum) is null
+               and (attribute.attnum > 0 or obj_description(class.oid) is null)
+             order by 1",
+            &[],
+        )
+        .unwrap()
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
+    assert!(silent.is_empty(), "without a comment: {silent:?}");
+}
+
+#[test]
+fn a_signal_ends_functions_that_wait_for_a_lock() {
+    let prepared = Prepared::new("locked");
+    let mut blocker = prepared.client();
+    let mut transaction = blocker.transaction().unwrap();
+    transaction
+        .batch_execute("lock table websites, refinery_schema_history in access exclusive mode")
+        .unwrap();
+    for function in ["setup", "report"] {
+        let run = Run::function(function)
+            .var("DATABASE_URL", prepared.url())
+            .vars((function == "setup").then_some(("SETUP_TOPIC", "false")))
+            .var("LOG_LEVEL", "debug")
+            .var("DATABASE_LOCK_TIMEOUT", "60s")
+            .spawn();
+        let waits = format!(
+            "select count(*) from pg_stat_activity
+             where datname = current_database() and wait_event_type = 'Lock' and application_name = 'sitewatch {function}'"
+        );
+        sitewatch_tests::wait::until("it waits for the lock", Duration::from_secs(20), || {
+            prepared.count(&waits) > 0
+        });
+        let asked = std::time::Instant::now();
+        run.signal(Signal::TERM);
+        run.wait()
+            .exits(75)
+            .stderr_has("stopped by a signal while waiting for a server");
+        assert!(
+            asked.elapsed() < Duration::from_secs(4),
+            "{:?}",
+            asked.elapsed()
+        );
     }
 }
 

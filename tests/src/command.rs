@@ -14,6 +14,7 @@ mod running;
 use std::{
     env,
     ffi::{OsStr, OsString},
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
@@ -43,6 +44,8 @@ pub struct Run {
     directory: Option<PathBuf>,
     stdin: Vec<u8>,
     patience: Duration,
+    inherits: bool,
+    user: Option<u32>,
 }
 
 impl Run {
@@ -88,7 +91,14 @@ impl Run {
             directory: None,
             stdin: Vec::new(),
             patience: PATIENCE,
+            inherits: true,
+            user: None,
         }
+    }
+
+    /// The program that will run, for those who start it through another one.
+    pub fn executable(&self) -> &Path {
+        &self.program
     }
 
     /// One more argument.
@@ -117,6 +127,19 @@ impl Run {
     /// Starts in this directory rather than in an empty one.
     pub fn in_dir(mut self, directory: impl AsRef<Path>) -> Self {
         self.directory = Some(directory.as_ref().to_owned());
+        self
+    }
+
+    /// With the variables of the test and no other: not even PATH.
+    pub fn bare(mut self) -> Self {
+        self.inherits = false;
+        self
+    }
+
+    /// As another user, in the group of the same number and no other. Only root can: for anyone
+    /// else this changes nothing.
+    pub fn as_user(mut self, user: u32) -> Self {
+        self.user = rustix::process::geteuid().is_root().then_some(user);
         self
     }
 
@@ -161,12 +184,16 @@ impl Run {
             .envs(
                 INHERITED
                     .iter()
+                    .filter(|_| self.inherits)
                     .filter_map(|&name| Some((name, env::var_os(name)?))),
             )
             .envs(self.variables)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
         Running::start(command, self.stdin, self.patience, empty)
     }
 }

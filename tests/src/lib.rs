@@ -9,12 +9,15 @@
     reason = "this crate reads the environment of the machine, not the settings of a function"
 )]
 
+mod cache;
 pub mod certificates;
 pub mod command;
 mod daemon;
 mod failure;
 mod folder;
 pub mod kafka;
+pub mod manifests;
+pub mod package;
 pub mod pages;
 pub mod port;
 pub mod postgres;

@@ -114,7 +114,7 @@ async fn answer(
         .unwrap_or_default()
         .trim_start_matches('/');
     let number: u32 = path.parse().unwrap_or_default();
-    if manner.silent_one_in > 0 && number % manner.silent_one_in == 0 {
+    if manner.silent_one_in > 0 && number.is_multiple_of(manner.silent_one_in) {
         // Until the client has had enough.
         stream.read_buf(&mut request).await?;
         return Ok(());

@@ -22,8 +22,23 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    fn has_labels_of(&self, event: &CheckEvent<'_>) -> bool {
-        self.labels.len() == event.labels.len()
+    fn of(event: &CheckEvent<'_>) -> Self {
+        Self {
+            name: event.site.clone().into_owned(),
+            url: event.url.clone().into_owned(),
+            labels: event
+                .labels
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .collect(),
+            id: OnceLock::new(),
+        }
+    }
+
+    /// Whether an event of the same name says the same of it.
+    fn is_of(&self, event: &CheckEvent<'_>) -> bool {
+        self.url == event.url
+            && self.labels.len() == event.labels.len()
             && self
                 .labels
                 .iter()
@@ -47,9 +62,8 @@ pub(crate) struct Row {
     pub(crate) site: Arc<Site>,
     pub(crate) location: Arc<Location>,
     pub(crate) checked_at: Timestamp,
-    pub(crate) error: Option<Box<str>>,
-    pub(crate) first_error: Option<Box<str>>,
-    pub(crate) final_url: Option<Box<str>>,
+    /// What most checks do not have, out of the way.
+    pub(crate) texts: Option<Box<Texts>>,
     pub(crate) certificate: Option<Arc<Certificate>>,
     pub(crate) remote_addr: Option<IpAddr>,
     pub(crate) total_us: i32,
@@ -69,22 +83,42 @@ pub(crate) struct Row {
     pub(crate) maintenance: bool,
 }
 
+impl Row {
+    /// Where redirects led; `None` when there were none.
+    pub(crate) fn final_url(&self) -> Option<&str> {
+        self.texts.as_ref()?.final_url.as_deref()
+    }
+}
+
+/// The texts of a check that had something to tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Texts {
+    pub(crate) error: Option<String>,
+    pub(crate) first_error: Option<String>,
+    pub(crate) final_url: Option<String>,
+}
+
 /// What a check saw of TLS. The same from check to check of a site, so kept once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Certificate {
     pub(crate) not_after: Option<Timestamp>,
     pub(crate) issuer: Option<String>,
     pub(crate) error: Option<String>,
-    pub(crate) tls_version: Option<String>,
+    pub(crate) tls_version: String,
 }
 
 /// The sites and places met in this run. Its size is that of the list of sites, not of the
 /// backlog.
 #[derive(Default)]
 pub(crate) struct Known {
-    sites: HashMap<Box<str>, Arc<Site>>,
+    sites: HashMap<Box<str>, Seen>,
     locations: HashMap<Box<str>, Arc<Location>>,
-    certificates: HashMap<Box<str>, Arc<Certificate>>,
+}
+
+/// What the newest event of a site said of it.
+struct Seen {
+    site: Arc<Site>,
+    certificate: Option<Arc<Certificate>>,
 }
 
 impl Known {
@@ -93,18 +127,12 @@ impl Known {
         // Decoding has checked every range; a value that still did not fit would be null or the
         // type's limit rather than another number.
         let narrow = |value: Option<u32>| value.and_then(|value| i32::try_from(value).ok());
+        let (site, certificate) = self.seen(&event);
         Row {
-            site: self.site(&event),
+            site,
+            certificate,
             location: self.location(&event),
             checked_at: event.checked_at,
-            certificate: self.certificate(&event),
-            error: event.error.map(|text| text.into_owned().into_boxed_str()),
-            first_error: event
-                .first_error
-                .map(|text| text.into_owned().into_boxed_str()),
-            final_url: event
-                .final_url
-                .map(|text| text.into_owned().into_boxed_str()),
             remote_addr: event.remote_addr,
             total_us: i32::try_from(event.total_us).unwrap_or(i32::MAX),
             dns_us: narrow(event.dns_us),
@@ -121,48 +149,35 @@ impl Known {
             up: event.up,
             body_match: event.body_match,
             maintenance: event.maintenance,
+            texts: Texts::of(event),
         }
     }
 
-    fn site(&mut self, event: &CheckEvent<'_>) -> Arc<Site> {
-        if let Some(site) = self.sites.get(event.site.as_ref())
-            && site.url == event.url
-            && site.has_labels_of(event)
-        {
-            return Arc::clone(site);
+    fn seen(&mut self, event: &CheckEvent<'_>) -> (Arc<Site>, Option<Arc<Certificate>>) {
+        if let Some(seen) = self.sites.get_mut(event.site.as_ref()) {
+            if !seen.site.is_of(event) {
+                seen.site = Arc::new(Site::of(event));
+            }
+            if event.tls_version.is_none() {
+                // No handshake: nothing is said of the certificate.
+                return (Arc::clone(&seen.site), None);
+            }
+            if !seen
+                .certificate
+                .as_ref()
+                .is_some_and(|seen| seen.is_of(event))
+            {
+                seen.certificate = Certificate::of(event).map(Arc::new);
+            }
+            return (Arc::clone(&seen.site), seen.certificate.clone());
         }
-        let labels = event
-            .labels
-            .iter()
-            .map(|(name, value)| (name.to_string(), value.to_string()))
-            .collect();
-        let site = Arc::new(Site {
-            name: event.site.clone().into_owned(),
-            url: event.url.clone().into_owned(),
-            labels,
-            id: OnceLock::new(),
-        });
-        self.sites
-            .insert(event.site.as_ref().into(), Arc::clone(&site));
-        site
-    }
-
-    fn certificate(&mut self, event: &CheckEvent<'_>) -> Option<Arc<Certificate>> {
-        let seen = Certificate {
-            not_after: event.certificate_not_after,
-            issuer: event.certificate_issuer.as_deref().map(str::to_owned),
-            error: event.certificate_error.as_deref().map(str::to_owned),
-            tls_version: Some(event.tls_version.as_deref()?.to_owned()),
+        let seen = Seen {
+            site: Arc::new(Site::of(event)),
+            certificate: Certificate::of(event).map(Arc::new),
         };
-        if let Some(known) = self.certificates.get(event.site.as_ref())
-            && **known == seen
-        {
-            return Some(Arc::clone(known));
-        }
-        let seen = Arc::new(seen);
-        self.certificates
-            .insert(event.site.as_ref().into(), Arc::clone(&seen));
-        Some(seen)
+        let both = (Arc::clone(&seen.site), seen.certificate.clone());
+        self.sites.insert(event.site.as_ref().into(), seen);
+        both
     }
 
     fn location(&mut self, event: &CheckEvent<'_>) -> Arc<Location> {
@@ -176,5 +191,47 @@ impl Known {
         self.locations
             .insert(event.location.as_ref().into(), Arc::clone(&location));
         location
+    }
+}
+
+impl Texts {
+    fn of(event: CheckEvent<'_>) -> Option<Box<Self>> {
+        if event.error.is_none() && event.first_error.is_none() && event.final_url.is_none() {
+            return None;
+        }
+        Some(Box::new(Self {
+            error: event.error.map(Into::into),
+            first_error: event.first_error.map(Into::into),
+            final_url: event.final_url.map(Into::into),
+        }))
+    }
+}
+
+impl Certificate {
+    fn of(event: &CheckEvent<'_>) -> Option<Self> {
+        Some(Self {
+            not_after: event.certificate_not_after,
+            issuer: event.certificate_issuer.as_deref().map(str::to_owned),
+            error: event.certificate_error.as_deref().map(str::to_owned),
+            tls_version: event.tls_version.as_deref()?.to_owned(),
+        })
+    }
+
+    fn is_of(&self, event: &CheckEvent<'_>) -> bool {
+        self.not_after == event.certificate_not_after
+            && self.issuer.as_deref() == event.certificate_issuer.as_deref()
+            && self.error.as_deref() == event.certificate_error.as_deref()
+            && Some(self.tls_version.as_str()) == event.tls_version.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_small() {
+        // Some ten thousand wait in memory at once.
+        assert!(size_of::<Row>() <= 168, "{} bytes", size_of::<Row>());
     }
 }

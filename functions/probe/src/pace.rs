@@ -3,11 +3,14 @@
 //! A check that waits for its site costs nothing; a check that waits for a processor of ours
 //! reports our delay as the site's. So there are two limits. `CHECK_CONCURRENCY` is the ceiling of
 //! checks under way (threads, sockets, memory). Below it, [`Pace`] limits the *moving* ones: those
-//! that have done anything within the last [`STILL`]. Every border of a check's phases tells how
-//! long its thread was ready and not run (the kernel's run-queue delay, see `check::clock`); as
-//! long as that stays short the limit rises, when it grows the limit falls, like a TCP window on
-//! delay. Checks that wait for slow sites stand still and do not count, so a thousand hung sites
-//! do not hold up the others.
+//! that have done anything within the last [`STILL`]. Checks that wait for slow sites stand still
+//! and do not count, so a thousand hung sites do not hold up the others; and since what begins
+//! moves, the limit is also a rate: that many in [`STILL`], evenly, so that answers do not all
+//! come at once later.
+//!
+//! Within its bounds the limit follows the processor. Every border of a check's phases tells how
+//! long its thread was ready and not run (the kernel's run-queue delay, see `check::clock`): while
+//! that is short the limit rises, when it grows the limit falls, like a TCP window on delay.
 //!
 //! It costs one look at every worker's last move each millisecond, and only while checks wait to
 //! be begun.
@@ -18,18 +21,21 @@ use std::time::{Duration, Instant};
 
 /// A check that has not moved for this long waits for its site. Longer than any wait for a
 /// processor that would be tolerated, shorter than most sites take.
-const STILL: Duration = Duration::from_millis(20);
+const STILL: Duration = Duration::from_millis(2);
 /// How often the limit is thought over while checks wait to be begun.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
+/// Moving checks per processor at most. A check takes about 0.1 ms of a processor, so this many in
+/// [`STILL`] leave more than half of it for the answers of those begun before; more would not be
+/// faster, only queue with a server that is as quick as we are.
+const MOST: usize = 8;
+/// And at the beginning.
+const FIRST: usize = 4;
 /// Mean wait for a processor at a phase's border, up to which there is room for more. A switch
 /// between two ready threads takes a few microseconds; this is a queue of about two.
 const SHORT: Duration = Duration::from_micros(60);
 /// From here on the limit falls. Beyond a millisecond our own queue shows in the figures of fast
 /// sites.
 const LONG: Duration = Duration::from_micros(500);
-/// Checks begun in a tick at most, per processor: one takes about 0.1 ms of it, its answer half of
-/// that again, so this leaves half the processor for the answers.
-const STEP: usize = 5;
 /// Least time between two reductions: what was begun before must show its effect first.
 const COOL: Duration = Duration::from_millis(10);
 
@@ -116,8 +122,7 @@ impl Pace {
         Self {
             load,
             processors,
-            // Enough to keep every processor busy with sites that answer at once.
-            limit: 2 * processors,
+            limit: FIRST * processors,
             reduced: Instant::now(),
         }
     }
@@ -138,7 +143,9 @@ impl Pace {
             }
             Some(waited) if waited > SHORT => {}
             // Raised only when it is what holds checks back.
-            _ if moving >= self.limit => self.limit = moving + STEP * self.processors,
+            _ if moving >= self.limit => {
+                self.limit = (self.limit + 1).min(MOST * self.processors);
+            }
             _ => {}
         }
     }
@@ -165,18 +172,22 @@ mod tests {
         let now = Instant::now();
         load.note(Duration::from_micros(5));
         pace.adjust(4, now);
-        assert_eq!(pace.limit(), 14);
+        assert_eq!(pace.limit(), 5);
         pace.adjust(3, now);
-        assert_eq!(pace.limit(), 14, "nothing is held back");
+        assert_eq!(pace.limit(), 5, "nothing is held back");
+        for _ in 0..50 {
+            pace.adjust(16, now);
+        }
+        assert_eq!(pace.limit(), 2 * MOST);
         load.note(Duration::from_millis(5));
-        pace.adjust(14, now + COOL);
-        assert_eq!(pace.limit(), 10);
+        pace.adjust(16, now + COOL);
+        assert_eq!(pace.limit(), 12);
         load.note(Duration::from_millis(5));
-        pace.adjust(14, now + COOL);
-        assert_eq!(pace.limit(), 10, "too soon");
+        pace.adjust(16, now + COOL);
+        assert_eq!(pace.limit(), 12, "too soon");
         for tick in 2..50 {
             load.note(Duration::from_millis(5));
-            pace.adjust(14, now + COOL * tick);
+            pace.adjust(16, now + COOL * tick);
         }
         assert_eq!(pace.limit(), 2);
     }

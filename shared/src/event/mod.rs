@@ -188,6 +188,46 @@ mod tests {
         assert_eq!(CheckEvent::decode(&event.to_json()).unwrap(), event);
     }
 
+    proptest::proptest! {
+        /// Whatever a check can say is read back as it was written.
+        #[test]
+        fn every_event_comes_back(
+            (site, url, error) in ("[^\\p{Cc}]{1,50}", "[^\\p{Cc}]{1,50}", proptest::option::of("[^\\p{Cc}]{0,100}")),
+            (seconds, microseconds) in (0_i64..4_000_000_000, 0_i32..1_000_000),
+            (outcome, status) in (1_i16..14, proptest::option::of(100_u16..1_000)),
+            phases in proptest::array::uniform6(proptest::option::of(0_u32..i32::MAX as u32)),
+            (bytes, body_match) in (proptest::option::of(0_u64..1 << 31), proptest::option::of(proptest::bool::ANY)),
+            (redirects, attempts, maintenance) in (0_u16..100, 1_u16..100, proptest::bool::ANY),
+            labels in proptest::collection::btree_map("[^\\p{Cc}]{1,10}", "[^\\p{Cc}]{0,10}", 0..5),
+        ) {
+            let outcome = Outcome::from_code(outcome).unwrap();
+            let event = CheckEvent {
+                site: site.into(),
+                url: url.into(),
+                checked_at: Timestamp::new(seconds, microseconds * 1_000).unwrap(),
+                up: outcome.verdict().as_up(),
+                outcome,
+                error: error.map(Cow::from),
+                status,
+                dns_us: phases[0],
+                connect_us: phases[1],
+                tls_us: phases[2],
+                first_byte_us: phases[3],
+                body_us: phases[4],
+                local_wait_us: phases[5],
+                body_bytes: bytes,
+                body_match,
+                redirects,
+                attempts,
+                maintenance,
+                labels: labels.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+                ..example()
+            };
+            let written = event.to_json();
+            proptest::prop_assert_eq!(CheckEvent::decode(&written).unwrap(), event);
+        }
+    }
+
     #[test]
     fn the_schema_kept_beside_this_file_is_the_type() {
         let kept: serde_json::Value =

@@ -15,7 +15,8 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use heartbeat::Heartbeat;
 
@@ -43,10 +44,10 @@ pub struct Run {
 
 /// Runs a function from its arguments to its exit code: reads the settings with `read`, does
 /// `work`, tells how it went.
-pub fn main<S>(
+pub fn main<S: Send + 'static>(
     function: &Function,
     read: impl FnOnce(&mut Reader) -> Option<S>,
-    work: impl FnOnce(S, &Run) -> Result<Summary, Failure>,
+    work: impl FnOnce(S, &Run) -> Result<Summary, Failure> + Send + 'static,
 ) -> ExitCode {
     let started = Instant::now();
     if let Some(answered) = answer_arguments(function, std::env::args_os().skip(1)) {
@@ -71,11 +72,15 @@ pub fn main<S>(
         }
     };
     let heartbeat = Heartbeat::start(run_settings.heartbeat_url);
-    let outcome = guarded(|| {
-        let stop = Stop::on_signals()
-            .map_err(|error| Failure::Defect(format!("no signal handler could be set: {error}")))?;
-        work(settings, &Run { started, stop })
-    });
+    let outcome = Stop::on_signals()
+        .map_err(|error| Failure::Defect(format!("no signal handler could be set: {error}")))
+        .and_then(|stop| {
+            let run = Run {
+                started,
+                stop: stop.clone(),
+            };
+            attended(&stop, move || guarded(|| work(settings, &run)))
+        });
     let exit = match outcome {
         Ok(summary) => {
             summary.log(started.elapsed());
@@ -113,6 +118,50 @@ fn answer_arguments(
     // `probe --help | head` closes the pipe: that is no failure.
     drop(std::io::stdout().write_all(text.as_bytes()));
     Some(Exit::Done)
+}
+
+/// How long work may go on after a signal before the process ends without it. Work that can end by
+/// itself does so within a second or two; a scheduler sends SIGKILL after a few more.
+const GRACE: Duration = Duration::from_millis(2_500);
+
+/// How often a signal is looked for beside the work.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Does work on a thread of its own, so that a signal ends the run also while the work waits for a
+/// server that does not answer. Leaving it there is what SIGKILL does, and as harmless: what was in
+/// hand is not committed.
+fn attended<T: Send + 'static>(
+    stop: &Stop,
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let (done, outcome) = mpsc::channel();
+    let worker = std::thread::Builder::new()
+        .name("work".to_owned())
+        .spawn(move || {
+            // Nobody listens any more once the grace is over.
+            drop(done.send(work()));
+        })
+        .map_err(|error| Failure::Unfinished(format!("no thread could be started: {error}")))?;
+    let mut asked: Option<Instant> = None;
+    loop {
+        match outcome.recv_timeout(LOOK) {
+            Ok(outcome) => {
+                if worker.join().is_err() {
+                    log::debug!("the worker's thread broke off after its work");
+                }
+                return outcome;
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Failure::Defect("the run broke off".to_owned()));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if stop.requested().is_some() && asked.get_or_insert_with(Instant::now).elapsed() > GRACE {
+            return Err(Failure::Unfinished(
+                "stopped by a signal while waiting for a server; what was in hand is not done, the next run takes it up".to_owned(),
+            ));
+        }
+    }
 }
 
 /// A panic is a defect of ours: said once, in one line, with its own exit code.

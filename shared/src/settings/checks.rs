@@ -107,7 +107,7 @@ pub fn check_defaults(reader: &mut Reader) -> SiteDefaults {
         },
         retries: small(reader.or_default(&var::CHECK_RETRIES, parse::count(0, 100))),
         retry_delay: reader.or_default(&var::CHECK_RETRY_DELAY, parse::duration),
-        body_limit: reader.or_default(&var::CHECK_MAX_BODY, parse::size),
+        body_limit: reader.or_default(&var::CHECK_MAX_BODY, body_limit),
         status: reader.or_default(&var::CHECK_STATUS, StatusSet::parse),
         max_response_time: reader.optional(&var::CHECK_MAX_RESPONSE_TIME, parse::positive_duration),
         request: Arc::new(request_defaults(reader)),
@@ -147,6 +147,13 @@ fn interval(text: &str) -> Result<Duration, String> {
     match parse::duration(text)? {
         interval if interval < Duration::from_secs(1) => Err("less than 1s".to_owned()),
         interval => Ok(interval),
+    }
+}
+
+fn body_limit(text: &str) -> Result<u64, String> {
+    match parse::size(text)? {
+        size if size > crate::site::MAX_BODY => Err("more than 1GiB".to_owned()),
+        size => Ok(size),
     }
 }
 

@@ -25,6 +25,7 @@ mod text;
 pub use hash::stable_hash;
 pub use list::{default_name, parse_list, parse_objects};
 pub use maintenance::MaintenanceWindow;
+pub(crate) use parse::MAX_BODY;
 pub use pattern::Pattern;
 pub use problem::{SiteProblem, SiteProblems};
 pub use row::{Row, fields_of_row, rows_of_list};

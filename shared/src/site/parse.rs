@@ -61,6 +61,8 @@ pub(super) const FIELDS: &[&str] = &[
 
 /// Above this a timeout does not fit the event any more (35 minutes, in microseconds).
 const MAX_TIMEOUT: Duration = Duration::from_secs(1_800);
+/// What the event and the tables hold, with room to spare.
+pub(crate) const MAX_BODY: u64 = 1 << 30;
 const MAX_INTERVAL: Duration = Duration::from_secs(366 * 86_400);
 
 /// Reads a site. On failure: fields and what is wrong with each.
@@ -119,6 +121,9 @@ pub(super) fn site(
     let retry_delay = bounded(&mut fields, "retry_delay", Duration::ZERO, MAX_TIMEOUT)
         .unwrap_or(defaults.retry_delay);
     let body_limit = fields.size("body_limit").unwrap_or(defaults.body_limit);
+    if body_limit > MAX_BODY {
+        fields.problem("body_limit", format!("is {body_limit}; at most 1 GiB"));
+    }
 
     let problems = fields.finish(FIELDS);
     match (url, problems.is_empty()) {

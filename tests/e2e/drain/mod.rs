@@ -1,5 +1,6 @@
 //! `drain`: what is pending is recorded, once.
 
+mod chaos;
 mod interrupted;
 mod messages;
 mod options;

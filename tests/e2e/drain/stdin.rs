@@ -102,3 +102,24 @@ fn what_is_wrong_is_said_at_once_and_nothing_is_touched() {
         .stderr_has("\n  DRAIN_BATCH_SIZE is \"0\": not from 1 to 1000000; wants a whole number from 1 to 1000000")
         .stderr_has("\n  DATABASE_URL is not set; wants a PostgreSQL connection URL or string");
 }
+
+#[test]
+fn drains_that_need_the_same_new_days_at_once_make_them_once() {
+    let prepared = Prepared::new("days");
+    let runs: Vec<_> = (0..6)
+        .map(|run| {
+            let events: Vec<_> = (20..40)
+                .map(|day| up(&format!("site{run}"), day * 86_400))
+                .collect();
+            prepared
+                .drain()
+                .var("DRAIN_SOURCE", "stdin")
+                .stdin(lines(&events))
+                .spawn()
+        })
+        .collect();
+    for run in runs {
+        run.wait().exits(0);
+    }
+    assert_eq!(prepared.count("select count(*) from checks"), 120);
+}

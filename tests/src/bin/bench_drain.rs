@@ -161,7 +161,9 @@ fn drain(kafka: &Kafka, database: &Database, more: &[(&str, &str)]) -> Command {
         .env("KAFKA_BROKERS", kafka.bootstrap())
         .env("KAFKA_TOPIC", "bench")
         .envs(more.iter().copied())
-        .envs(std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DRAIN_")))
+        .envs(std::env::vars_os().filter(|(name, _)| {
+            name.to_string_lossy().starts_with("DRAIN_") || name == "KAFKA_OPTIONS"
+        }))
         .stdin(Stdio::null());
     command
 }

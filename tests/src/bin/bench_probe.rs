@@ -1,6 +1,7 @@
 //! How fast and how honest `probe` is, beside the floor: `ab`, which asks one URL with no search.
 //!
-//! `cargo run --release -p sitewatch-tests --bin bench_probe [scenario…]`; without arguments all.
+//! `tests/bench.sh probe [scenario…]`; without arguments all.
+//! With `kafka` among the arguments each round is made again with results to a real Kafka.
 //! `bench_probe serve SCENARIO FOLDER` starts only the website, writes the site list and the
 //! authority's certificate into FOLDER and waits: for profilers and other programs.
 //! The website runs in this process, on the same cores. Figures of the machine's own noise: run it
@@ -16,6 +17,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use sitewatch_tests::certificates::{Authority, Validity};
+use sitewatch_tests::kafka::{Kafka, Version};
 use sitewatch_tests::pages::{Manner, serve};
 use wait4::Wait4 as _;
 
@@ -67,6 +69,11 @@ fn main() {
         return serve_only(name, Path::new(folder));
     }
     let folder = tempfile::tempdir().expect("make a temporary folder");
+    let kafka = wanted.iter().any(|name| name == "kafka").then(|| {
+        let kafka = Kafka::start(Version::V4_1);
+        kafka.create_topic("bench", 4);
+        kafka
+    });
     let authority = Authority::new("bench");
     let certificate = authority.server(&["127.0.0.1", "localhost"], Validity::days(30));
     let ca = folder.path().join("ca.pem");
@@ -82,8 +89,14 @@ fn main() {
         }
         let sites = site_file(&scenario, address, folder.path());
         let events = folder.path().join("events");
-        let taken = probe(&scenario, &sites, &ca, &events);
+        let taken = run(probe(&scenario, &sites, &ca)
+            .env("PROBE_SINK", "stdout")
+            .stdout(File::create(&events).expect("make a file")))
+        .expect("probe ends well");
         println!("  probe  {taken}");
+        if let Some(kafka) = &kafka {
+            println!("  to Kafka {}", to_kafka(&scenario, &sites, &ca, kafka));
+        }
         print_reported(&events);
     }
 }
@@ -166,21 +179,31 @@ fn site_file(scenario: &Scenario, address: SocketAddr, folder: &Path) -> PathBuf
     path
 }
 
-fn probe(scenario: &Scenario, sites: &Path, ca: &Path, events: &Path) -> Taken {
+fn probe(scenario: &Scenario, sites: &Path, ca: &Path) -> Command {
     let here = std::env::current_exe().expect("know where this program is");
     let probe = here
         .parent()
         .expect("a program is in a folder")
         .join("probe");
-    run(Command::new(probe)
+    let mut command = Command::new(probe);
+    command
         .env_clear()
         .env("SITES_FILE", sites)
         .env("CHECK_CONCURRENCY", scenario.concurrency.to_string())
-        .env("CHECK_TLS_CA_FILE", ca)
-        .env("PROBE_SINK", "stdout")
         .env("LOG_LEVEL", "warn")
-        .stdin(Stdio::null())
-        .stdout(File::create(events).expect("make a file")))
+        .stdin(Stdio::null());
+    if scenario.tls {
+        command.env("CHECK_TLS_CA_FILE", ca);
+    }
+    command
+}
+
+/// The same round to Kafka: what publishing adds.
+fn to_kafka(scenario: &Scenario, sites: &Path, ca: &Path, kafka: &Kafka) -> Taken {
+    run(probe(scenario, sites, ca)
+        .env("KAFKA_BROKERS", kafka.bootstrap())
+        .env("KAFKA_TOPIC", "bench")
+        .stdout(Stdio::null()))
     .expect("probe ends well")
 }
 

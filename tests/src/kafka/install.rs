@@ -8,14 +8,13 @@
 mod fetch;
 
 use std::{
-    env,
-    fs::{self, File},
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
 };
 
-use crate::Failure;
+use crate::{Failure, cache};
 
 /// The one node every formatted data folder is for.
 pub(super) const NODE_ID: u32 = 1;
@@ -72,26 +71,8 @@ impl Install {
     }
 
     fn prepare(version: Version) -> Result<Self, Failure> {
-        let number = version.number();
-        let name = format!("kafka-{number}-{RECIPE}");
-        let folder = cache()?.join(&name);
-        let failed = |what: &str, error: std::io::Error| {
-            Failure::new(format!("cannot {what} {}: {error}", folder.display()))
-        };
-        let parent = folder.parent().expect("it was joined to one");
-        fs::create_dir_all(parent).map_err(|error| failed("make the parent of", error))?;
-        // Held to the end of this function, and by the kernel only: nothing is left by a crash.
-        let lock = File::create(parent.join(format!("{name}.lock")))
-            .map_err(|error| failed("make the lock of", error))?;
-        lock.lock().map_err(|error| failed("lock", error))?;
-        if !folder.is_dir() {
-            let fresh = tempfile::Builder::new()
-                .prefix(".kafka-")
-                .tempdir_in(parent)
-                .map_err(|error| failed("make a folder beside", error))?;
-            fetch::fetch(version, fresh.path())?;
-            fs::rename(fresh.keep(), &folder).map_err(|error| failed("make", error))?;
-        }
+        let name = format!("kafka-{}-{RECIPE}", version.number());
+        let folder = cache::folder(&name, |fresh| fetch::fetch(version, fresh))?;
         Self::at(&folder)
     }
 
@@ -171,15 +152,4 @@ fn java() -> PathBuf {
         .map(|home| PathBuf::from(home).join("bin/java"))
         .filter(|java| java.is_file())
         .unwrap_or_else(|| "java".into())
-}
-
-fn cache() -> Result<PathBuf, Failure> {
-    let from = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
-    from("SITEWATCH_CACHE")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(from("XDG_CACHE_HOME")?).join("sitewatch")))
-        .or_else(|| Some(PathBuf::from(from("HOME")?).join(".cache/sitewatch")))
-        .ok_or_else(|| {
-            Failure::new("no place to keep Kafka: set SITEWATCH_CACHE, XDG_CACHE_HOME or HOME")
-        })
 }

@@ -64,7 +64,12 @@ pub(crate) fn drain(
         return Ok(figures.summary());
     }
 
-    let mut claims = Claims::begin(connect(&settings.database, "drain")?, client, topic)?;
+    let mut claims = Claims::begin(
+        connect(&settings.database, "drain")?,
+        client,
+        settings,
+        topic,
+    )?;
     let mut connections = Vec::new();
     while connections.len() < settings.workers.min(plan.ranges.len()) {
         connections.push(connect(&settings.database, "drain")?);

@@ -135,8 +135,10 @@ fn copy(
             &row.body_match,
             &row.maintenance,
             &row.remote_addr,
-            &row.error.as_deref(),
-            &row.first_error.as_deref(),
+            &row.texts.as_ref().and_then(|texts| texts.error.as_deref()),
+            &row.texts
+                .as_ref()
+                .and_then(|texts| texts.first_error.as_deref()),
         ])?;
     }
     writer.finish()

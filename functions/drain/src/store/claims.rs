@@ -1,14 +1,20 @@
 //! Which partitions are ours for the time being.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use postgres::Client;
 use postgres::types::Type;
 use sitewatch::kafka::Range;
-use sitewatch::postgres::explain;
+use sitewatch::postgres::{begin, explain};
 use sitewatch::run::Failure;
+use sitewatch::settings::DatabaseSettings;
 
 use super::stored;
+use crate::settings::Settings;
+
+/// How long after its deadline a drain may still hold partitions.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// Partitions that no other drain works on while this lives.
 ///
@@ -20,6 +26,7 @@ use super::stored;
 pub(crate) struct Claims {
     locks: Client,
     client: Client,
+    settings: DatabaseSettings,
     topic: String,
     refused: u64,
 }
@@ -29,13 +36,25 @@ impl Claims {
     ///
     /// # Errors
     /// When PostgreSQL cannot be asked.
-    pub(crate) fn begin(mut locks: Client, client: Client, topic: &str) -> Result<Self, Failure> {
+    pub(crate) fn begin(
+        mut locks: Client,
+        client: Client,
+        settings: &Settings,
+        topic: &str,
+    ) -> Result<Self, Failure> {
+        // A drain that lives has ended by its deadline. One that is frozen has not, and must not
+        // keep its partitions from the others for ever.
+        let longest = (settings.deadline + GRACE).as_millis();
         locks
-            .batch_execute("begin; set local idle_in_transaction_session_timeout = 0")
+            .batch_execute(&format!(
+                "begin; set local idle_in_transaction_session_timeout = {}",
+                longest.min(i32::MAX as u128)
+            ))
             .map_err(|error| explain("taking partitions", &error))?;
         Ok(Self {
             locks,
             client,
+            settings: settings.database.clone(),
             topic: topic.to_owned(),
             refused: 0,
         })
@@ -74,18 +93,26 @@ impl Claims {
             .collect();
         let offsets: Vec<i64> = taken.iter().map(|range| range.next).collect();
         let partitions: Vec<i32> = taken.iter().map(|range| range.partition).collect();
-        self.client
-            .execute_typed(
+        let mut add = || -> Result<(), postgres::Error> {
+            let mut transaction = begin(&mut self.client, &self.settings)?;
+            // Asked first: `on conflict` alone waits for a transaction that is moving the offset,
+            // such as that of a drain which was frozen and lost its claim.
+            transaction.execute_typed(
                 "insert into kafka_offsets (topic, partition, next_offset)
                  select $1, partition, next_offset from unnest($2, $3) as new (partition, next_offset)
+                 where not exists (
+                     select from kafka_offsets as known
+                     where known.topic = $1 and known.partition = new.partition)
                  on conflict (topic, partition) do nothing",
                 &[
                     (&self.topic, Type::TEXT),
                     (&partitions, Type::INT4_ARRAY),
                     (&offsets, Type::INT8_ARRAY),
                 ],
-            )
-            .map_err(|error| explain("beginning to drain partitions", &error))?;
+            )?;
+            transaction.commit()
+        };
+        add().map_err(|error| explain("beginning to drain partitions", &error))?;
         Ok(taken)
     }
 
@@ -98,12 +125,13 @@ impl Claims {
         ranges: &[Range],
         from: &BTreeMap<i32, i64>,
     ) -> Result<(), Failure> {
-        for range in ranges {
-            let Some(from) = from.get(&range.partition) else {
-                continue;
-            };
-            self.client
-                .execute_typed(
+        let mut go_back = || -> Result<(), postgres::Error> {
+            let mut transaction = begin(&mut self.client, &self.settings)?;
+            for range in ranges {
+                let Some(from) = from.get(&range.partition) else {
+                    continue;
+                };
+                transaction.execute_typed(
                     "update kafka_offsets set next_offset = $4, updated_at = now()
                      where topic = $1 and partition = $2 and next_offset = $3",
                     &[
@@ -112,10 +140,11 @@ impl Claims {
                         (from, Type::INT8),
                         (&range.next, Type::INT8),
                     ],
-                )
-                .map_err(|error| explain("going back to the first message", &error))?;
-        }
-        Ok(())
+                )?;
+            }
+            transaction.commit()
+        };
+        go_back().map_err(|error| explain("going back to the first message", &error))
     }
 
     /// Where recording has got to by now.

@@ -83,6 +83,13 @@ impl Store {
     pub(crate) fn write(&mut self, batch: &Batch) -> Result<Written, Failure> {
         let wrong = |error: postgres::Error| explain("recording checks", &error);
         let mut transaction = begin(&mut self.client, &self.settings).map_err(wrong)?;
+        // If we are frozen from here on, others need not wait for us longer than for a statement.
+        transaction
+            .batch_execute(&format!(
+                "set local idle_in_transaction_session_timeout = {}",
+                self.settings.statement_timeout.as_millis()
+            ))
+            .map_err(wrong)?;
         let topic = self.topic.as_deref();
         if let (Origin::Partition(partition), Some(topic)) = (batch.origin, topic)
             && !offsets::advance(&mut transaction, topic, partition, batch).map_err(wrong)?

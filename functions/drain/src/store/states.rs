@@ -87,7 +87,7 @@ fn newest<'a>(rows: &[Keyed<'a>]) -> Vec<State<'a>> {
                     }
                     state.checked_at = row.checked_at;
                     state.certificate = row.certificate.as_deref().or(state.certificate);
-                    state.final_url = row.final_url.as_deref();
+                    state.final_url = row.final_url();
                     state.outcome = row.outcome;
                     state.up = row.up;
                 }
@@ -98,7 +98,7 @@ fn newest<'a>(rows: &[Keyed<'a>]) -> Vec<State<'a>> {
                     since: row.checked_at,
                     unbroken: true,
                     certificate: row.certificate.as_deref(),
-                    final_url: row.final_url.as_deref(),
+                    final_url: row.final_url(),
                     outcome: row.outcome,
                     up: row.up,
                 }),
@@ -146,7 +146,9 @@ impl<'a> Columns<'a> {
             not_after: column(states, |state| state.certificate?.not_after),
             issuers: column(states, |state| state.certificate?.issuer.as_deref()),
             errors: column(states, |state| state.certificate?.error.as_deref()),
-            tls_versions: column(states, |state| state.certificate?.tls_version.as_deref()),
+            tls_versions: column(states, |state| {
+                Some(state.certificate?.tls_version.as_str())
+            }),
             final_urls: column(states, |state| state.final_url),
         }
     }

@@ -12,6 +12,7 @@ use super::observation::Observation;
 use super::verdict::Judgement;
 
 /// The event of a check's last attempt.
+#[inline(never)]
 pub(super) fn event<'a>(
     site: &'a Site,
     location: &'a str,

@@ -1,6 +1,6 @@
 //! One check: resolve, connect, TLS, request, response, body → what happened → what it means.
 //!
-//! The story is told in [`attempt`]: redirects are followed here, hop by hop, so that every hop
+//! The story is told in [`follow`]: redirects are followed here, hop by hop, so that every hop
 //! obeys the same rules and its times are summed. [`check`] adds the retries.
 
 mod body;
@@ -120,7 +120,9 @@ fn wait(delay: Duration, interrupt: &Interrupt) -> bool {
     }
 }
 
-/// One attempt, as it went.
+/// One attempt, as it went. Never inlined, like the event: what the caller makes of it would lie on
+/// the stack below thousands of waiting checks.
+#[inline(never)]
 fn observe(site: &Arc<Site>, tools: &Arc<Tools>, worker: &Worker) -> Observation {
     let trace = Arc::new(Trace::start(
         Arc::clone(&worker.clock),

@@ -61,7 +61,8 @@ impl Search {
         let compiled = Arc::clone(&self.compiled);
         match (&*compiled, &mut self.state) {
             (Compiled::Text(finder), State::Text(tail)) => {
-                if find(finder, tail, chunk).is_some() {
+                let found = find(finder, tail, chunk).is_some();
+                if found {
                     self.state = State::Found;
                 }
             }

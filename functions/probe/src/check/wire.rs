@@ -189,11 +189,7 @@ impl Wire {
         }
         // TLS 1.3 lets the client finish before the server has judged its certificate, so the
         // refusal arrives in place of the response.
-        if let Some(tls) = error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<openssl::ssl::Error>())
-            && tls.ssl_error().is_some()
-        {
+        if let Some(tls) = alert(&error) {
             let text = format!(
                 "the server ended the TLS connection: {}",
                 super::tls::reasons(tls)
@@ -202,6 +198,18 @@ impl Wire {
         }
         Error::Io(error)
     }
+}
+
+/// What TLS itself has to say about an error, if it does.
+fn alert(error: &io::Error) -> Option<&openssl::ssl::Error> {
+    error
+        .get_ref()?
+        .downcast_ref::<openssl::ssl::Error>()
+        .filter(|tls| tls.ssl_error().is_some())
+}
+
+fn is_alert(error: &io::Error) -> bool {
+    alert(error).is_some()
 }
 
 /// Through a proxy, a plain request names the whole URL (RFC 9112, section 3.2.2). ureq writes the
@@ -244,7 +252,14 @@ impl Transport for Wire {
             None => self.channel.write_all(request),
         };
         self.buffers.release_output();
-        written.map_err(|error| self.failed(error))
+        written.map_err(|error| {
+            // A server that closes in the middle of a request has mostly said why before.
+            let said = match &mut self.channel {
+                Channel::Tls(stream) => stream.read(&mut [0]).err(),
+                Channel::Plain(_) => None,
+            };
+            self.failed(said.filter(is_alert).unwrap_or(error))
+        })
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, Error> {

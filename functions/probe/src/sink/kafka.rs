@@ -4,7 +4,6 @@
 //! is in exactly one place at any time: the queue, the producer (which gives back what it could
 //! not deliver), or the list of those to be spooled.
 
-use std::collections::HashMap;
 use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -14,18 +13,17 @@ use sitewatch::event::CheckEvent;
 use sitewatch::kafka::{Delivery, KafkaError, KafkaSettings, Producer};
 use sitewatch::run::{Failure, Stop};
 
+use super::backlog::Backlog;
 use super::queue::{Message, Queue};
 use super::{Delivered, Spool};
 
 /// How long results may gather before they are handed to the producer: longer than a wake-up
 /// costs, too short to notice.
-const GATHER: Duration = Duration::from_millis(2);
+pub(super) const GATHER: Duration = Duration::from_millis(2);
 /// How often deliveries are asked for while no results come.
 const IDLE: Duration = Duration::from_millis(100);
 /// Undelivered events in memory before they are put on disk.
 const SPOOL_BATCH: usize = 2_000;
-/// Of a spool's backlog, how many events are on their way at once.
-const RESEND_BATCH: usize = 1_000;
 /// When Kafka does not answer, how long finishing may take for the spool alone.
 const LAST_GASP: Duration = Duration::from_millis(200);
 
@@ -254,13 +252,7 @@ impl<'a> Publishing<'a> {
         let Some(spool) = self.spool.clone() else {
             return Some(producer);
         };
-        let mut backlog = Backlog {
-            producer,
-            settings,
-            unanswered: HashMap::new(),
-            sent: 0,
-            refused: None,
-        };
+        let mut backlog = Backlog::new(producer, settings);
         let files = match spool.files() {
             Ok(files) => files,
             Err(error) => {
@@ -294,83 +286,8 @@ impl<'a> Publishing<'a> {
     }
 }
 
-/// Sending the spool.
-struct Backlog<'a> {
-    producer: Producer,
-    settings: &'a KafkaSettings,
-    /// Numbers of the messages whose fate is not known.
-    unanswered: HashMap<u64, ()>,
-    sent: u64,
-    refused: Option<KafkaError>,
-}
-
-impl Backlog<'_> {
-    /// Sends a file and removes it. On any failure the file stays as it is.
-    fn send(&mut self, file: super::spool::Spooled) -> io::Result<u64> {
-        let before = self.sent;
-        file.read(|line| match line {
-            Ok(message) => self.send_one(&message),
-            Err(line) => {
-                log::warn!(
-                    "the spool holds a line that is no event; it is printed and passed over"
-                );
-                print(&[Message {
-                    key: Vec::new(),
-                    payload: line,
-                }]);
-                Ok(())
-            }
-        })?;
-        self.wait_for(0)?;
-        file.remove()?;
-        Ok(self.sent - before)
-    }
-
-    fn send_one(&mut self, message: &Message) -> io::Result<()> {
-        self.sent += 1;
-        if let Err(error) = self
-            .producer
-            .send(self.sent, &message.key, &message.payload)
-        {
-            return self.refuse(error);
-        }
-        self.unanswered.insert(self.sent, ());
-        self.wait_for(RESEND_BATCH)
-    }
-
-    /// Waits until no more than `most` messages are on their way.
-    fn wait_for(&mut self, most: usize) -> io::Result<()> {
-        // The client gives up on a message in its own time; this is for a client that forgets one.
-        let until = Instant::now() + 2 * self.settings.connect_timeout;
-        loop {
-            for delivery in self.producer.poll() {
-                self.unanswered.remove(&delivery.id);
-                if let Err(undelivered) = delivery.result {
-                    return self.refuse(undelivered.reason);
-                }
-            }
-            if self.unanswered.len() <= most {
-                return Ok(());
-            }
-            if Instant::now() > until {
-                return self.refuse(KafkaError::Timeout {
-                    what: "acknowledge the spool's events",
-                    after: 2 * self.settings.connect_timeout,
-                });
-            }
-            std::thread::sleep(GATHER / 2);
-        }
-    }
-
-    fn refuse(&mut self, error: KafkaError) -> io::Result<()> {
-        let text = error.to_string();
-        self.refused = Some(error);
-        Err(io::Error::other(text))
-    }
-}
-
 /// The last resort: lines on standard error, from where they can be recovered (`drain` reads them).
-fn print(messages: &[Message]) {
+pub(super) fn print(messages: &[Message]) {
     let mut stderr = io::stderr().lock();
     for message in messages {
         // When even this fails there is nowhere left to say so but the exit code.

@@ -1,5 +1,6 @@
 //! Where results go as they finish: Kafka (with a spool for when it is away), or standard output.
 
+mod backlog;
 mod kafka;
 mod queue;
 mod spool;

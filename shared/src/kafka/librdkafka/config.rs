@@ -93,8 +93,11 @@ pub(super) fn consumer(settings: &KafkaSettings) -> Result<ClientConfig, KafkaEr
         .set("check.crcs", "true")
         .set("auto.offset.reset", "error")
         .set("isolation.level", "read_committed")
+        // Compressed bytes of each partition in one answer; unpacked they are several times as many,
+        // all of them in memory at once. A larger batch still comes whole.
+        .set("fetch.message.max.bytes", "262144")
         // A full queue stops the fetcher for the backoff; a second, as it comes, stalls the reader.
-        .set("queued.max.messages.kbytes", "4096")
+        .set("queued.max.messages.kbytes", "2048")
         .set("fetch.queue.backoff.ms", "2")
         .set("fetch.wait.max.ms", "100")
         // Bounds a deferred commit while the group has no coordinator; the group is never joined.

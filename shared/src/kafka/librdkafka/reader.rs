@@ -16,6 +16,11 @@ use crate::kafka::{KafkaError, KafkaSettings, LOG, PartitionBounds, Polled, Rang
 /// How long leaving may take; librdkafka leaves at once unless a thread of its own hangs.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
+/// How long the group's broker may take to answer before offsets are stored, if `connect_timeout` is
+/// not shorter. They are for tools that show lag, and what a scheduler grants between SIGTERM and
+/// SIGKILL is seconds.
+const COMMIT_GRACE: Duration = Duration::from_secs(2);
+
 pub(in crate::kafka) struct Reader {
     client: BaseConsumer<Watcher>,
     partitions: Vec<i32>,
@@ -127,11 +132,17 @@ impl Reader {
                 .iter()
                 .map(|&(p, offset)| (p, Offset::Offset(offset))),
         )?;
-        // Bounded by `session.timeout.ms` while the group has no coordinator, then by
-        // `socket.timeout.ms`.
+        const WHAT: &str = "store the group's offsets";
+        // librdkafka tries a commit again until it is answered, waits for it without a time limit,
+        // and does not close before. So one is only begun when the group's broker has answered
+        // something just now.
+        let asked = self.list(offsets.iter().map(|&(p, _)| (p, Offset::Invalid)))?;
+        self.client
+            .committed_offsets(asked, self.fetching.timeout.min(COMMIT_GRACE))
+            .map_err(|error| self.request_error(WHAT, &error))?;
         self.client
             .commit(&list, CommitMode::Sync)
-            .map_err(|error| self.request_error("store the group's offsets", &error))
+            .map_err(|error| self.request_error(WHAT, &error))
     }
 
     fn list(

@@ -158,9 +158,11 @@ impl ClientContext for Watcher {
         match error.rdkafka_error_code() {
             Some(Code::AllBrokersDown) => trouble.all_down = true,
             // A broker that does not want our certificate says so after the handshake, and
-            // librdkafka takes it for a broken connection.
+            // librdkafka takes it for a broken connection; now and then it does so with a broker's
+            // certificate too, when the connection is gone before its code is asked for.
             code if matches!(code, Some(Code::SSL | Code::Authentication))
-                || reason.contains("SSL alert") =>
+                || reason.contains("SSL alert")
+                || reason.contains("certificate verify failed") =>
             {
                 let cause = match reason.contains("SSL alert") {
                     true => tls::alert_words(&cause),

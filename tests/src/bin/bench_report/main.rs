@@ -28,7 +28,7 @@ fn main() {
     let database = postgres.create_database("bench");
     report_run(
         "setup",
-        run(&function("setup", &database, &[("SETUP_TOPIC", "false")])),
+        &run(&function("setup", &database, &[("SETUP_TOPIC", "false")])),
     );
     let began = Instant::now();
     fill(&database);
@@ -43,19 +43,19 @@ fn main() {
     let keep_old: &[(&str, &str)] = &[("MAINTAIN_KEEP_CHECKS", "120d")];
     report_run(
         "maintain, 12 hours pending",
-        run(&function("maintain", &database, keep_old)),
+        &run(&function("maintain", &database, keep_old)),
     );
     database.client().batch_execute("vacuum analyze").unwrap();
     for _ in 0..rounds {
         mark_an_hour(&database);
         report_run(
             "maintain, an hour of 600,000 checks",
-            run(&function("maintain", &database, keep_old)),
+            &run(&function("maintain", &database, keep_old)),
         );
     }
     report_run(
         "maintain, nothing to do",
-        run(&function("maintain", &database, keep_old)),
+        &run(&function("maintain", &database, keep_old)),
     );
     if std::env::var_os("BENCH_KEEP").is_some() {
         println!("kept: {}", database.url());
@@ -65,7 +65,7 @@ fn main() {
     reports(&database, rounds);
     report_run(
         "maintain, a day of 14,400,000 checks dropped",
-        run(&function("maintain", &database, &[])),
+        &run(&function("maintain", &database, &[])),
     );
     println!("{} checks are left", count(&database, "checks"));
     reports(&database, rounds);
@@ -94,7 +94,7 @@ fn reports(database: &Database, rounds: u32) {
         ),
     ] {
         for _ in 0..rounds {
-            report_run(name, run(&function("report", database, &variables)));
+            report_run(name, &run(&function("report", database, &variables)));
         }
     }
     for path in [page, metrics] {
@@ -152,7 +152,7 @@ struct Taken {
     memory_mb: f64,
 }
 
-fn report_run(name: &str, taken: Taken) {
+fn report_run(name: &str, taken: &Taken) {
     println!(
         "{name:<46} {:>7.3} s wall, {:>6.3} s CPU of its own, {:>5.1} MB",
         taken.wall.as_secs_f64(),

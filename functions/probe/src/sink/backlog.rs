@@ -1,0 +1,101 @@
+//! Sending what earlier runs have left in the spool.
+
+use std::collections::HashSet;
+use std::io;
+use std::time::Instant;
+
+use sitewatch::kafka::{KafkaError, KafkaSettings, Producer};
+
+use super::kafka::{GATHER, print};
+use super::queue::Message;
+use super::spool::Spooled;
+
+/// How many events are on their way at once.
+const RESEND_BATCH: usize = 1_000;
+
+/// Sending the spool.
+pub(super) struct Backlog<'a> {
+    pub(super) producer: Producer,
+    settings: &'a KafkaSettings,
+    /// Numbers of the messages whose fate is not known.
+    unanswered: HashSet<u64>,
+    /// How many were sent, which is also the number of the last.
+    pub(super) sent: u64,
+    /// Why Kafka takes no more; `None`: it does.
+    pub(super) refused: Option<KafkaError>,
+}
+
+impl<'a> Backlog<'a> {
+    pub(super) fn new(producer: Producer, settings: &'a KafkaSettings) -> Self {
+        Self {
+            producer,
+            settings,
+            unanswered: HashSet::new(),
+            sent: 0,
+            refused: None,
+        }
+    }
+
+    /// Sends a file and removes it. On any failure the file stays as it is.
+    pub(super) fn send(&mut self, file: Spooled) -> io::Result<u64> {
+        let before = self.sent;
+        file.read(|line| match line {
+            Ok(message) => self.send_one(&message),
+            Err(line) => {
+                log::warn!(
+                    "the spool holds a line that is no event; it is printed and passed over"
+                );
+                print(&[Message {
+                    key: Vec::new(),
+                    payload: line,
+                }]);
+                Ok(())
+            }
+        })?;
+        self.wait_for(0)?;
+        file.remove()?;
+        Ok(self.sent - before)
+    }
+
+    fn send_one(&mut self, message: &Message) -> io::Result<()> {
+        self.sent += 1;
+        if let Err(error) = self
+            .producer
+            .send(self.sent, &message.key, &message.payload)
+        {
+            return self.refuse(error);
+        }
+        self.unanswered.insert(self.sent);
+        self.wait_for(RESEND_BATCH)
+    }
+
+    /// Waits until no more than `most` messages are on their way.
+    fn wait_for(&mut self, most: usize) -> io::Result<()> {
+        // The client gives up on a message in its own time; this is for a client that forgets one.
+        let until = Instant::now() + 2 * self.settings.connect_timeout;
+        loop {
+            for delivery in self.producer.poll() {
+                self.unanswered.remove(&delivery.id);
+                if let Err(undelivered) = delivery.result {
+                    return self.refuse(undelivered.reason);
+                }
+            }
+            if self.unanswered.len() <= most {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                return self.refuse(KafkaError::Timeout {
+                    what: "acknowledge the spool's events",
+                    after: 2 * self.settings.connect_timeout,
+                });
+            }
+            std::thread::sleep(GATHER / 2);
+        }
+    }
+
+    fn refuse(&mut self, error: KafkaError) -> io::Result<()> {
+        let text = error.to_string();
+        self.refused = Some(error);
+        Err(io::Error::other(text))
+    }
+}

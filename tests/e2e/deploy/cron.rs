@@ -1,0 +1,342 @@
+//! `cron/crontab.example`, installed as `cron/README.md` says but below a temporary folder.
+//!
+//! In every run of the tests its lines are started as cron would start them. That takes seconds;
+//! the daemon itself takes minutes, needs root, and changes the machine while it runs, so that the
+//! test with it is only run when asked for:
+//! `cargo test -p sitewatch-tests --test e2e -- --ignored cron`.
+
+use std::fs;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use sitewatch_tests::command::{Finished, Run};
+use sitewatch_tests::kafka::Version;
+use sitewatch_tests::websites::Website;
+use sitewatch_tests::{shared, wait};
+
+use super::{BIN, install, is_root, open_folder, reads, set_mode, text, write_secret};
+use crate::support::{Prepared, unique};
+
+/// Anybody but root.
+const USER: u32 = 64_999;
+
+/// What `cron/README.md` makes, elsewhere.
+struct Installed {
+    folder: tempfile::TempDir,
+    crontab: String,
+    prepared: Prepared,
+    user: u32,
+    _websites: [Website; 2],
+}
+
+impl Installed {
+    fn new(user: u32) -> Self {
+        let folder = open_folder();
+        let path = |name: &str| folder.path().join(name);
+        install(&["probe", "drain", "report"], folder.path());
+        fs::create_dir_all(path("etc/credentials")).unwrap();
+        fs::create_dir(path("var")).unwrap();
+        set_mode(&path("etc/credentials"), 0o750);
+        if is_root() {
+            chown(path("etc/credentials"), Some(0), Some(user)).unwrap();
+            chown(path("var"), Some(user), Some(user)).unwrap();
+        }
+
+        let kafka = shared::kafka(Version::V4_1);
+        let topic = unique("cron");
+        kafka.create_topic(&topic, 2);
+        let env = text("cron/env.example")
+            .replace("localhost:9092", &kafka.bootstrap())
+            .replace("/etc/sitewatch", path("etc").to_str().unwrap())
+            + &format!("KAFKA_TOPIC={topic}\n");
+        write_secret(&path("etc/env"), &env, user);
+        let prepared = Prepared::new("cron");
+        for function in ["drain", "report"] {
+            let file = format!("etc/credentials/{function}-database-url");
+            write_secret(&path(&file), &format!("{}\n", prepared.url()), user);
+        }
+        let websites = [Website::up("one"), Website::up("two")];
+        let list: Vec<_> = ["one", "two"]
+            .iter()
+            .zip(&websites)
+            .map(|(name, website)| serde_json::json!({"name": name, "url": website.url()}))
+            .collect();
+        let list = serde_json::Value::from(list).to_string();
+        fs::write(path("etc/sites.json"), list).unwrap();
+
+        let crontab = text("cron/crontab.example")
+            .replace(BIN, path("bin").to_str().unwrap())
+            .replace("/etc/sitewatch", path("etc").to_str().unwrap())
+            .replace("/var/lib/sitewatch", path("var").to_str().unwrap());
+        Self {
+            folder,
+            crontab,
+            prepared,
+            user,
+            _websites: websites,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn break_the_database(&self) {
+        let nobody = sitewatch_tests::port::reserve();
+        write_secret(
+            &self.path("etc/credentials/drain-database-url"),
+            &format!("postgres://drain:hunter2@127.0.0.1:{nobody}/sitewatch"),
+            self.user,
+        );
+    }
+
+    /// How many rounds are recorded, when every site is in each.
+    fn rounds(&self) -> i64 {
+        self.prepared.count(
+            "select coalesce(min(rounds), 0) from
+                 (select count(checks.website_id) as rounds from websites
+                  left join checks on checks.website_id = websites.id
+                  group by websites.id) as each_website",
+        )
+    }
+}
+
+/// A crontab as cron reads it: settings, then lines of five fields and a command.
+struct Crontab {
+    variables: Vec<(String, String)>,
+    lines: Vec<(String, String)>,
+}
+
+impl Crontab {
+    fn parse(text: &str) -> Self {
+        let mut found = Self {
+            variables: Vec::new(),
+            lines: Vec::new(),
+        };
+        for line in text.lines().map(str::trim) {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let name: String = line
+                .chars()
+                .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+                .collect();
+            let rest = line.strip_prefix(&name).unwrap().trim_start();
+            if let Some(value) = rest.strip_prefix('=').filter(|_| !name.is_empty()) {
+                assert!(found.lines.is_empty(), "{name} holds for lines below only");
+                let value = value.trim().trim_matches(['"', '\'']).to_owned();
+                found.variables.push((name, value));
+            } else {
+                let mut fields = line.splitn(6, ' ');
+                let schedule: Vec<&str> = fields.by_ref().take(5).collect();
+                let command = fields.next().expect("a command follows five fields");
+                assert!(!command.contains('%'), "to cron a % ends the command");
+                found.lines.push((schedule.join(" "), command.to_owned()));
+            }
+        }
+        found
+    }
+
+    /// One minute: every line of every minute, at the same time.
+    fn tick(&self, home: &Path, user: u32) -> Vec<Finished> {
+        let running: Vec<_> = self
+            .lines
+            .iter()
+            .filter(|(schedule, _)| schedule == "* * * * *")
+            .map(|(_, command)| self.start(command, home, user).spawn())
+            .collect();
+        running.into_iter().map(|run| run.wait()).collect()
+    }
+
+    fn start(&self, command: &str, home: &Path, user: u32) -> Run {
+        // What cron gives of its own, then the crontab's.
+        Run::program("/bin/sh")
+            .arg("-c")
+            .arg(command)
+            .bare()
+            .var("HOME", home)
+            .var("LOGNAME", "sitewatch")
+            .vars(self.variables.iter().map(|(name, value)| (name, value)))
+            .in_dir(home)
+            .as_user(user)
+    }
+}
+
+#[test]
+fn its_lines_record_every_round_in_silence_and_say_what_is_wrong_in_one_line() {
+    let installed = Installed::new(USER);
+    let crontab = Crontab::parse(&installed.crontab);
+    let home = installed.path("var");
+    assert_eq!(crontab.lines.len(), 2);
+
+    // The second tick's drain finds at least what the first tick's probe published.
+    for _ in 0..2 {
+        for run in crontab.tick(&home, USER) {
+            run.exits(0).stdout_is("").stderr_is("");
+        }
+    }
+    assert!(installed.rounds() >= 1);
+    crontab.tick(&home, USER);
+    assert!(installed.rounds() >= 2);
+    let checks = installed.prepared.count("select count(*) from checks");
+    assert!(checks <= 6, "two sites, three ticks: {checks} checks");
+
+    installed.break_the_database();
+    let mails: Vec<_> = crontab
+        .tick(&home, USER)
+        .into_iter()
+        .filter(|run| !run.stdout.is_empty() || !run.stderr.is_empty())
+        .collect();
+    let [mail] = mails.as_slice() else {
+        panic!("one mail was expected: {mails:?}");
+    };
+    assert!(mail.stdout.is_empty(), "{mail}");
+    told_in_one_line(&mail.stderr);
+}
+
+fn told_in_one_line(mail: &str) {
+    assert_eq!(mail.lines().count(), 1, "{mail}");
+    assert!(
+        mail.contains("cannot reach PostgreSQL at 127.0.0.1:"),
+        "{mail}"
+    );
+    assert!(mail.contains("(exit code 69)"), "{mail}");
+    assert!(!mail.contains("hunter2"), "{mail}");
+}
+
+#[test]
+fn the_line_for_a_report_prints_one_once_it_is_uncommented() {
+    let installed = Installed::new(USER);
+    let crontab = Crontab::parse(&installed.crontab.replace("\n#0 6", "\n0 6"));
+    let home = installed.path("var");
+    for _ in 0..2 {
+        crontab.tick(&home, USER);
+    }
+    let (_, report) = crontab.lines.last().unwrap();
+    crontab
+        .start(report, &home, USER)
+        .run()
+        .exits(0)
+        .stdout_has("one ")
+        .stdout_has("two ")
+        .stderr_is("");
+}
+
+#[test]
+fn a_second_probe_beside_the_first_gives_up_at_once_and_in_silence() {
+    let installed = Installed::new(USER);
+    let crontab = Crontab::parse(&installed.crontab);
+    let lock = fs::File::create(installed.path("var/probe.lock")).unwrap();
+    if is_root() {
+        chown(installed.path("var/probe.lock"), Some(USER), Some(USER)).unwrap();
+    }
+    lock.lock().unwrap();
+    let (_, probe) = &crontab.lines[0];
+    crontab
+        .start(probe, &installed.path("var"), USER)
+        .run()
+        .exits(1)
+        .stdout_is("")
+        .stderr_is("");
+    assert_eq!(installed.rounds(), 0);
+}
+
+#[test]
+fn it_names_only_what_the_functions_read() {
+    let crontab = Crontab::parse(&text("cron/crontab.example"));
+    let env = Crontab::parse(&text("cron/env.example"));
+    for (name, _) in crontab.variables.iter().chain(&env.variables) {
+        let known = ["SHELL", "PATH", "MAILTO"].contains(&name.as_str())
+            || ["probe", "drain"]
+                .iter()
+                .any(|function| reads(function, name));
+        assert!(known, "nobody reads {name}");
+    }
+}
+
+/// The machine as it was, however the test ends: no crontab, no user.
+struct CronUser(&'static str);
+
+impl CronUser {
+    fn new(name: &'static str, home: &Path) -> Self {
+        Run::program("useradd")
+            .arg("--system")
+            .arg("--user-group")
+            .arg("--uid")
+            .arg(USER.to_string())
+            .arg("--no-create-home")
+            .arg("--home-dir")
+            .arg(home)
+            .arg("--shell")
+            .arg("/usr/sbin/nologin")
+            .arg(name)
+            .run()
+            .exits(0);
+        Self(name)
+    }
+
+    fn crontab(&self, path: &Path) {
+        Run::program("crontab")
+            .arg("-u")
+            .arg(self.0)
+            .arg(path)
+            .run()
+            .exits(0);
+    }
+}
+
+impl Drop for CronUser {
+    fn drop(&mut self) {
+        Run::program("crontab")
+            .arg("-u")
+            .arg(self.0)
+            .arg("-r")
+            .run();
+        Run::program("userdel").arg(self.0).run();
+    }
+}
+
+#[test]
+#[ignore = "needs root and three minutes: makes a user and starts Debian's cron, which must not be running"]
+fn debians_cron_runs_it() {
+    let home = open_folder();
+    let user = CronUser::new("sitewatch-cron", home.path());
+    let installed = Installed::new(USER);
+    // In the place of mail: what cron would have sent.
+    let mail = installed.path("var/mail");
+    let shell = installed.path("bin/shell");
+    fs::write(
+        &shell,
+        format!("#!/bin/sh\nexec /bin/sh \"$@\" >>{} 2>&1\n", mail.display()),
+    )
+    .unwrap();
+    set_mode(&shell, 0o755);
+    let crontab = installed.path("crontab");
+    let shell = format!("SHELL={}", shell.display());
+    fs::write(&crontab, installed.crontab.replace("SHELL=/bin/sh", &shell)).unwrap();
+    user.crontab(&crontab);
+    let daemon = Run::program("cron")
+        .arg("-f")
+        .timeout(Duration::from_secs(400))
+        .spawn();
+
+    let said = || fs::read_to_string(&mail).unwrap_or_default();
+    wait::until(
+        "two rounds are recorded, or something is mailed",
+        Duration::from_secs(240),
+        || {
+            // Each look is a connection, and the next tick is seconds away.
+            thread::sleep(Duration::from_secs(1));
+            installed.rounds() >= 2 || !said().is_empty()
+        },
+    );
+    assert_eq!(said(), "", "nothing is mailed while all is well");
+    installed.break_the_database();
+    wait::until("something is mailed", Duration::from_secs(90), || {
+        said().ends_with('\n')
+    });
+    told_in_one_line(&said());
+    drop(daemon);
+}

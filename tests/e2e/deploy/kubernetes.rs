@@ -1,0 +1,517 @@
+//! `k8s/`: rendered, judged, and its containers run as the kubelet would, without a cluster.
+//!
+//! What only a cluster can tell (network policies, scheduling, an image that starts) is not tested.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::chown;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use sitewatch_tests::command::Run;
+use sitewatch_tests::kafka::Version;
+use sitewatch_tests::manifests::{self, KUBERNETES};
+use sitewatch_tests::shared;
+use sitewatch_tests::websites::Website;
+
+use super::{BIN, EXIT_CODES, install, is_root, open_folder, reads, set_mode};
+use crate::documents::{FUNCTIONS, root};
+use crate::support::unique;
+
+/// Every schedule here is this one.
+const EVERY_MINUTE: &str = "* * * * *";
+const PERIOD: u64 = 60;
+/// DATABASE_STATEMENT_TIMEOUT when nothing sets it.
+const STATEMENT_TIMEOUT: u64 = 60;
+
+/// What `kubectl apply -k` would send, by folder.
+fn kustomizations() -> BTreeMap<&'static str, &'static Vec<Value>> {
+    manifests::read()["kustomizations"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(folder, objects)| (folder.as_str(), objects.as_array().unwrap()))
+        .collect()
+}
+
+fn find<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
+    objects
+        .iter()
+        .find(|object| object["kind"] == kind && object["metadata"]["name"] == name)
+        .unwrap_or_else(|| panic!("no {kind} is called {name}"))
+}
+
+/// A job of ours: where it comes from, its own settings, its pod, its one container.
+struct Job<'a> {
+    place: String,
+    object: &'a Value,
+    spec: &'a Value,
+    pod: &'a Value,
+    container: &'a Value,
+}
+
+impl<'a> Job<'a> {
+    fn of(folder: &str, object: &'a Value) -> Option<Self> {
+        let spec = match object["kind"].as_str().unwrap() {
+            "CronJob" => &object["spec"]["jobTemplate"]["spec"],
+            "ScaledJob" => &object["spec"]["jobTargetRef"],
+            "Job" => &object["spec"],
+            _ => return None,
+        };
+        let pod = &spec["template"]["spec"];
+        assert_eq!(pod["containers"].as_array().unwrap().len(), 1);
+        assert_eq!(pod["initContainers"], Value::Null);
+        Some(Self {
+            place: format!(
+                "{folder}: {} {}",
+                object["kind"], object["metadata"]["name"]
+            ),
+            object,
+            spec,
+            pod,
+            container: &pod["containers"][0],
+        })
+    }
+
+    fn all() -> Vec<Job<'static>> {
+        let jobs: Vec<_> = kustomizations()
+            .into_iter()
+            .flat_map(|(folder, objects)| {
+                objects
+                    .iter()
+                    .filter_map(move |object| Job::of(folder, object))
+            })
+            .collect();
+        assert!(jobs.len() >= 15, "{}", jobs.len());
+        jobs
+    }
+
+    fn function(&self) -> &'a str {
+        let command = self.container["command"][0].as_str().unwrap();
+        command.strip_prefix(BIN).unwrap().trim_start_matches('/')
+    }
+
+    fn env(&self) -> impl Iterator<Item = &'a Value> {
+        self.container["env"].as_array().into_iter().flatten()
+    }
+
+    fn value(&self, name: &str) -> Option<&'a str> {
+        self.env().find(|variable| variable["name"] == name)?["value"].as_str()
+    }
+
+    fn seconds(&self, name: &str) -> Option<u64> {
+        let value = self.value(name)?;
+        Some(value.strip_suffix('s').unwrap().parse().unwrap())
+    }
+
+    fn config_maps(&self) -> impl Iterator<Item = &'a str> {
+        self.container["envFrom"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|from| from["configMapRef"]["name"].as_str().unwrap())
+    }
+}
+
+#[test]
+fn the_oldest_and_the_newest_kubernetes_know_every_field() {
+    let mut objects: Vec<Value> = kustomizations().into_values().flatten().cloned().collect();
+    objects.extend(manifests::read()["templates"].as_array().unwrap().clone());
+    for object in &mut objects {
+        // KEDA's own object is not Kubernetes'; the Job that it describes is.
+        if object["kind"] == "ScaledJob" {
+            *object = json!({
+                "apiVersion": "batch/v1",
+                "kind": "Job",
+                "metadata": object["metadata"],
+                "spec": object["spec"]["jobTargetRef"],
+            });
+        }
+    }
+    let objects: Vec<&Value> = objects.iter().collect();
+    for minor in KUBERNETES {
+        if let Err(failure) = manifests::validate(minor, &objects) {
+            panic!("{failure}");
+        }
+    }
+
+    let mut wrong = find(kustomizations()["base"], "CronJob", "probe").clone();
+    wrong["spec"]["jobTemplate"]["spec"]["activeDeadlineSecond"] = json!(55);
+    let refused = manifests::validate(KUBERNETES[1], &[&wrong]).unwrap_err();
+    assert!(
+        refused.to_string().contains("activeDeadlineSecond"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_pod_that_is_not_restricted_would_be_refused() {
+    // That the real ones are not is part of reading them.
+    let folder = tempfile::tempdir().unwrap();
+    Run::program("cp")
+        .arg("-r")
+        .arg(root().join("k8s"))
+        .arg(folder.path())
+        .run()
+        .exits(0);
+    let drain = folder.path().join("k8s/base/drain.yaml");
+    let text = fs::read_to_string(&drain).unwrap();
+    fs::write(&drain, text.replace("drop: [ALL]", "drop: []")).unwrap();
+    let refused = manifests::read_folder(&folder.path().join("k8s")).unwrap_err();
+    for part in ["base: CronJob drain is not restricted", "capabilities"] {
+        assert!(refused.to_string().contains(part), "{refused}");
+    }
+}
+
+#[test]
+fn a_container_is_given_only_what_its_function_reads() {
+    let maps = kustomizations()["base"];
+    for job in Job::all() {
+        let function = job.function();
+        let named = job.env().map(|variable| variable["name"].as_str().unwrap());
+        let shared = job.config_maps().flat_map(|map| {
+            find(maps, "ConfigMap", map)["data"]
+                .as_object()
+                .unwrap()
+                .keys()
+        });
+        for name in named.chain(shared.map(String::as_str)) {
+            assert!(
+                reads(function, name),
+                "{}: {function} does not read {name}",
+                job.place
+            );
+        }
+    }
+}
+
+#[test]
+fn a_container_sees_its_own_secret_and_probe_none_of_the_database() {
+    for job in Job::all() {
+        let function = job.function();
+        let keys = job
+            .env()
+            .map(|variable| &variable["valueFrom"]["secretKeyRef"]["name"]);
+        let volumes = job.pod["volumes"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|volume| &volume["secret"]["secretName"]);
+        for name in keys.chain(volumes).filter_map(Value::as_str) {
+            assert_eq!(name, function, "{}", job.place);
+        }
+        if function == "probe" {
+            let database = job
+                .env()
+                .find(|variable| variable["name"].as_str().unwrap().contains("DATABASE"));
+            assert!(database.is_none(), "{}: {database:?}", job.place);
+        }
+        for (field, expected) in [
+            ("automountServiceAccountToken", json!(false)),
+            ("enableServiceLinks", json!(false)),
+            ("restartPolicy", json!("Never")),
+            ("serviceAccountName", json!(function)),
+        ] {
+            assert_eq!(job.pod[field], expected, "{}: {field}", job.place);
+        }
+        let limits = &job.container["resources"]["limits"];
+        assert!(limits["memory"].is_string(), "{}", job.place);
+        assert!(
+            function != "probe" || limits["cpu"].is_null(),
+            "{}",
+            job.place
+        );
+    }
+}
+
+#[test]
+fn every_exit_code_is_ours_and_what_a_person_must_mend_is_not_tried_again() {
+    for job in Job::all() {
+        let rules = job.spec["podFailurePolicy"]["rules"].as_array().unwrap();
+        let codes: Vec<u64> = rules
+            .iter()
+            .filter(|rule| rule["action"] == "FailJob")
+            .flat_map(|rule| rule["onExitCodes"]["values"].as_array().unwrap())
+            .map(|code| code.as_u64().unwrap())
+            .collect();
+        assert_eq!(codes, [64, 78], "{}", job.place);
+        assert!(codes.iter().all(|code| EXIT_CODES.contains(code)));
+        assert!(
+            rules.iter().any(|rule| rule["action"] == "Ignore"
+                && rule["onPodConditions"][0]["type"] == "DisruptionTarget"),
+            "{}",
+            job.place
+        );
+    }
+}
+
+#[test]
+fn a_program_ends_by_itself_before_its_job_does_and_its_job_before_the_next_minute() {
+    for job in Job::all() {
+        let active = job.spec["activeDeadlineSeconds"].as_u64().unwrap();
+        let grace = job.pod["terminationGracePeriodSeconds"].as_u64().unwrap();
+        let own = match job.function() {
+            "probe" => job.seconds("PROBE_DEADLINE"),
+            "drain" => job.seconds("DRAIN_DEADLINE"),
+            _ => None,
+        };
+        assert!(own.is_some() || job.function() == "setup", "{}", job.place);
+        assert!(
+            own.unwrap_or(0) < active,
+            "{}: {own:?}, {active}",
+            job.place
+        );
+        if job.function() != "probe" {
+            let step = job
+                .seconds("DATABASE_STATEMENT_TIMEOUT")
+                .unwrap_or(STATEMENT_TIMEOUT);
+            assert!(step < grace, "{}: {step}, {grace}", job.place);
+        }
+        if job.object["kind"] == "CronJob" {
+            let spec = &job.object["spec"];
+            assert_eq!(spec["schedule"], EVERY_MINUTE, "{}", job.place);
+            assert_eq!(spec["concurrencyPolicy"], "Forbid", "{}", job.place);
+            assert_eq!(spec["timeZone"], "Etc/UTC", "{}", job.place);
+            assert!(active < PERIOD, "{}: {active}", job.place);
+        }
+    }
+}
+
+#[test]
+fn there_are_as_many_shards_as_pods() {
+    let sharded = find(kustomizations()["overlays/sharded"], "CronJob", "probe");
+    let job = Job::of("sharded", sharded).unwrap();
+    let count: u64 = job.value("PROBE_SHARD_COUNT").unwrap().parse().unwrap();
+    assert_eq!(job.spec["completionMode"], "Indexed");
+    assert_eq!(job.spec["completions"], count);
+    assert_eq!(job.spec["parallelism"], count);
+}
+
+#[test]
+fn drain_by_lag_is_the_drain_of_the_base_and_asks_for_the_group_it_commits() {
+    let keda = kustomizations()["overlays/keda"];
+    let scaled = &find(keda, "ScaledJob", "drain")["spec"];
+    let base = find(kustomizations()["base"], "CronJob", "drain");
+    assert_eq!(scaled["jobTargetRef"], base["spec"]["jobTemplate"]["spec"]);
+    assert_eq!(find(keda, "CronJob", "drain")["spec"]["suspend"], true);
+    let kafka = &find(keda, "ConfigMap", "kafka")["data"];
+    let trigger = &scaled["triggers"][0]["metadata"];
+    assert_eq!(trigger["consumerGroup"], kafka["KAFKA_GROUP_ID"]);
+    assert_eq!(trigger["topic"], kafka["KAFKA_TOPIC"]);
+    assert_eq!(trigger["bootstrapServers"], kafka["KAFKA_BROKERS"]);
+}
+
+#[test]
+fn the_image_has_what_the_manifests_start() {
+    let stages = manifests::read()["dockerfile"].as_array().unwrap();
+    let instructions = |stage: &'static Value| -> Vec<&str> {
+        let all = stage["instructions"].as_array().unwrap();
+        all.iter().map(|text| text.as_str().unwrap()).collect()
+    };
+    let build = instructions(&stages[0]);
+    for function in FUNCTIONS {
+        let builds = build
+            .iter()
+            .filter(|text| text.contains("cargo build --locked"))
+            .filter(|text| text.contains(&format!("-p {function}")));
+        // Once for its dependencies alone.
+        assert_eq!(builds.count(), 2, "{function}");
+    }
+    assert!(build.last().unwrap().contains(&format!("/image{BIN}/")));
+    // Each file that the build copies is one that the ignore file lets through.
+    let ignored = fs::read_to_string(root().join("k8s/Dockerfile.dockerignore")).unwrap();
+    let allowed: Vec<&str> = ignored
+        .lines()
+        .filter_map(|line| line.strip_prefix('!'))
+        .collect();
+    for source in build
+        .iter()
+        .filter_map(|text| text.strip_prefix("COPY "))
+        .flat_map(|text| text.split(' ').rev().skip(1))
+    {
+        assert!(root().join(source).exists(), "{source}");
+        assert!(
+            allowed
+                .iter()
+                .any(|path| source.starts_with(path.trim_end_matches("/*.sql"))),
+            "{source} is ignored"
+        );
+    }
+    let image = stages.last().unwrap();
+    assert_eq!(image["base"], "scratch");
+    let image = instructions(image);
+    assert!(image.contains(&"USER 65532:65532"), "{image:?}");
+    let tag = format!("sitewatch:{}", env!("CARGO_PKG_VERSION"));
+    for job in Job::all() {
+        // Those who render a part have no name for the image yet.
+        let whole = !["base/", "overlays/multi-location/"]
+            .iter()
+            .any(|part| job.place.starts_with(part));
+        assert!(FUNCTIONS.contains(&job.function()), "{}", job.place);
+        assert!(!whole || job.container["image"] == tag, "{}", job.place);
+    }
+}
+
+/// A node, as far as a container notices it.
+struct Node {
+    folder: tempfile::TempDir,
+    objects: Vec<Value>,
+    secrets: BTreeMap<&'static str, BTreeMap<&'static str, String>>,
+}
+
+impl Node {
+    /// A container's command with the environment and the files that its manifest says, and no
+    /// other. Mounts are below a temporary folder, so that paths to them begin differently; nothing
+    /// else is changed.
+    fn container(&self, job: &Job<'_>, index: Option<u64>) -> Run {
+        let user = job.pod["securityContext"]["runAsUser"].as_u64().unwrap();
+        let user = u32::try_from(user).unwrap();
+        let pod = self.folder.path().join(unique(job.function()));
+        fs::create_dir(&pod).unwrap();
+        set_mode(&pod, 0o755);
+        let mut mounts = Vec::new();
+        for mount in job.container["volumeMounts"].as_array().unwrap() {
+            let path = mount["mountPath"].as_str().unwrap();
+            let place = pod.join(path.trim_start_matches('/'));
+            fs::create_dir_all(&place).unwrap();
+            self.mount(job, &mount["name"], &place, user);
+            mounts.push((path, place));
+        }
+        let place = |value: &str| {
+            mounts
+                .iter()
+                .find_map(|(path, place)| {
+                    let rest = value.strip_prefix(path)?.trim_start_matches('/');
+                    Some(place.join(rest).to_str().unwrap().to_owned())
+                })
+                .unwrap_or_else(|| value.to_owned())
+        };
+
+        let shared = job.config_maps().flat_map(|map| {
+            let data = &find(&self.objects, "ConfigMap", map)["data"];
+            data.as_object().unwrap().iter()
+        });
+        let shared = shared.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()));
+        let own = job.env().filter_map(|variable| {
+            let name = variable["name"].as_str().unwrap().to_owned();
+            if let Some(value) = variable["value"].as_str() {
+                return Some((name, place(value)));
+            }
+            let from = &variable["valueFrom"]["secretKeyRef"];
+            let secret = self.secrets.get(from["name"].as_str().unwrap());
+            let value = secret.and_then(|keys| keys.get(from["key"].as_str().unwrap()));
+            assert!(
+                value.is_some() || from["optional"] == true,
+                "{name} has no value"
+            );
+            Some((name, value?.clone()))
+        });
+        assert_eq!(job.container["command"].as_array().unwrap().len(), 1);
+        Run::program(self.folder.path().join("bin").join(job.function()))
+            .bare()
+            // The image's, then what every container has, whatever enableServiceLinks says.
+            .var("PATH", BIN)
+            .var("HOME", "/")
+            .var("HOSTNAME", job.function())
+            .var("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+            .var("KUBERNETES_SERVICE_PORT", "443")
+            .vars(index.map(|index| ("JOB_COMPLETION_INDEX", index.to_string())))
+            .vars(shared.chain(own))
+            // Nothing there can be written by anybody but root.
+            .in_dir("/")
+            .as_user(user)
+    }
+
+    fn mount(&self, job: &Job<'_>, name: &Value, place: &Path, user: u32) {
+        let volumes = job.pod["volumes"].as_array().unwrap();
+        let volume = volumes
+            .iter()
+            .find(|volume| &volume["name"] == name)
+            .unwrap();
+        if let Some(map) = volume["configMap"]["name"].as_str() {
+            let data = find(&self.objects, "ConfigMap", map)["data"]
+                .as_object()
+                .unwrap();
+            for (file, text) in data {
+                fs::write(place.join(file), text.as_str().unwrap()).unwrap();
+                set_mode(&place.join(file), 0o644);
+            }
+            return;
+        }
+        let secret = &volume["secret"];
+        let keys = &self.secrets[secret["secretName"].as_str().unwrap()];
+        for item in secret["items"].as_array().unwrap() {
+            let file = place.join(item["path"].as_str().unwrap());
+            fs::write(&file, &keys[item["key"].as_str().unwrap()]).unwrap();
+            set_mode(
+                &file,
+                u32::try_from(secret["defaultMode"].as_u64().unwrap()).unwrap(),
+            );
+            if is_root() {
+                // fsGroup: root's file, the pod's group.
+                assert_eq!(job.pod["securityContext"]["fsGroup"], user);
+                chown(&file, Some(0), Some(user)).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn the_containers_of_a_sharded_installation_record_each_check_once() {
+    const SITES: i64 = 24;
+    let kafka = shared::kafka(Version::V4_1);
+    let database = shared::postgres().create_database("kubernetes");
+    let website = Website::up("fine");
+    let sites: Vec<Value> = (0..SITES)
+        .map(|n| json!({"name": format!("site-{n}"), "url": format!("{}{n}", website.url())}))
+        .collect();
+
+    // What whoever installs it edits, and nothing else: where Kafka is, the list, the secrets.
+    let mut objects = kustomizations()["overlays/sharded"].clone();
+    for object in &mut objects {
+        let name = object["metadata"]["name"].clone();
+        if object["kind"] == "ConfigMap" && name == "kafka" {
+            object["data"]["KAFKA_BROKERS"] = kafka.bootstrap().into();
+            object["data"]["KAFKA_TOPIC"] = unique("kubernetes").into();
+        } else if object["kind"] == "ConfigMap" && name == "sites" {
+            object["data"]["sites.json"] = Value::from(sites.clone()).to_string().into();
+        }
+    }
+    let url = || BTreeMap::from([("DATABASE_URL", database.url().to_owned())]);
+    let folder = open_folder();
+    install(&FUNCTIONS, folder.path());
+    let node = Node {
+        folder,
+        objects,
+        secrets: BTreeMap::from([("setup", url()), ("drain", url())]),
+    };
+    let job = |kind: &str, name: &str| {
+        Job::of("overlays/sharded", find(&node.objects, kind, name)).unwrap()
+    };
+
+    node.container(&job("Job", "setup"), None).run().exits(0);
+    let probe = job("CronJob", "probe");
+    let shards: Vec<_> = (0..probe.spec["completions"].as_u64().unwrap())
+        .map(|index| node.container(&probe, Some(index)).spawn())
+        .collect();
+    assert_eq!(shards.len(), 8);
+    for shard in shards {
+        let finished = shard.wait().exits(0);
+        assert!(
+            finished.stderr.lines().all(|line| line.starts_with('{')),
+            "{finished}"
+        );
+    }
+    let drain = job("CronJob", "drain");
+    for _ in 0..2 {
+        node.container(&drain, None).run().exits(0);
+    }
+    let counts = database
+        .client()
+        .query_one(
+            "select count(*), count(distinct website_id) from checks",
+            &[],
+        )
+        .unwrap();
+    assert_eq!((counts.get(0), counts.get(1)), (SITES, SITES));
+}

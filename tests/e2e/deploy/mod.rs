@@ -1,0 +1,73 @@
+//! The ways to run the functions on a schedule: `cron/` and `k8s/`, taken as they stand.
+
+mod by_hand;
+mod compose;
+mod cron;
+mod kubernetes;
+mod package;
+mod systemd;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::{fs, os::unix::fs::chown};
+
+use sitewatch::settings::ALL;
+use sitewatch_tests::command::Run;
+
+use crate::documents::{named_in_help, root};
+
+/// Where the executables are, as every manifest has it.
+const BIN: &str = "/usr/lib/sitewatch/bin";
+
+/// Codes that a scheduler may be told about.
+const EXIT_CODES: [u64; 6] = [0, 64, 69, 70, 75, 78];
+
+fn text(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+/// Whether a function reads this variable, under its name, another one, or as `NAME_FILE`.
+fn reads(function: &str, name: &str) -> bool {
+    let help = named_in_help(function);
+    ALL.iter()
+        .filter(|variable| help.contains(variable.name))
+        .any(|variable| {
+            variable.name == name
+                || variable.aliases.contains(&name)
+                || variable.file_name().is_some_and(|file| file == name)
+        })
+}
+
+/// A folder that other users may look into, unlike a temporary folder's default.
+fn open_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    set_mode(folder.path(), 0o755);
+    folder
+}
+
+/// The executables in a folder of their own: the one they were built in may be closed to others.
+fn install(functions: &[&str], folder: &Path) -> PathBuf {
+    let bin = folder.join("bin");
+    fs::create_dir(&bin).unwrap();
+    for function in functions {
+        fs::copy(Run::function(function).executable(), bin.join(function)).unwrap();
+    }
+    bin
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Root's file, which the group of this user may read and nobody else.
+fn write_secret(path: &Path, content: &str, group: u32) {
+    fs::write(path, content).unwrap();
+    set_mode(path, 0o640);
+    if is_root() {
+        chown(path, Some(0), Some(group)).unwrap();
+    }
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}

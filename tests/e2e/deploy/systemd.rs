@@ -1,0 +1,173 @@
+//! `cron/systemd/`, judged by systemd's own tools without systemd running.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sitewatch_tests::command::Run;
+
+use super::{BIN, EXIT_CODES, open_folder, reads, text};
+use crate::documents::{FUNCTIONS, root};
+
+/// `systemd-analyze` counts in tenths: at most 1.9.
+const MOST_EXPOSED: &str = "--threshold=19";
+
+fn units(extension: &str) -> Vec<PathBuf> {
+    let mut units: Vec<PathBuf> = fs::read_dir(root().join("cron/systemd"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|found| found == extension))
+        .collect();
+    units.sort();
+    units
+}
+
+/// The values of each setting, in order.
+fn settings(unit: &str) -> BTreeMap<String, Vec<String>> {
+    let mut settings: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, value) in text(&format!("cron/systemd/{unit}"))
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once('='))
+    {
+        settings
+            .entry(name.to_owned())
+            .or_default()
+            .push(value.to_owned());
+    }
+    settings
+}
+
+fn seconds(text: &str) -> f64 {
+    let digits = text.find(|c: char| !c.is_ascii_digit());
+    let (number, unit) = text.split_at(digits.unwrap_or(text.len()));
+    let factor = match unit {
+        "s" => 1.0,
+        "m" | "min" => 60.0,
+        _ => panic!("{text} is in no unit that is used here"),
+    };
+    number.parse::<f64>().unwrap() * factor
+}
+
+fn environment(settings: &BTreeMap<String, Vec<String>>) -> BTreeMap<String, String> {
+    settings["Environment"]
+        .iter()
+        .map(|pair| pair.split_once('=').unwrap())
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+#[test]
+fn every_unit_is_clean_and_every_service_is_closed() {
+    let folder = open_folder();
+    let bin = folder.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    for function in FUNCTIONS {
+        symlink(Run::function(function).executable(), bin.join(function)).unwrap();
+    }
+    let analyze = |arguments: &[&str]| {
+        arguments
+            .iter()
+            .fold(Run::program("systemd-analyze"), |run, argument| {
+                run.arg(argument)
+            })
+            // Nobody's session and no pager are asked.
+            .var("SYSTEMD_PAGER", "")
+            .timeout(Duration::from_secs(60))
+            .run()
+    };
+    for unit in units("service").into_iter().chain(units("timer")) {
+        let copy = folder.path().join(unit.file_name().unwrap());
+        let installed = fs::read_to_string(&unit)
+            .unwrap()
+            .replace(BIN, bin.to_str().unwrap());
+        fs::write(&copy, installed).unwrap();
+    }
+    for unit in units("service").into_iter().chain(units("timer")) {
+        let copy = folder.path().join(unit.file_name().unwrap());
+        let copy = copy.to_str().unwrap();
+        analyze(&["verify", "--man=no", copy])
+            .exits(0)
+            .stdout_is("")
+            .stderr_is("");
+        if copy.ends_with(".service") {
+            analyze(&["security", "--offline=true", MOST_EXPOSED, copy])
+                .exits(0)
+                .stdout_has("Overall exposure level");
+        }
+    }
+}
+
+#[test]
+fn there_is_a_service_for_every_function_and_a_timer_for_all_but_setup() {
+    let names = |extension: &str| -> Vec<String> {
+        units(extension)
+            .iter()
+            .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+            .collect()
+    };
+    let mut expected = FUNCTIONS.map(|function| format!("sitewatch-{function}"));
+    expected.sort();
+    assert_eq!(names("service"), expected);
+    let timers: Vec<&String> = expected
+        .iter()
+        .filter(|name| *name != "sitewatch-setup")
+        .collect();
+    assert_eq!(names("timer").iter().collect::<Vec<_>>(), timers);
+}
+
+#[test]
+fn a_service_names_only_what_its_function_reads_and_exits_with() {
+    for function in FUNCTIONS {
+        let settings = settings(&format!("sitewatch-{function}.service"));
+        assert_eq!(settings["Type"], ["oneshot"], "{function}");
+        assert_eq!(settings["ExecStart"], [format!("{BIN}/{function}")]);
+        for name in environment(&settings).keys() {
+            assert!(reads(function, name), "{function} does not read {name}");
+        }
+        for codes in ["SuccessExitStatus", "RestartPreventExitStatus"] {
+            for code in settings
+                .get(codes)
+                .into_iter()
+                .flatten()
+                .flat_map(|codes| codes.split_whitespace())
+            {
+                let code = code.parse().unwrap();
+                assert!(EXIT_CODES.contains(&code), "{function}: {code}");
+            }
+        }
+        // A secret is a path below the folder of credentials, never a value.
+        assert!(
+            environment(&settings)
+                .iter()
+                .filter(|(name, _)| name.contains("DATABASE"))
+                .all(|(_, value)| value == "%d/database-url"),
+            "{function}"
+        );
+    }
+    let probe = settings("sitewatch-probe.service");
+    assert!(
+        !probe.contains_key("LoadCredential"),
+        "probe needs no secret of the database"
+    );
+}
+
+#[test]
+fn a_program_ends_by_itself_before_systemd_ends_it() {
+    let probe = settings("sitewatch-probe.service");
+    let deadline = seconds(&environment(&probe)["PROBE_DEADLINE"]);
+    let patience = seconds(&probe["TimeoutStartSec"][0]);
+    let period = seconds(&environment(&probe)["PROBE_PERIOD"]);
+    assert!(deadline < patience && patience < period);
+    let drain = settings("sitewatch-drain.service");
+    let deadline = seconds(&environment(&drain)["DRAIN_DEADLINE"]);
+    assert!(deadline < seconds(&drain["TimeoutStartSec"][0]));
+}
+
+#[test]
+fn what_was_missed_is_made_up_for_by_drain_and_not_by_probe() {
+    assert_eq!(settings("sitewatch-drain.timer")["Persistent"], ["true"]);
+    assert_eq!(settings("sitewatch-probe.timer")["Persistent"], ["false"]);
+}

@@ -1,0 +1,301 @@
+//! Connections cut and silenced at any byte, servers that end and come back.
+
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use sitewatch_tests::command::{Run, Running};
+use sitewatch_tests::kafka::{Kafka, Version};
+use sitewatch_tests::postgres::Postgres;
+use sitewatch_tests::proxy::{Direction, Proxy};
+use sitewatch_tests::{shared, wait};
+
+use super::{Dice, Ledger, ended_well};
+use crate::support::Prepared;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a scheduler grants between SIGTERM and SIGKILL is seconds; this is less.
+const SOON: Duration = Duration::from_secs(5);
+
+const CUTS: usize = 80;
+
+const WAYS: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
+
+/// A ledger whose drains reach PostgreSQL through a proxy.
+struct Cable {
+    ledger: Ledger<'static>,
+    proxy: Proxy,
+}
+
+impl Cable {
+    fn new(story: &str, partitions: u16) -> Self {
+        let ledger = Ledger::new(story, shared::kafka(Version::V4_1), partitions);
+        Self {
+            ledger,
+            proxy: Proxy::to((Ipv4Addr::LOCALHOST, shared::postgres().port())),
+        }
+    }
+
+    /// A proxy without anything left of the last one.
+    fn renew(&mut self) {
+        self.proxy = Proxy::to((Ipv4Addr::LOCALHOST, shared::postgres().port()));
+    }
+
+    fn drain(&self) -> Run {
+        let url = self.ledger.prepared.url().replace(
+            &format!(":{}/", shared::postgres().port()),
+            &format!(":{}/", self.proxy.port()),
+        );
+        self.ledger
+            .drain()
+            .var("DATABASE_URL", url)
+            // Unencrypted, a byte more or less is a byte of the protocol.
+            .var("DATABASE_SSLMODE", "disable")
+    }
+
+    fn bytes(&self) -> [u64; 2] {
+        WAYS.map(|direction| self.proxy.bytes(direction))
+    }
+}
+
+#[test]
+fn a_connection_cut_at_any_byte_loses_and_repeats_nothing() {
+    let mut dice = Dice::new("cut");
+    let mut cable = Cable::new("cut", 2);
+    let (mut cut, mut done) = (0, 0);
+    // What a run that is not cut carries in each direction.
+    let mut whole = [0, 0];
+    for number in 0..CUTS {
+        for partition in 0..2 {
+            cable.ledger.produce(&mut dice, partition, 25, 20);
+        }
+        let before = cable.bytes();
+        if number > 0 {
+            let way = dice.between(0, 2) as usize;
+            let bytes = dice.between(1, whole[way] * 9 / 8);
+            cable.proxy.cut_after(bytes, WAYS[way]);
+        }
+        let finished = cable
+            .drain()
+            .var("DRAIN_BATCH_SIZE", dice.between(5, 26).to_string())
+            .run();
+        ended_well(&finished);
+        if finished.code == Some(0) {
+            done += 1;
+            let now = cable.bytes();
+            whole = [now[0] - before[0], now[1] - before[1]];
+            // A limit that was not reached would cut the next run.
+            cable.renew();
+        } else {
+            cut += 1;
+        }
+        cable.ledger.offsets_say_what_is_recorded();
+    }
+    println!("{cut} runs were cut, {done} were not");
+    assert!(cut > CUTS / 2, "only {cut} runs were cut");
+    cable.ledger.drain().run().exits(0);
+    cable.ledger.everything_once();
+}
+
+/// The last bytes that PostgreSQL sends are the answer to COMMIT: cutting each of them in turn
+/// leaves drains that cannot know whether they recorded anything.
+#[test]
+fn a_commit_whose_answer_is_lost_is_neither_lost_nor_repeated() {
+    let mut dice = Dice::new("commit");
+    let mut cable = Cable::new("commit", 1);
+    let mut whole = 0;
+    // The first run makes sites and states, which later ones find.
+    for _ in 0..3 {
+        cable.ledger.produce(&mut dice, 0, 10, 1_000);
+        cable.renew();
+        cable.drain().run().exits(0);
+        whole = cable.bytes()[1];
+    }
+    let mut unknown = 0;
+    for back in 0..40 {
+        cable.ledger.produce(&mut dice, 0, 10, 1_000);
+        cable.renew();
+        cable.proxy.cut_after(whole - back, Direction::ToClient);
+        let finished = cable.drain().run();
+        ended_well(&finished);
+        if finished.code == Some(69) && cable.ledger.recorded() == cable.ledger.sent() {
+            unknown += 1;
+        }
+        cable.ledger.offsets_say_what_is_recorded();
+        cable.ledger.drain().run().exits(0);
+        assert_eq!(cable.ledger.recorded(), cable.ledger.sent());
+    }
+    println!("{unknown} commits lost their answer");
+    assert!(unknown > 0, "no commit lost its answer");
+    cable.ledger.everything_once();
+}
+
+#[test]
+fn a_postgresql_that_falls_silent_costs_a_deadline_and_nothing_else() {
+    let mut dice = Dice::new("stall");
+    let mut cable = Cable::new("stall", 2);
+    for _ in 0..3 {
+        for partition in 0..2 {
+            cable.ledger.produce(&mut dice, partition, 1_000, 50);
+        }
+        let before = cable.ledger.recorded();
+        let drain = cable
+            .drain()
+            .var("DRAIN_BATCH_SIZE", "5")
+            .var("DRAIN_DEADLINE", "1s")
+            .spawn();
+        wait::until("a batch is recorded", PATIENCE, || {
+            cable.ledger.recorded() > before
+        });
+        cable.proxy.stall();
+        let finished = drain.wait();
+        assert!(matches!(finished.code, Some(69 | 75)), "it {finished}");
+        assert!(finished.elapsed < SOON, "it {finished}");
+        cable.proxy.cut();
+        cable.proxy.resume();
+        cable.ledger.offsets_say_what_is_recorded();
+    }
+    cable.ledger.drain().run().exits(0);
+    cable.ledger.everything_once();
+}
+
+#[test]
+fn a_postgresql_that_ends_and_comes_back_loses_and_repeats_nothing() {
+    let mut dice = Dice::new("restart");
+    let server = Postgres::start(None);
+    let prepared = Prepared {
+        database: server.create_database("restart"),
+    };
+    Run::setup()
+        .var("DATABASE_URL", prepared.url())
+        .var("SETUP_TOPIC", "false")
+        .run()
+        .exits(0);
+    let mut ledger = Ledger::over(prepared, "restart", shared::kafka(Version::V4_1), 2);
+    for power_cut in [false, true, false, true] {
+        for partition in 0..2 {
+            ledger.produce(&mut dice, partition, 2_000, 50);
+        }
+        let before = ledger.recorded();
+        let drain = ledger.drain().var("DRAIN_BATCH_SIZE", "5").spawn();
+        wait::until("a batch is recorded", PATIENCE, || {
+            ledger.recorded() > before
+        });
+        if power_cut {
+            server.kill();
+        } else {
+            server.stop();
+        }
+        let finished = drain.wait().exits(69);
+        assert!(finished.elapsed < PATIENCE, "it {finished}");
+        server.start_again();
+        ledger.offsets_say_what_is_recorded();
+    }
+    ledger.drain().run().exits(0);
+    ledger.everything_once();
+}
+
+/// A broker of our own, and drains that read it in small bites: one that has fetched all of its
+/// work beforehand would not miss the broker.
+struct Broker<'k> {
+    ledger: Ledger<'k>,
+    dice: Dice,
+}
+
+const SMALL_BITES: &str =
+    "fetch.message.max.bytes=2000,queued.min.messages=10,queued.max.messages.kbytes=10";
+
+impl<'k> Broker<'k> {
+    fn new(story: &str, kafka: &'k Kafka) -> Self {
+        Self {
+            ledger: Ledger::new(story, kafka, 2),
+            dice: Dice::new(story),
+        }
+    }
+
+    /// A drain that has begun to record.
+    fn at_work(&mut self) -> Running {
+        for partition in 0..2 {
+            self.ledger.produce(&mut self.dice, partition, 1_500, 50);
+        }
+        let before = self.ledger.recorded();
+        let drain = self
+            .ledger
+            .drain()
+            .var("DRAIN_BATCH_SIZE", "5")
+            .var("KAFKA_TIMEOUT", "3s")
+            .var("KAFKA_OPTIONS", SMALL_BITES)
+            .var("LOG_LEVEL", "debug")
+            .spawn();
+        wait::until("a batch is recorded", PATIENCE, || {
+            self.ledger.recorded() > before
+        });
+        drain
+    }
+
+    #[track_caller]
+    fn the_rest_follows(&self) {
+        self.ledger.offsets_say_what_is_recorded();
+        self.ledger.drain().run().exits(0);
+        self.ledger.everything_once();
+    }
+}
+
+#[test]
+fn a_kafka_that_is_gone_ends_the_run_and_loses_nothing() {
+    let kafka = Kafka::start(Version::V4_1);
+    let mut broker = Broker::new("gone", &kafka);
+    let run = broker.at_work();
+    kafka.kill();
+    let gone = Instant::now();
+    let finished = run.wait().exits(69);
+    // KAFKA_TIMEOUT, and a little for what comes after.
+    assert!(
+        gone.elapsed() < SOON * 2,
+        "{:?}: it {finished}",
+        gone.elapsed()
+    );
+    kafka.start_again();
+    broker.the_rest_follows();
+}
+
+#[test]
+fn a_kafka_that_is_frozen_does_not_hold_a_run_that_should_end() {
+    let kafka = Kafka::start(Version::V4_1);
+    let mut broker = Broker::new("mute", &kafka);
+    let run = broker.at_work();
+    kafka.pause();
+    let asked = Instant::now();
+    run.signal(Signal::TERM);
+    let finished = run.wait();
+    assert!(matches!(finished.code, Some(69 | 75)), "it {finished}");
+    assert!(
+        asked.elapsed() < SOON,
+        "{:?}: it {finished}",
+        asked.elapsed()
+    );
+    kafka.resume();
+    broker.the_rest_follows();
+}
+
+#[test]
+fn a_kafka_that_comes_back_in_time_is_read_on() {
+    let kafka = Kafka::start(Version::V4_1);
+    let mut broker = Broker::new("back", &kafka);
+    let run = broker.at_work();
+    kafka.pause();
+    wait::holds_within(Duration::from_millis(700), || false);
+    assert!(
+        broker.ledger.recorded() < broker.ledger.sent(),
+        "the pause came too late"
+    );
+    kafka.resume();
+    run.wait().exits(0);
+
+    let run = broker.at_work();
+    kafka.stop();
+    kafka.start_again();
+    ended_well(&run.wait());
+    broker.the_rest_follows();
+}

@@ -1,0 +1,227 @@
+//! A run as its scheduler sees it: signals, deadlines, exit codes, bad input.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use sitewatch::event::Outcome;
+use sitewatch_tests::command::Run;
+use sitewatch_tests::wait;
+use sitewatch_tests::websites::{Behaviour, Page, Website};
+
+use super::{assert_is, events, plain, probe, site};
+use crate::support::Prepared;
+
+fn many(url: &str, count: usize, more: &Value) -> Vec<Value> {
+    (0..count)
+        .map(|number| site(&format!("site-{number}"), url, more))
+        .collect()
+}
+
+#[test]
+fn a_signal_ends_a_round_within_a_second_or_two() {
+    let hangs = Website::start(Behaviour::NeverAnswers);
+    let run = probe(&many(&hangs.url(), 50, &json!({"timeout": "30s"})))
+        .var("CHECK_CONCURRENCY", "20")
+        .spawn();
+    wait::until("checks under way", Duration::from_secs(10), || {
+        hangs.connections() >= 20
+    });
+    let signalled = std::time::Instant::now();
+    run.signal(Signal::TERM);
+    let finished = run.wait().exits(75);
+    assert!(signalled.elapsed() < Duration::from_secs(3), "{finished}");
+    finished.stdout_is("").stderr_has("stopped by a signal");
+}
+
+#[test]
+fn a_deadline_leaves_the_rest_to_the_next_run() {
+    let website = Website::start(Behaviour::Slow {
+        delay: Duration::from_millis(300),
+        page: Page::ok("x"),
+    });
+    let finished = probe(&many(&website.url(), 40, &plain()))
+        .var("CHECK_CONCURRENCY", "4")
+        .var("PROBE_DEADLINE", "1s")
+        .run()
+        .exits(75);
+    let made = finished.stdout.lines().count();
+    assert!((4..=16).contains(&made), "{finished}");
+    assert!(finished.elapsed < Duration::from_secs(4), "{finished}");
+    finished.stderr_has("not begun, stopped by its deadline");
+}
+
+#[test]
+fn sites_that_are_down_are_no_failure_unless_asked_for() {
+    let website = Website::start(Behaviour::Page(Page::new(500, "x")));
+    let sites = [site("site", &website.url(), &plain())];
+    probe(&sites)
+        .run()
+        .exits(0)
+        .stderr_has("1 check: 0 up, 1 down in");
+    probe(&sites)
+        .var("PROBE_FAIL_ON_DOWN", "true")
+        .run()
+        .exits(1);
+}
+
+#[test]
+fn nobody_reads_the_results() {
+    let website = Website::up("x");
+    let finished = Run::program("/bin/sh")
+        .arg("-c")
+        .arg(format!(
+            "({}; echo code $? >&2) | true",
+            Run::probe().executable().display()
+        ))
+        .var(
+            "SITES",
+            Value::from(many(&website.url(), 200, &plain())).to_string(),
+        )
+        .var("PROBE_SINK", "stdout")
+        .run();
+    finished
+        .stderr_has("standard output cannot be written")
+        .stderr_has("code 69");
+}
+
+#[test]
+fn a_window_checks_sites_at_their_own_interval() {
+    let website = Website::up("x");
+    let sites = [
+        site("each second", &website.url(), &json!({"interval": 1})),
+        site("each hour", &website.url(), &json!({"interval": 3600})),
+    ];
+    let finished = probe(&sites).var("PROBE_WINDOW", "3s").run().exits(0);
+    let of = |name: &str| {
+        finished
+            .stdout
+            .lines()
+            .filter(|line| line.contains(name))
+            .count()
+    };
+    assert_eq!((of("each second"), of("each hour")), (3, 1), "{finished}");
+    assert!(
+        finished.elapsed < Duration::from_millis(3_800),
+        "{finished}"
+    );
+}
+
+#[test]
+fn shards_divide_the_sites() {
+    let website = Website::up("x");
+    let sites = many(&website.url(), 30, &plain());
+    let mut all = BTreeSet::new();
+    for index in ["0", "1", "2"] {
+        let finished = probe(&sites)
+            .var("PROBE_SHARD_COUNT", "3")
+            .var("JOB_COMPLETION_INDEX", index)
+            .run()
+            .exits(0);
+        for name in events(&finished).into_keys() {
+            assert!(all.insert(name.clone()), "{name} is in two shards");
+        }
+    }
+    assert_eq!(all.len(), 30);
+}
+
+/// Whatever this machine's name server does with a name that cannot exist.
+#[test]
+fn a_name_is_looked_up_once_a_round_and_never_longer_than_the_timeout() {
+    let finished = probe(&many(
+        "http://nothing.invalid/",
+        20,
+        &json!({"timeout": "2s"}),
+    ))
+    .run()
+    .exits(0);
+    assert!(finished.elapsed < Duration::from_secs(6), "{finished}");
+    let events = events(&finished);
+    assert_eq!(events.len(), 20);
+    if events.values().all(|event| event.outcome == Outcome::Dns) {
+        let looked_up = events
+            .values()
+            .filter(|event| event.dns_us.is_some())
+            .count();
+        assert_eq!(looked_up, 1, "look-ups of one name: {finished}");
+    }
+}
+
+#[test]
+fn sites_come_from_the_database() {
+    let website = Website::up("hello");
+    let prepared = Prepared::new("probe");
+    let sites = json!([
+        {"name": "right", "url": website.url(), "regex": "hello", "timeout": "5s", "labels": {"a": "b"}},
+        {"name": "wrong", "url": website.url(), "regex": "bye"},
+        {"name": "off", "url": website.url(), "enabled": false},
+    ]);
+    Run::setup()
+        .var("DATABASE_URL", prepared.url())
+        .var("SETUP_TOPIC", "false")
+        .var("SITES", sites.to_string())
+        .run()
+        .exits(0);
+    let run = || {
+        Run::probe()
+            .var("SITES_FROM", "database")
+            .var("DATABASE_URL", prepared.url())
+            .var("PROBE_SINK", "stdout")
+    };
+    let finished = run().run().exits(0);
+    let events = events(&finished);
+    assert_eq!(events.len(), 2);
+    assert_is(&events["right"], Outcome::Up, "");
+    assert_eq!(events["right"].labels["a"], "b");
+    assert_is(&events["wrong"], Outcome::Body, "\"bye\" not found");
+
+    let mut client = prepared.client();
+    client
+        .batch_execute("update websites set up_regex = '(' where name = 'wrong'")
+        .unwrap();
+    run().run().exits(78).stdout_is("").stderr_has(
+        "table websites, by name: site 2 (wrong): regex \"(\" is not a regular expression: unclosed group at character 1",
+    );
+    Run::probe()
+        .var("SITES_FROM", "database")
+        .var("DATABASE_URL", "postgres://me:hush@127.0.0.1:1/none")
+        .var("PROBE_SINK", "stdout")
+        .run()
+        .exits(69);
+}
+
+#[test]
+fn everything_wrong_is_said_at_once() {
+    let finished = Run::probe()
+        .var("SITES", r#"[{"url": "https://a.example", "regexp": "x"}, {"url": "https://me:hush@b.example", "interval": -5}]"#)
+        .var("PROBE_SINK", "kafka")
+        .var("PROBE_SHARD_INDEX", "3")
+        .var("PROBE_SHARD_COUNT", "3")
+        .var("PROBE_PERIOD", "1m")
+        .var("PROBE_WINDOW", "2m")
+        .var("PROBE_DENY_NETWORKS", "privat")
+        .var("CHECK_TIMEOUT", "soon")
+        .run()
+        .exits(78)
+        .stdout_is("");
+    for part in [
+        "SITES: site 1 (https://a.example): regexp is not a field of a site; did you mean \"regex\"?",
+        "SITES: site 2: interval is -5; wants seconds such as 60",
+        "PROBE_SHARD_INDEX is 3; wants a number from 0 to 2",
+        "PROBE_WINDOW is 120s, longer than PROBE_PERIOD (60s)",
+        "PROBE_DENY_NETWORKS is \"privat\": \"privat\" is neither a network",
+        "CHECK_TIMEOUT is \"soon\"",
+        "KAFKA_BROKERS is not set",
+    ] {
+        assert!(
+            finished.stderr.contains(part),
+            "expected {part:?} in {finished}"
+        );
+    }
+    assert!(!finished.stderr.contains("hush"), "{finished}");
+    Run::probe()
+        .run()
+        .exits(78)
+        .stderr_has("there is nothing to check");
+}

@@ -1,0 +1,210 @@
+//! Certificates, good and bad in every way, made on the fly.
+
+use serde_json::{Value, json};
+use sitewatch::event::Outcome;
+use sitewatch_tests::certificates::{Authority, Kind, Validity};
+use sitewatch_tests::websites::{Behaviour, Page, SslVersion, Tls, Website};
+
+use super::{assert_is, events, probe, site};
+
+struct World {
+    authority: Authority,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let world = Self {
+            authority: Authority::new("Sitewatch test authority"),
+            folder: tempfile::tempdir().unwrap(),
+        };
+        std::fs::write(world.path("ca.pem"), world.authority.pem()).unwrap();
+        let client = world.authority.client("probe", Validity::days(1));
+        std::fs::write(world.path("client.pem"), client.chain).unwrap();
+        std::fs::write(world.path("client.key"), client.key).unwrap();
+        world
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    fn website(&self, kind: Kind) -> Website {
+        serving(&Tls::new(&self.authority, kind))
+    }
+
+    /// Trusting the authority, and whatever `more` says.
+    fn site(&self, name: &str, url: &str, more: &Value) -> Value {
+        let mut fields = more.clone();
+        fields["tls_ca_file"] = self.path("ca.pem").into();
+        site(name, url, &fields)
+    }
+}
+
+fn serving(tls: &Tls) -> Website {
+    Website::start_tls(Behaviour::Page(Page::ok("secret")), tls)
+}
+
+#[test]
+fn each_certificate_is_judged_and_tolerated_ones_still_tell_why() {
+    let world = World::new();
+    let rows = [
+        ("good", Kind::Good, ""),
+        ("with its intermediate", Kind::WithIntermediate, ""),
+        ("expired", Kind::Expired, "expired on"),
+        ("not yet valid", Kind::NotYetValid, "is not valid before"),
+        ("wrong host", Kind::WrongHost, "is for another host"),
+        (
+            "unknown authority",
+            Kind::UnknownAuthority,
+            "issuer is unknown here",
+        ),
+        ("signed by itself", Kind::SelfSigned, "signed by itself"),
+        (
+            "incomplete chain",
+            Kind::MissingIntermediate,
+            "issuer is unknown here",
+        ),
+        ("weak key", Kind::WeakKey, "too weak"),
+    ];
+    let websites: Vec<Website> = rows
+        .iter()
+        .map(|(_, kind, _)| world.website(*kind))
+        .collect();
+    let mut sites = Vec::new();
+    for ((name, _, _), website) in rows.iter().zip(&websites) {
+        sites.push(world.site(name, &website.url(), &json!({})));
+        sites.push(world.site(
+            &format!("{name}, tolerated"),
+            &website.url(),
+            &json!({"tls_verify": false}),
+        ));
+    }
+    let finished = probe(&sites).run().exits(0);
+    let events = events(&finished);
+    for (name, _, error) in rows {
+        let (strict, tolerant) = (&events[name], &events[&format!("{name}, tolerated")]);
+        let expected = if error.is_empty() {
+            Outcome::Up
+        } else {
+            Outcome::Certificate
+        };
+        assert_is(strict, expected, error);
+        for event in [strict, tolerant] {
+            assert!(event.certificate_not_after.is_some(), "{event:#?}");
+            assert!(event.certificate_issuer.is_some(), "{event:#?}");
+            assert_eq!(event.tls_version.as_deref(), Some("TLSv1.3"));
+            let why = event.certificate_error.as_deref().unwrap_or_default();
+            assert!(
+                why.contains(error) && why.is_empty() == error.is_empty(),
+                "{event:#?}"
+            );
+        }
+        assert_is(tolerant, Outcome::Up, "");
+    }
+    for website in &websites[2..] {
+        assert_eq!(
+            website.requests().len(),
+            1,
+            "a request went to a server that is not trusted"
+        );
+    }
+}
+
+#[test]
+fn a_certificate_that_expires_soon_is_its_own_failure() {
+    let world = World::new();
+    let website = world.website(Kind::EndsInDays(10));
+    let sites = [
+        world.site("soon", &website.url(), &json!({"certificate_min_days": 14})),
+        world.site(
+            "late enough",
+            &website.url(),
+            &json!({"certificate_min_days": 7}),
+        ),
+    ];
+    let finished = probe(&sites).run().exits(0);
+    let events = events(&finished);
+    assert_is(
+        &events["soon"],
+        Outcome::Certificate,
+        "in less than 14 days",
+    );
+    assert_eq!(
+        events["soon"].status,
+        Some(200),
+        "the rest was looked at all the same"
+    );
+    assert_is(&events["late enough"], Outcome::Up, "");
+}
+
+#[test]
+fn servers_that_want_a_certificate_of_ours() {
+    let world = World::new();
+    let website =
+        serving(&Tls::new(&world.authority, Kind::Good).client_certificate(&world.authority));
+    let ours = json!({"tls_cert_file": world.path("client.pem"), "tls_key_file": world.path("client.key")});
+    let sites = [
+        world.site("without", &website.url(), &json!({})),
+        world.site("with", &website.url(), &ours),
+    ];
+    let finished = probe(&sites).run().exits(0);
+    let events = events(&finished);
+    assert_is(&events["without"], Outcome::Tls, "certificate required");
+    assert_is(&events["with"], Outcome::Up, "");
+}
+
+#[test]
+fn versions_and_names() {
+    let world = World::new();
+    let old = serving(
+        &Tls::new(&world.authority, Kind::Good).versions(SslVersion::TLS1_2, SslVersion::TLS1_2),
+    );
+    let elsewhere = world.website(Kind::WrongHost);
+    let sites = [
+        world.site("1.2 is spoken", &old.url(), &json!({})),
+        world.site(
+            "1.3 is wanted",
+            &old.url(),
+            &json!({"tls_min_version": "1.3"}),
+        ),
+        world.site(
+            "another name",
+            &elsewhere.url(),
+            &json!({"tls_server_name": "elsewhere.example"}),
+        ),
+    ];
+    let finished = probe(&sites).run().exits(0);
+    let events = events(&finished);
+    assert_is(&events["1.2 is spoken"], Outcome::Up, "");
+    assert_eq!(
+        events["1.2 is spoken"].tls_version.as_deref(),
+        Some("TLSv1.2")
+    );
+    assert_is(&events["1.3 is wanted"], Outcome::Tls, "version");
+    assert_is(&events["another name"], Outcome::Up, "");
+}
+
+#[test]
+fn a_handshake_that_hangs_is_a_timeout() {
+    let hangs = Website::start(Behaviour::NeverAnswers);
+    let event = super::check(&hangs.https_url(), &json!({"timeout": "2s"}));
+    assert_is(
+        &event,
+        Outcome::Timeout,
+        "no end of the TLS handshake in time",
+    );
+}
+
+#[test]
+fn a_file_that_is_missing_is_told_before_any_check() {
+    let sites = [site(
+        "shop",
+        "https://127.0.0.1:1/",
+        &json!({"tls_ca_file": "/nowhere/ca.pem"}),
+    )];
+    let finished = probe(&sites).run().exits(78);
+    finished
+        .stdout_is("")
+        .stderr_has("site shop: tls_ca_file /nowhere/ca.pem cannot be used: no such file");
+}

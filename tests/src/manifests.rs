@@ -1,0 +1,151 @@
+//! What is in `k8s/`, read by the code that reads it elsewhere: `tests/k8s-check`, a program in Go,
+//! because kustomize, Pod Security's policy, Compose's loader and BuildKit's parser are; and
+//! `kubernetes-validate` from PyPI, which carries the API's schemas. Both are kept in the cache.
+
+use std::{
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::OnceLock,
+};
+
+use serde_json::Value;
+
+use crate::{Failure, cache};
+
+/// The oldest and the newest minor that Kubernetes' maintainers support.
+pub const KUBERNETES: [&str; 2] = ["1.35", "1.37"];
+
+/// Every version that the environment consists of, so that it is the same everywhere.
+const PYTHON: [&str; 9] = [
+    "kubernetes-validate==1.37.0",
+    "PyYAML==6.0.3",
+    "attrs==26.1.0",
+    "importlib_resources==7.1.0",
+    "jsonschema==4.26.0",
+    "packaging==26.3",
+    "referencing==0.37.0",
+    "rpds-py==2026.9.1",
+    "typing_extensions==4.16.0",
+];
+
+/// All that `tests/k8s-check` says of `k8s/`: rendered, judged and parsed once per process.
+///
+/// # Panics
+/// When anything there is refused, with every reason.
+pub fn read() -> &'static Value {
+    static READ: OnceLock<Value> = OnceLock::new();
+    READ.get_or_init(|| {
+        let folder = workspace().join("k8s");
+        read_folder(&folder).unwrap_or_else(|failure| panic!("{failure}"))
+    })
+}
+
+/// The same of another folder of that layout.
+///
+/// # Errors
+/// When anything there is refused, with every reason.
+pub fn read_folder(folder: &Path) -> Result<Value, Failure> {
+    let output = run("judge k8s/", Command::new(checker()?).arg(folder))?;
+    serde_json::from_slice(&output.stdout)
+        .map_err(|error| Failure::new(format!("k8s-check printed no JSON: {error}")))
+}
+
+/// Validates objects against the schemas of one minor of Kubernetes; unknown fields are mistakes.
+///
+/// # Errors
+/// When one is not valid, with the reasons.
+pub fn validate(minor: &str, objects: &[&Value]) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::new(format!("cannot write an object: {error}"));
+    let mut file = tempfile::Builder::new()
+        .suffix(".yaml")
+        .tempfile()
+        .map_err(failed)?;
+    for object in objects {
+        // JSON is YAML.
+        writeln!(file, "---\n{object}").map_err(failed)?;
+    }
+    run(
+        &format!("validate against Kubernetes {minor}"),
+        // Not by its own first line: that names the folder where it was installed, before it moved.
+        Command::new(python()?.join("bin/python"))
+            .arg(python()?.join("bin/kubernetes-validate"))
+            .args(["--strict", "--quiet", "--kubernetes-version", minor])
+            .arg(file.path()),
+    )
+    .map(drop)
+}
+
+/// The program, built when its sources are new to this machine.
+fn checker() -> Result<PathBuf, Failure> {
+    let sources = workspace().join("tests/k8s-check");
+    let mut hasher = DefaultHasher::new();
+    for name in ["go.mod", "go.sum", "main.go"] {
+        fs::read(sources.join(name))
+            .map_err(|error| Failure::new(format!("cannot read tests/k8s-check/{name}: {error}")))?
+            .hash(&mut hasher);
+    }
+    let folder = cache::folder(&format!("k8s-check-{:016x}", hasher.finish()), |fresh| {
+        run(
+            "build tests/k8s-check with Go (see tests/install.sh)",
+            Command::new("go")
+                .args(["build", "-trimpath", "-o"])
+                .arg(fresh.join("k8s-check"))
+                .arg(".")
+                .current_dir(&sources),
+        )
+        .map(drop)
+    })?;
+    Ok(folder.join("k8s-check"))
+}
+
+/// A Python environment with `kubernetes-validate`.
+fn python() -> Result<&'static Path, Failure> {
+    static PYTHON_FOLDER: OnceLock<Result<PathBuf, Failure>> = OnceLock::new();
+    PYTHON_FOLDER
+        .get_or_init(|| {
+            let mut hasher = DefaultHasher::new();
+            PYTHON.hash(&mut hasher);
+            cache::folder(
+                &format!("kubernetes-validate-{:016x}", hasher.finish()),
+                |fresh| {
+                    run(
+                        "make a Python environment (see tests/install.sh)",
+                        Command::new("python3").args(["-m", "venv"]).arg(fresh),
+                    )?;
+                    run(
+                        "fetch kubernetes-validate with pip",
+                        Command::new(fresh.join("bin/python"))
+                            .args(["-m", "pip", "install", "--quiet", "--no-compile"])
+                            .arg("--disable-pip-version-check")
+                            .args(PYTHON),
+                    )
+                    .map(drop)
+                },
+            )
+        })
+        .as_deref()
+        .map_err(Failure::new)
+}
+
+fn run(purpose: &str, command: &mut Command) -> Result<Output, Failure> {
+    let output = command
+        .output()
+        .map_err(|error| Failure::new(format!("cannot {purpose}: {error}")))?;
+    if output.status.success() {
+        return Ok(output);
+    }
+    let text = [output.stdout, output.stderr].concat();
+    Err(Failure::with_log(
+        format!("cannot {purpose}: {}", output.status),
+        &String::from_utf8_lossy(&text),
+    ))
+}
+
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("this crate is a folder of the workspace")
+}
