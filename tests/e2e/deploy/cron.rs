@@ -261,10 +261,18 @@ struct CronUser(&'static str);
 
 impl CronUser {
     fn new(name: &'static str, home: &Path) -> Self {
+        // Of the same number, which is what the files are given to.
+        Run::program("groupadd")
+            .arg("--gid")
+            .arg(USER.to_string())
+            .arg(name)
+            .run()
+            .exits(0);
         Run::program("useradd")
             .arg("--system")
-            .arg("--user-group")
             .arg("--uid")
+            .arg(USER.to_string())
+            .arg("--gid")
             .arg(USER.to_string())
             .arg("--no-create-home")
             .arg("--home-dir")
@@ -294,6 +302,7 @@ impl Drop for CronUser {
             .arg(self.0)
             .arg("-r")
             .run();
+        // Its group goes with it.
         Run::program("userdel").arg(self.0).run();
     }
 }
