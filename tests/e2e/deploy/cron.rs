@@ -35,7 +35,7 @@ impl Installed {
     fn new(user: u32) -> Self {
         let folder = open_folder();
         let path = |name: &str| folder.path().join(name);
-        install(&["probe", "drain", "report"], folder.path());
+        install(&["probe", "drain", "maintain", "report"], folder.path());
         fs::create_dir_all(path("etc/credentials")).unwrap();
         fs::create_dir(path("var")).unwrap();
         set_mode(&path("etc/credentials"), 0o750);
@@ -53,7 +53,7 @@ impl Installed {
             + &format!("KAFKA_TOPIC={topic}\n");
         write_secret(&path("etc/env"), &env, user);
         let prepared = Prepared::new("cron");
-        for function in ["drain", "report"] {
+        for function in ["drain", "maintain", "report"] {
             let file = format!("etc/credentials/{function}-database-url");
             write_secret(&path(&file), &format!("{}\n", prepared.url()), user);
         }
@@ -173,7 +173,7 @@ fn its_lines_record_every_round_in_silence_and_say_what_is_wrong_in_one_line() {
     let installed = Installed::new(USER);
     let crontab = Crontab::parse(&installed.crontab);
     let home = installed.path("var");
-    assert_eq!(crontab.lines.len(), 2);
+    assert_eq!(crontab.lines.len(), 3);
 
     // The second tick's drain finds at least what the first tick's probe published.
     for _ in 0..2 {
@@ -184,6 +184,16 @@ fn its_lines_record_every_round_in_silence_and_say_what_is_wrong_in_one_line() {
     assert!(installed.rounds() >= 1);
     crontab.tick(&home, USER);
     assert!(installed.rounds() >= 2);
+    let hourly: Vec<_> = crontab
+        .lines
+        .iter()
+        .filter(|(schedule, _)| schedule == "7 * * * *")
+        .collect();
+    assert_eq!(hourly.len(), 1);
+    for (_, command) in hourly {
+        let run = crontab.start(command, &home, USER).run();
+        run.exits(0).stdout_is("").stderr_is("");
+    }
     let checks = installed.prepared.count("select count(*) from checks");
     assert!(checks <= 6, "two sites, three ticks: {checks} checks");
 
