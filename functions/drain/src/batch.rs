@@ -89,6 +89,12 @@ impl Batch {
             Some(value) => CheckEvent::decode(value),
             None => Err(DecodeError::Empty),
         };
+        let decoded = decoded
+            .map_err(|error| error.to_string())
+            .and_then(|event| match known.doubt(&event) {
+                None => Ok(event),
+                Some(doubt) => Err(doubt),
+            });
         match decoded {
             Ok(event) => {
                 self.bytes += ROW_BYTES + event.error.as_ref().map_or(0, |error| error.len());
@@ -98,7 +104,7 @@ impl Batch {
                     originals.push(letter.to_owned(String::new(), headers));
                 }
             }
-            Err(reason) => self.bury(letter, reason.to_string(), headers),
+            Err(reason) => self.bury(letter, reason, headers),
         }
         self.next = letter.offset + 1;
     }

@@ -7,6 +7,7 @@ mod settings;
 mod source;
 mod store;
 mod summary;
+mod window;
 mod workers;
 
 use std::process::ExitCode;

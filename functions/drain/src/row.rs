@@ -7,6 +7,8 @@ use std::sync::{Arc, OnceLock};
 use jiff::Timestamp;
 use sitewatch::event::CheckEvent;
 
+use crate::window::Window;
+
 /// A site as an event named it. Shared by all its rows, so that a name is kept once however many
 /// events carry it, and its id is asked for once a run.
 #[derive(Debug)]
@@ -109,8 +111,8 @@ pub(crate) struct Certificate {
 
 /// The sites and places met in this run. Its size is that of the list of sites, not of the
 /// backlog.
-#[derive(Default)]
 pub(crate) struct Known {
+    window: Window,
     sites: HashMap<Box<str>, Seen>,
     locations: HashMap<Box<str>, Arc<Location>>,
 }
@@ -121,7 +123,22 @@ struct Seen {
     certificate: Option<Arc<Certificate>>,
 }
 
+impl Default for Known {
+    fn default() -> Self {
+        Self {
+            window: Window::around(Timestamp::now()),
+            sites: HashMap::new(),
+            locations: HashMap::new(),
+        }
+    }
+}
+
 impl Known {
+    /// Why the event, although decoded, cannot be true; `None` when it can.
+    pub(crate) fn doubt(&self, event: &CheckEvent<'_>) -> Option<String> {
+        self.window.refuse(event.checked_at)
+    }
+
     /// Turns a decoded event into a row.
     pub(crate) fn row(&mut self, event: CheckEvent<'_>) -> Row {
         // Decoding has checked every range; a value that still did not fit would be null or the

@@ -3,6 +3,7 @@
 //! Kafka topics are written by whoever may write to them. What passes here is known to fit the
 //! tables: lengths, ranges and characters are checked before a row is near the database.
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -10,6 +11,8 @@ use super::{CheckEvent, Outcome, VERSION};
 
 /// Longest site name, in characters; `websites.name` has the same limit.
 pub const MAX_NAME: usize = 200;
+/// PostgreSQL's times begin in 4713 BC, ours in 9999 BC; nothing of this is older than the year 1.
+const EARLIEST: Timestamp = Timestamp::constant(-62_135_596_800, 0);
 /// Longest URL, in bytes; `websites.url` has the same limit.
 pub const MAX_URL: usize = 8_192;
 /// Longest location, in characters.
@@ -107,6 +110,15 @@ impl<'a> CheckEvent<'a> {
                 text(name, value, 0, most)?;
             }
         }
+        if self
+            .certificate_not_after
+            .is_some_and(|time| time < EARLIEST)
+        {
+            return Err(field(
+                "certificate_not_after",
+                "before the year 1".to_owned(),
+            ));
+        }
         if self.up != self.outcome.verdict().as_up() {
             return Err(field(
                 "up",
@@ -202,5 +214,15 @@ fn why(value: &[u8], error: &serde_json::Error) -> DecodeError {
     {
         return DecodeError::Version(v);
     }
-    DecodeError::Shape(error.to_string())
+    // The text quotes what was found, which a stranger wrote: of any length, with any character.
+    let text = error.to_string();
+    let mut shown: String = text
+        .chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .take(MAX_ERROR)
+        .collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    DecodeError::Shape(shown)
 }

@@ -1,6 +1,7 @@
 //! The reader over librdkafka: its requests, and its end.
 
 use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
@@ -198,6 +199,9 @@ pub(super) fn partition_list(
     Ok(list)
 }
 
+/// Stands for a header whose name is not UTF-8.
+const UNREADABLE: &str = "(a name that is not UTF-8)";
+
 /// A message in librdkafka's memory.
 pub(in crate::kafka) struct Record<'a>(pub(super) BorrowedMessage<'a>);
 
@@ -219,8 +223,17 @@ impl Record<'_> {
     }
 
     pub(in crate::kafka) fn header(&self, index: usize) -> Option<(&str, Option<&[u8]>)> {
-        let header = self.0.headers()?.try_get(index)?;
-        Some((header.key, header.value))
+        let headers = self.0.headers()?;
+        // rdkafka panics over a name that is not UTF-8, which any producer may write. The hook
+        // would tell of a defect.
+        let hook = panic::take_hook();
+        panic::set_hook(Box::new(|_| {}));
+        let header = panic::catch_unwind(AssertUnwindSafe(|| headers.try_get(index)));
+        panic::set_hook(hook);
+        match header {
+            Ok(header) => header.map(|header| (header.key, header.value)),
+            Err(_) => Some((UNREADABLE, None)),
+        }
     }
 
     pub(in crate::kafka) fn timestamp_ms(&self) -> Option<i64> {

@@ -8,6 +8,10 @@ mod cut;
 mod frozen;
 mod killed;
 mod ledger;
+mod raw;
+mod together;
+mod topics;
+mod zoo;
 
 use std::env;
 

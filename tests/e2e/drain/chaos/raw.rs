@@ -1,0 +1,112 @@
+//! A producer written by hand: it sends what no client library lets one send.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use sitewatch_tests::kafka::Kafka;
+
+/// A message without a key.
+pub(super) struct Record<'a> {
+    pub(super) value: &'a [u8],
+    pub(super) headers: &'a [(&'a [u8], Option<&'a [u8]>)],
+}
+
+const PRODUCE: i16 = 0;
+/// Spoken by every Kafka from 0.11 to 4.
+const PRODUCE_VERSION: i16 = 3;
+
+/// Writes a batch to partition 0 and checks that the broker took it.
+#[track_caller]
+pub(super) fn produce(kafka: &Kafka, topic: &str, records: &[Record<'_>]) {
+    let batch = batch(records);
+    let mut body = Vec::new();
+    body.extend(PRODUCE.to_be_bytes());
+    body.extend(PRODUCE_VERSION.to_be_bytes());
+    body.extend(1_i32.to_be_bytes());
+    body.extend((-1_i16).to_be_bytes()); // no client id
+    body.extend((-1_i16).to_be_bytes()); // no transaction
+    body.extend((-1_i16).to_be_bytes()); // acknowledged by all
+    body.extend(10_000_i32.to_be_bytes());
+    body.extend(1_i32.to_be_bytes());
+    body.extend((topic.len() as i16).to_be_bytes());
+    body.extend(topic.as_bytes());
+    body.extend(1_i32.to_be_bytes());
+    body.extend(0_i32.to_be_bytes());
+    body.extend((batch.len() as i32).to_be_bytes());
+    body.extend(batch);
+
+    let mut stream = TcpStream::connect(kafka.bootstrap()).unwrap();
+    stream
+        .write_all(&(body.len() as i32).to_be_bytes())
+        .unwrap();
+    stream.write_all(&body).unwrap();
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).unwrap();
+    let mut answer = vec![0; i32::from_be_bytes(length) as usize];
+    stream.read_exact(&mut answer).unwrap();
+    // Correlation, one topic, its name, one partition, its number; then the error.
+    let at = 4 + 4 + 2 + topic.len() + 4 + 4;
+    let error = i16::from_be_bytes([answer[at], answer[at + 1]]);
+    assert_eq!(error, 0, "the broker's error code");
+}
+
+/// A record batch of version 2, uncompressed.
+fn batch(records: &[Record<'_>]) -> Vec<u8> {
+    let mut counted = Vec::new();
+    counted.extend(0_i16.to_be_bytes()); // attributes
+    counted.extend((records.len() as i32 - 1).to_be_bytes()); // last offset
+    let now = jiff::Timestamp::now().as_millisecond();
+    counted.extend(now.to_be_bytes());
+    counted.extend(now.to_be_bytes());
+    counted.extend((-1_i64).to_be_bytes()); // no producer id,
+    counted.extend((-1_i16).to_be_bytes()); // epoch
+    counted.extend((-1_i32).to_be_bytes()); // or sequence
+    counted.extend((records.len() as i32).to_be_bytes());
+    for (number, record) in (0..).zip(records) {
+        let mut body = vec![0]; // attributes
+        varint(&mut body, 0); // time
+        varint(&mut body, number);
+        varint(&mut body, -1); // no key
+        bytes(&mut body, record.value);
+        varint(&mut body, record.headers.len() as i64);
+        for (name, value) in record.headers {
+            bytes(&mut body, name);
+            match value {
+                Some(value) => bytes(&mut body, value),
+                None => varint(&mut body, -1),
+            }
+        }
+        varint(&mut counted, body.len() as i64);
+        counted.extend(body);
+    }
+    let mut batch = Vec::new();
+    batch.extend(0_i64.to_be_bytes()); // first offset: the broker's to say
+    batch.extend((counted.len() as i32 + 9).to_be_bytes());
+    batch.extend((-1_i32).to_be_bytes()); // leader epoch
+    batch.push(2);
+    batch.extend(crc32c(&counted).to_be_bytes());
+    batch.extend(counted);
+    batch
+}
+
+fn bytes(to: &mut Vec<u8>, bytes: &[u8]) {
+    varint(to, bytes.len() as i64);
+    to.extend(bytes);
+}
+
+fn varint(to: &mut Vec<u8>, number: i64) {
+    let mut zigzag = ((number << 1) ^ (number >> 63)) as u64;
+    while zigzag >= 0x80 {
+        to.push(zigzag as u8 | 0x80);
+        zigzag >>= 7;
+    }
+    to.push(zigzag as u8);
+}
+
+fn crc32c(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc: u32, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            (crc >> 1) ^ (0x82f6_3b78 & (crc & 1).wrapping_neg())
+        })
+    })
+}
