@@ -9,6 +9,7 @@
 mod deploy;
 mod documents;
 mod drain;
+mod grafana;
 mod kafka;
 mod maintain;
 mod pipeline;

@@ -340,6 +340,7 @@ fn the_demo_shows_what_is_up_and_what_is_down() {
         "$ report",
         "no-such-host    down",
         "tls-private-ca  up",
+        "first byte",
         "everything is stopped and nothing is left behind",
     ] {
         assert!(demo.stdout.contains(line), "{line}: {}", demo.stdout);

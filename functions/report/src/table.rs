@@ -128,11 +128,14 @@ impl Line for CheckLine {
     const HEADER: &'static [&'static str] = &[
         "checked at",
         "site",
-        "location",
         "state",
         "outcome",
         " status",
-        "match",
+        " dns",
+        " connect",
+        " tls",
+        " first byte",
+        " body",
         " total",
         "why",
     ];
@@ -144,18 +147,17 @@ impl Line for CheckLine {
     fn cells(&self) -> Vec<String> {
         vec![
             time(self.checked_at),
-            self.site.clone(),
-            self.location.clone(),
+            place(&self.site, Some(&self.location)),
             self.state.to_owned(),
             self.outcome.clone(),
             self.status
                 .map(|status| status.to_string())
                 .unwrap_or_default(),
-            match self.body_match {
-                Some(true) => "yes".to_owned(),
-                Some(false) => "no".to_owned(),
-                None => String::new(),
-            },
+            milliseconds(self.dns_us),
+            milliseconds(self.connect_us),
+            milliseconds(self.tls_us),
+            milliseconds(self.first_byte_us),
+            milliseconds(self.body_us),
             milliseconds(Some(self.total_us)),
             self.error.clone().unwrap_or_default(),
         ]

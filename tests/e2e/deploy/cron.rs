@@ -35,7 +35,7 @@ impl Installed {
     fn new(user: u32) -> Self {
         let folder = open_folder();
         let path = |name: &str| folder.path().join(name);
-        install(&["probe", "drain", "report"], folder.path());
+        install(&["probe", "drain", "maintain", "report"], folder.path());
         fs::create_dir_all(path("etc/credentials")).unwrap();
         fs::create_dir(path("var")).unwrap();
         set_mode(&path("etc/credentials"), 0o750);
@@ -53,7 +53,7 @@ impl Installed {
             + &format!("KAFKA_TOPIC={topic}\n");
         write_secret(&path("etc/env"), &env, user);
         let prepared = Prepared::new("cron");
-        for function in ["drain", "report"] {
+        for function in ["drain", "maintain", "report"] {
             let file = format!("etc/credentials/{function}-database-url");
             write_secret(&path(&file), &format!("{}\n", prepared.url()), user);
         }
@@ -151,6 +151,9 @@ impl Crontab {
     }
 
     fn start(&self, command: &str, home: &Path, user: u32) -> Run {
+        // The one addition: here a minute begins when the test says so, and probe would warn, with
+        // reason, of a start in the middle of one.
+        let second = jiff::Timestamp::now().as_second() % 60;
         // What cron gives of its own, then the crontab's.
         Run::program("/bin/sh")
             .arg("-c")
@@ -159,6 +162,7 @@ impl Crontab {
             .var("HOME", home)
             .var("LOGNAME", "sitewatch")
             .vars(self.variables.iter().map(|(name, value)| (name, value)))
+            .var("PROBE_PHASE", format!("{second}s"))
             .in_dir(home)
             .as_user(user)
     }
@@ -169,7 +173,7 @@ fn its_lines_record_every_round_in_silence_and_say_what_is_wrong_in_one_line() {
     let installed = Installed::new(USER);
     let crontab = Crontab::parse(&installed.crontab);
     let home = installed.path("var");
-    assert_eq!(crontab.lines.len(), 2);
+    assert_eq!(crontab.lines.len(), 3);
 
     // The second tick's drain finds at least what the first tick's probe published.
     for _ in 0..2 {
@@ -180,6 +184,16 @@ fn its_lines_record_every_round_in_silence_and_say_what_is_wrong_in_one_line() {
     assert!(installed.rounds() >= 1);
     crontab.tick(&home, USER);
     assert!(installed.rounds() >= 2);
+    let hourly: Vec<_> = crontab
+        .lines
+        .iter()
+        .filter(|(schedule, _)| schedule == "7 * * * *")
+        .collect();
+    assert_eq!(hourly.len(), 1);
+    for (_, command) in hourly {
+        let run = crontab.start(command, &home, USER).run();
+        run.exits(0).stdout_is("").stderr_is("");
+    }
     let checks = installed.prepared.count("select count(*) from checks");
     assert!(checks <= 6, "two sites, three ticks: {checks} checks");
 
@@ -261,10 +275,18 @@ struct CronUser(&'static str);
 
 impl CronUser {
     fn new(name: &'static str, home: &Path) -> Self {
+        // Of the same number, which is what the files are given to.
+        Run::program("groupadd")
+            .arg("--gid")
+            .arg(USER.to_string())
+            .arg(name)
+            .run()
+            .exits(0);
         Run::program("useradd")
             .arg("--system")
-            .arg("--user-group")
             .arg("--uid")
+            .arg(USER.to_string())
+            .arg("--gid")
             .arg(USER.to_string())
             .arg("--no-create-home")
             .arg("--home-dir")
@@ -294,6 +316,7 @@ impl Drop for CronUser {
             .arg(self.0)
             .arg("-r")
             .run();
+        // Its group goes with it.
         Run::program("userdel").arg(self.0).run();
     }
 }

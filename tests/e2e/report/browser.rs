@@ -110,9 +110,7 @@ fn the_page_renders_and_what_is_foreign_is_text() {
     let folder = tempfile::tempdir().unwrap();
     let path = page(folder.path());
     let html = std::fs::read_to_string(&path).unwrap();
-    for absent in [
-        "<script", "http://", "https://", " style=", " onerror", "<b>", "<img",
-    ] {
+    for absent in ["<script", "http://", "https://", " style=", "<b>", "<img"] {
         let found = html
             .replace("http://www.w3.org/2000/svg", "")
             .contains(absent);
@@ -122,7 +120,7 @@ fn the_page_renders_and_what_is_foreign_is_text() {
     assert_eq!(shown.console, Vec::<String>::new());
     assert!(!shown.dom.contains("<script"), "{}", shown.dom);
     for present in [
-        "<title>Status of &lt;b&gt;us&lt;/b&gt;: 1 of 3 is down</title>",
+        "<title>Status of &lt;b&gt;us&lt;/b&gt;: 1 of 3 sites is down</title>",
         "&lt;script&gt;document.title='owned'&lt;/script&gt;",
         "&lt;img src=x onerror=alert(1)&gt;",
         "<main>",

@@ -63,6 +63,7 @@ fn main() -> ExitCode {
     let database_variables = [("DATABASE_URL".to_owned(), database.url().to_owned())];
     let all = |parts: &[&[(String, String)]]| -> Vec<(String, String)> { parts.concat() };
     let timeout = [("CHECK_TIMEOUT".to_owned(), CHECK_TIMEOUT.to_owned())];
+    let recent = [("REPORT_RECENT".to_owned(), "20".to_owned())];
     let steps = [
         (
             "setup",
@@ -81,8 +82,13 @@ fn main() -> ExitCode {
         ),
         (
             "report",
-            "says what is up, what is down and why",
+            "says what is up and what is down, and since when",
             all(&[&database_variables]),
+        ),
+        (
+            "report",
+            "shows each check as it was recorded: why it failed, how long each phase took",
+            all(&[&database_variables, &recent]),
         ),
     ];
     for (function, about, variables) in &steps {

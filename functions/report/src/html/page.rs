@@ -115,7 +115,7 @@ impl Page {
 fn overall(all: usize, down: usize, unknown: usize) -> String {
     let of_all = |number: usize, what: &str| {
         let are = if number == 1 { "is" } else { "are" };
-        format!("{number} of {all} {are} {what}")
+        format!("{number} of {all} sites {are} {what}")
     };
     match (all, down, unknown) {
         (0, ..) => "There are no sites".to_owned(),
@@ -123,7 +123,7 @@ fn overall(all: usize, down: usize, unknown: usize) -> String {
         (_, 0, 0) => format!("All {all} sites are up"),
         (_, 0, _) => of_all(unknown, "unknown"),
         (_, _, 0) => of_all(down, "down"),
-        _ => format!("{}, {}", of_all(down, "down"), of_all(unknown, "unknown")),
+        _ => format!("{}, {unknown} unknown", of_all(down, "down")),
     }
 }
 

@@ -95,11 +95,6 @@ impl<'k> Ledger<'k> {
         client.query_one(query, &[]).unwrap().get(0)
     }
 
-    /// Partitions of the topic, as far as this list knows.
-    pub(super) fn partitions(&self) -> i32 {
-        i32::try_from(self.ends.len()).unwrap()
-    }
-
     /// From now on there are as many; the topic is the caller's to change.
     pub(super) fn grow(&mut self, partitions: usize) {
         self.made.resize(partitions, 0);

@@ -61,7 +61,8 @@ fn tombstones_and_keys_that_are_not_text_are_kept_as_they_came() {
     );
     let (prepared, line) = drained(kafka, &topic);
     assert_eq!(line, "1 check recorded, 3 dead-lettered");
-    let dead: Vec<(i64, Option<Vec<u8>>, Option<Vec<u8>>, String)> = prepared
+    type Dead = (i64, Option<Vec<u8>>, Option<Vec<u8>>, String);
+    let dead: Vec<Dead> = prepared
         .client()
         .query(
             "select message_offset, key, value, reason from dead_letters order by 1",

@@ -170,11 +170,16 @@ fn function(name: &str, database: &Database, variables: &[(&str, &str)]) -> Func
     let here = std::env::current_exe().expect("know where this program is");
     Function {
         path: here.parent().expect("a program is in a folder").join(name),
-        variables: [("LOG_LEVEL", "warn"), ("DATABASE_URL", database.url())]
-            .iter()
-            .chain(variables)
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect(),
+        variables: [
+            ("LOG_LEVEL", "warn"),
+            ("DATABASE_URL", database.url()),
+            // The history ends when it was made.
+            ("REPORT_STALE_AFTER", "1d"),
+        ]
+        .iter()
+        .chain(variables)
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect(),
     }
 }
 

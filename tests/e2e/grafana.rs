@@ -1,0 +1,163 @@
+//! The Grafana dashboards: every panel's SQL runs, in time, and gives what the panel needs.
+
+use std::path::{Path, PathBuf};
+
+use postgres::types::Type;
+use serde_json::Value;
+
+use crate::support::{Prepared, down, lines, up};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../k8s/grafana")
+}
+
+fn dashboards() -> Vec<(String, Value)> {
+    let mut dashboards: Vec<(String, Value)> = std::fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "json"))
+        .map(|path| {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            (name, serde_json::from_str(&text).unwrap())
+        })
+        .collect();
+    dashboards.sort_by(|one, other| one.0.cmp(&other.0));
+    dashboards
+}
+
+/// What Grafana makes of its macros and variables, for the last three days and the site `shop`.
+fn expand(sql: &str) -> String {
+    let from = "now() - interval '3 days'";
+    let mut sql = sql
+        .replace("$__timeFrom()", from)
+        .replace("$__timeTo()", "now()")
+        .replace("${site:sqlstring}", "'shop'");
+    while let Some((before, rest)) = sql.split_once("$__timeFilter(") {
+        let (column, after) = rest.split_once(')').unwrap();
+        sql = format!("{before}{column} between {from} and now(){after}");
+    }
+    assert!(!sql.contains('$'), "a macro this test does not know: {sql}");
+    sql
+}
+
+fn is_number(kind: &Type) -> bool {
+    [Type::INT2, Type::INT4, Type::INT8, Type::FLOAT8].contains(kind)
+}
+
+#[test]
+fn every_panel_gets_the_columns_it_needs() {
+    let prepared = Prepared::new("grafana");
+    let events: Vec<_> = (1..300)
+        .flat_map(|step| {
+            let ago = step * 600;
+            let shop = if step % 70 < 3 {
+                down("shop", ago)
+            } else {
+                up("shop", ago)
+            };
+            [shop, down("blog", ago)]
+        })
+        .collect();
+    prepared
+        .drain()
+        .var("DRAIN_SOURCE", "stdin")
+        .stdin(lines(&events))
+        .run()
+        .exits(0);
+    prepared.maintain().run().exits(0);
+    // Marks that wait, as there always are some.
+    prepared
+        .drain()
+        .var("DRAIN_SOURCE", "stdin")
+        .stdin(lines(&[up("shop", 7_300)]))
+        .run()
+        .exits(0);
+    let mut client = prepared.client();
+    client
+        .batch_execute("set statement_timeout = '5s'")
+        .unwrap();
+    let mut seen = 0;
+    for (dashboard, content) in dashboards() {
+        for panel in content["panels"].as_array().unwrap() {
+            let name = format!("{dashboard}: {}", panel["title"].as_str().unwrap());
+            assert_eq!(panel["datasource"]["uid"], "sitewatch", "{name}");
+            for target in panel["targets"].as_array().unwrap() {
+                let sql = expand(target["rawSql"].as_str().unwrap());
+                let statement = client
+                    .prepare(&sql)
+                    .unwrap_or_else(|error| panic!("{name}: {error:?}"));
+                let columns = statement.columns();
+                let names: Vec<&str> = columns.iter().map(postgres::Column::name).collect();
+                match target["format"].as_str().unwrap() {
+                    "time_series" => {
+                        assert_eq!(names[0], "time", "{name}");
+                        assert_eq!(*columns[0].type_(), Type::TIMESTAMPTZ, "{name}");
+                        assert!(columns.len() > 1, "{name}");
+                        for column in &columns[1..] {
+                            assert!(is_number(column.type_()), "{name}: {column:?}");
+                        }
+                    }
+                    _ if panel["type"] == "stat" => {
+                        assert!(
+                            columns.len() == 1 && is_number(columns[0].type_()),
+                            "{name}"
+                        );
+                    }
+                    _ => {}
+                }
+                for rule in panel["fieldConfig"]["overrides"].as_array().unwrap() {
+                    let column = rule["matcher"]["options"].as_str().unwrap();
+                    assert!(names.contains(&column), "{name} has no column {column}");
+                }
+                let rows = client
+                    .query(&statement, &[])
+                    .unwrap_or_else(|error| panic!("{name}: {error:?}"));
+                assert!(!rows.is_empty(), "{name} shows nothing");
+                seen += 1;
+            }
+        }
+        for variable in content["templating"]["list"].as_array().unwrap() {
+            let rows = client
+                .query(variable["query"].as_str().unwrap(), &[])
+                .unwrap();
+            assert_eq!(rows.len(), 2);
+        }
+    }
+    assert!(seen >= 15, "{seen}");
+}
+
+#[test]
+fn a_reader_with_the_documented_grants_can_show_everything() {
+    let prepared = Prepared::new("grafana");
+    let text = std::fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations/README.md"),
+    )
+    .unwrap();
+    let (_, grants) = text.split_once("-- report, Grafana\n").unwrap();
+    let (grants, _) = grants.split_once("```").unwrap();
+    let mut client = sitewatch_tests::shared::postgres().superuser();
+    let role = format!("reader_{}", std::process::id());
+    client
+        .batch_execute(&format!("create role {role}"))
+        .unwrap();
+    let mut owner = prepared.client();
+    owner
+        .batch_execute(&grants.replace(" to report;", &format!(" to {role};")))
+        .unwrap();
+    client
+        .batch_execute(&format!(
+            "grant {role} to {}",
+            sitewatch_tests::postgres::USER
+        ))
+        .unwrap();
+    owner.batch_execute(&format!("set role {role}")).unwrap();
+    for (dashboard, content) in dashboards() {
+        for panel in content["panels"].as_array().unwrap() {
+            let sql = expand(panel["targets"][0]["rawSql"].as_str().unwrap());
+            if let Err(error) = owner.query(&sql, &[]) {
+                panic!("{dashboard}: {}: {error:?}", panel["title"]);
+            }
+        }
+    }
+}
