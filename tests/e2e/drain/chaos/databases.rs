@@ -13,7 +13,7 @@ use sitewatch_tests::shared;
 use sitewatch_tests::websites::Website;
 
 use super::{Dice, Ledger};
-use crate::support::{Prepared, down, last_line, lines, unique, up};
+use crate::support::{down, last_line, lines, unique, up};
 
 /// What follows `-- name` in the SQL of migrations/README.md, by name, word for word.
 fn grants() -> Vec<(String, String)> {

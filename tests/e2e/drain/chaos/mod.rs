@@ -10,6 +10,7 @@
 
 mod cut;
 mod databases;
+mod decode;
 mod frozen;
 mod kafkas;
 mod killed;
@@ -50,6 +51,10 @@ impl Dice {
     /// A number from `from` up to, not including, `to`.
     pub(super) fn between(&mut self, from: u64, to: u64) -> u64 {
         from + self.number() % (to - from)
+    }
+
+    pub(super) fn choose<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.between(0, from.len() as u64) as usize]
     }
 
     pub(super) fn one_in(&mut self, many: u64) -> bool {
