@@ -16,6 +16,9 @@ use crate::kafka::{KafkaError, KafkaSettings, LOG, Message, Polled, Range, reade
 /// How often positions are looked at while no message comes: a marker moves them and wakes nobody.
 const POSITION_TICK: Duration = Duration::from_millis(2);
 
+/// How often a partition may be blamed for a missing offset that is there, before it is believed.
+const EXCUSES: usize = 3;
+
 type Client = BaseConsumer<Watcher>;
 
 /// The ranges being read, and what is known about them beyond their positions.
@@ -30,6 +33,8 @@ pub(super) struct Fetching {
     /// error is its own. The others wait.
     alone: Option<i32>,
     doubts: Vec<Doubt>,
+    /// Partitions once for each time they were blamed for a missing offset that is there.
+    excused: Vec<i32>,
     /// When all brokers were found to be away; nothing has come since.
     away_since: Option<Instant>,
 }
@@ -52,6 +57,7 @@ impl Fetching {
             stale: Vec::new(),
             alone: None,
             doubts: Vec::new(),
+            excused: Vec::new(),
             away_since: None,
         }
     }
@@ -65,6 +71,7 @@ impl Fetching {
         self.progress = Progress::new(ranges);
         self.alone = None;
         self.doubts.clear();
+        self.excused.clear();
         self.away_since = None;
         self.fetch_open(client)
     }
@@ -242,8 +249,32 @@ impl Fetching {
         let Some(range) = self.progress.find(culprit) else {
             return Ok(None);
         };
+        if matches!(code, Code::AutoOffsetReset | Code::OffsetOutOfRange)
+            && self.is_anothers(client, range)?
+        {
+            self.fetch_open(client)?;
+            return Ok(None);
+        }
         let cause = client.client().context().partition_cause(code);
         self.fail(client, range, cause).map(Some)
+    }
+
+    /// Whether the broker has the offset that is said to be missing. librdkafka drops what is left
+    /// of an earlier assignment, but not this error: it can be that of a partition that was fetched
+    /// before this one was to be alone.
+    fn is_anothers(&mut self, client: &Client, range: Range) -> Result<bool, KafkaError> {
+        let blamed = self.excused.iter().filter(|&&it| it == range.partition);
+        if blamed.count() >= EXCUSES {
+            return Ok(false);
+        }
+        let (first, end) = client
+            .fetch_watermarks(&self.topic, range.partition, self.timeout)
+            .map_err(|error| request_error(client, "tell what a partition holds", &error))?;
+        if !(first..=end).contains(&range.next) {
+            return Ok(false);
+        }
+        self.excused.push(range.partition);
+        Ok(true)
     }
 
     fn fail(
