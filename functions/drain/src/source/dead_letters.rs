@@ -5,7 +5,7 @@ use sitewatch::run::{Exit, Failure, Run, Summary};
 
 use crate::row::Known;
 use crate::settings::Settings;
-use crate::store::Store;
+use crate::store::{Store, check_columns};
 
 /// Tries every dead letter once, oldest first; those that can be recorded now are, and leave the
 /// table in the same transaction.
@@ -18,6 +18,7 @@ pub(crate) fn drain(settings: &Settings, run: &Run) -> Result<Summary, Failure> 
         .no_later_than(Some(run.started + settings.deadline));
     let mut client = connect(&settings.database, "drain")?;
     check_schema(&mut client)?;
+    check_columns(&mut client)?;
     let mut store = Store::new(client, settings.database.clone(), None);
     let mut known = Known::default();
     let (mut recorded, mut repeated, mut left) = (0, 0, 0);

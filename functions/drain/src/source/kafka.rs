@@ -64,6 +64,7 @@ pub(crate) fn drain(
         return Ok(figures.summary());
     }
 
+    store::check_columns(&mut client)?;
     let mut claims = Claims::begin(
         connect(&settings.database, "drain")?,
         client,

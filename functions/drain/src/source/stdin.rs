@@ -11,7 +11,7 @@ use sitewatch::run::{Exit, Failure, Run, Summary};
 use crate::batch::{Batch, Letter, Origin};
 use crate::row::Known;
 use crate::settings::Settings;
-use crate::store::Store;
+use crate::store::{Store, check_columns};
 use crate::summary::Figures;
 use crate::workers::{Report, Workers};
 
@@ -35,6 +35,7 @@ pub(crate) fn drain(settings: &Settings, run: &Run) -> Result<Summary, Failure> 
         .no_later_than(Some(run.started + settings.deadline));
     let mut client = connect(&settings.database, "drain")?;
     check_schema(&mut client)?;
+    check_columns(&mut client)?;
     let mut workers = Workers::start(vec![Store::new(client, settings.database.clone(), None)]);
     // Reading blocks; on a thread of its own it cannot keep a signal waiting.
     let (send, lines) = mpsc::sync_channel(256);

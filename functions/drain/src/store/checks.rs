@@ -1,10 +1,12 @@
 //! Rows into `checks`, by COPY.
 
-use postgres::Transaction;
 use postgres::binary_copy::BinaryCopyInWriter;
 use postgres::types::Type;
+use postgres::{Client, Transaction};
 
-use sitewatch::postgres::root_cause;
+use sitewatch::postgres::{explain, root_cause};
+use sitewatch::run::Failure;
+use sitewatch::settings::Problems;
 
 use super::{Keyed, unless_repeated};
 
@@ -35,6 +37,50 @@ const TYPES: &[Type] = &[
     Type::TEXT,
     Type::TEXT,
 ];
+
+/// Proves that the table's columns are of the types written here.
+///
+/// PostgreSQL cannot tell: a binary COPY holds bytes without types, and what is meant as one type
+/// may be taken for another.
+///
+/// # Errors
+/// [`Failure::Configuration`] with the columns that differ.
+pub(crate) fn check_columns(client: &mut Client) -> Result<(), Failure> {
+    let names: Vec<&str> = COLUMNS.split(", ").collect();
+    let types: Vec<&str> = TYPES.iter().map(Type::name).collect();
+    let differing = client
+        .query_typed(
+            "select name, format_type(atttypid, atttypmod), format_type(wanted::regtype, null)
+             from unnest($1, $2) as written (name, wanted)
+             left join pg_attribute
+                 on attrelid = to_regclass('checks') and attname = name and not attisdropped
+             where atttypid is distinct from wanted::regtype",
+            &[(&names, Type::TEXT_ARRAY), (&types, Type::TEXT_ARRAY)],
+        )
+        .map_err(|error| explain("comparing the columns of checks", &error))?;
+    let sentences: Vec<String> = differing
+        .iter()
+        .map(|row| {
+            let (name, found, wanted): (&str, Option<&str>, &str) =
+                (row.get(0), row.get(1), row.get(2));
+            match found {
+                Some(found) => format!("checks.{name} is {found} instead of {wanted}"),
+                None => format!("checks.{name} is missing"),
+            }
+        })
+        .collect();
+    if sentences.is_empty() {
+        return Ok(());
+    }
+    Err(Problems::one(
+        "the database's schema",
+        format!(
+            "does not fit this release: {}; run `setup` of the same release",
+            sentences.join(", ")
+        ),
+    )
+    .into())
+}
 
 /// Inserts the rows that are not there yet and returns how many that were. `rows` has no repeats
 /// within itself.

@@ -14,6 +14,7 @@ mod offsets;
 mod replay;
 mod states;
 
+pub(crate) use checks::check_columns;
 pub(crate) use claims::Claims;
 pub(crate) use offsets::{record_losses, stored};
 
