@@ -187,13 +187,24 @@ fn refusal(settings: &DatabaseSettings, error: &postgres::Error) -> String {
             "no TLS with PostgreSQL at {address}: {cause}; check DATABASE_SSLMODE and DATABASE_CA_FILE"
         );
     }
+    // The server's alert arrives after the handshake, as a broken connection.
+    if let Some(alert) = cause.split(':').find(|part| part.contains("alert ")) {
+        return format!(
+            "PostgreSQL at {address} does not accept our certificate, or wants one: {alert}; check DATABASE_CERT_FILE and DATABASE_KEY_FILE"
+        );
+    }
     if error.to_string().contains("authentication") || error.to_string().contains("configuration") {
         return format!(
             "cannot log in to PostgreSQL at {address} as {role}: {cause}; check DATABASE_URL (or DATABASE_PASSWD)"
         );
     }
+    // With some timing all that is left of the alert is a reset.
+    let certificate = match settings.certificate {
+        Some(_) => ", and that it accepts the certificate in DATABASE_CERT_FILE",
+        None => "",
+    };
     format!(
-        "cannot reach PostgreSQL at {address} as {role}: {cause}; check that it runs there and that DATABASE_URL (or DATABASE_HOST, DATABASE_PORT) is right"
+        "cannot reach PostgreSQL at {address} as {role}: {cause}; check that it runs there and that DATABASE_URL (or DATABASE_HOST, DATABASE_PORT) is right{certificate}"
     )
 }
 
