@@ -12,7 +12,6 @@ mod workers;
 
 use std::process::ExitCode;
 
-use sitewatch::postgres::record_run;
 use sitewatch::run::{self, Function};
 
 const DRAIN: Function = Function {
@@ -24,14 +23,10 @@ const DRAIN: Function = Function {
 
 fn main() -> ExitCode {
     run::main(&DRAIN, settings::read, |settings, run| {
-        let result = match &settings.source {
+        match &settings.source {
             settings::Source::Kafka(kafka) => source::kafka::drain(&settings, kafka, run),
             settings::Source::Stdin => source::stdin::drain(&settings, run),
             settings::Source::DeadLetters => source::dead_letters::drain(&settings, run),
-        };
-        if !settings.dry_run {
-            record_run(&settings.database, "drain", run, &result);
         }
-        result
     })
 }

@@ -1,6 +1,6 @@
 //! The trace that a run leaves in the database.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use postgres::Client;
@@ -10,6 +10,9 @@ use serde_json::{Map, Value};
 use super::{begin, connect, root_cause};
 use crate::run::{Failure, Run, Summary};
 use crate::settings::DatabaseSettings;
+
+/// How long recording a run may take at each step: it must not hold up the end of what it tells of.
+const LIMIT: Duration = Duration::from_secs(1);
 
 /// Records how a run of `function` went, over a connection of its own. Never fails the run: what
 /// counts is done by then, and the log says the same. A run that could not reach the database, or
@@ -24,6 +27,15 @@ pub fn record_run(
         Ok(summary) => (summary.exit.code(), summary.figures.as_slice()),
         Err(Failure::Unavailable(_) | Failure::Configuration(_)) => return,
         Err(failure) => (failure.exit().code(), [].as_slice()),
+    };
+    // Whoever asked for the end waits for it.
+    if run.stop.requested().is_some() {
+        return;
+    }
+    let settings = &DatabaseSettings {
+        connect_timeout: settings.connect_timeout.min(LIMIT),
+        statement_timeout: settings.statement_timeout.min(LIMIT),
+        ..settings.clone()
     };
     let figures: Map<String, Value> = figures
         .iter()
