@@ -98,8 +98,13 @@ fn a_connection_cut_at_any_byte_loses_and_repeats_nothing() {
     cable.ledger.everything_once();
 }
 
-/// The last bytes that PostgreSQL sends are the answer to COMMIT: cutting each of them in turn
-/// leaves drains that cannot know whether they recorded anything.
+/// How many bytes the answer to COMMIT has.
+const ANSWER: usize = 18;
+
+/// It comes before as many bytes at most, which belong to recording how the run went.
+const LAST_BYTES: u64 = 1_200;
+
+/// Cutting earlier and earlier leaves drains that cannot know whether they recorded anything.
 #[test]
 fn a_commit_whose_answer_is_lost_is_neither_lost_nor_repeated() {
     let mut dice = Dice::new("commit");
@@ -113,19 +118,23 @@ fn a_commit_whose_answer_is_lost_is_neither_lost_nor_repeated() {
         whole = cable.bytes()[1];
     }
     let mut unknown = 0;
-    for back in 0..40 {
+    for back in (0..LAST_BYTES).step_by(ANSWER / 2) {
         cable.ledger.produce(&mut dice, 0, 10, 1_000);
         cable.renew();
-        cable.proxy.cut_after(whole - back, Direction::ToClient);
+        cable
+            .proxy
+            .cut_after(whole.saturating_sub(back), Direction::ToClient);
         let finished = cable.drain().run();
         ended_well(&finished);
         if finished.code == Some(69) && cable.ledger.recorded() == cable.ledger.sent() {
             unknown += 1;
         }
         cable.ledger.offsets_say_what_is_recorded();
-        cable.ledger.drain().run().exits(0);
-        assert_eq!(cable.ledger.recorded(), cable.ledger.sent());
+        if unknown == 3 {
+            break;
+        }
     }
+    cable.ledger.drain().run().exits(0);
     println!("{unknown} commits lost their answer");
     assert!(unknown > 0, "no commit lost its answer");
     cable.ledger.everything_once();
@@ -252,7 +261,7 @@ fn a_kafka_that_is_gone_ends_the_run_and_loses_nothing() {
     let finished = run.wait().exits(69);
     // KAFKA_TIMEOUT, and a little for what comes after.
     assert!(
-        gone.elapsed() < SOON * 2,
+        gone.elapsed() < SOON * 4,
         "{:?}: it {finished}",
         gone.elapsed()
     );
