@@ -98,39 +98,6 @@ fn a_connection_cut_at_any_byte_loses_and_repeats_nothing() {
     cable.ledger.everything_once();
 }
 
-/// The last bytes that PostgreSQL sends are the answer to COMMIT: cutting each of them in turn
-/// leaves drains that cannot know whether they recorded anything.
-#[test]
-fn a_commit_whose_answer_is_lost_is_neither_lost_nor_repeated() {
-    let mut dice = Dice::new("commit");
-    let mut cable = Cable::new("commit", 1);
-    let mut whole = 0;
-    // The first run makes sites and states, which later ones find.
-    for _ in 0..3 {
-        cable.ledger.produce(&mut dice, 0, 10, 1_000);
-        cable.renew();
-        cable.drain().run().exits(0);
-        whole = cable.bytes()[1];
-    }
-    let mut unknown = 0;
-    for back in 0..40 {
-        cable.ledger.produce(&mut dice, 0, 10, 1_000);
-        cable.renew();
-        cable.proxy.cut_after(whole - back, Direction::ToClient);
-        let finished = cable.drain().run();
-        ended_well(&finished);
-        if finished.code == Some(69) && cable.ledger.recorded() == cable.ledger.sent() {
-            unknown += 1;
-        }
-        cable.ledger.offsets_say_what_is_recorded();
-        cable.ledger.drain().run().exits(0);
-        assert_eq!(cable.ledger.recorded(), cable.ledger.sent());
-    }
-    println!("{unknown} commits lost their answer");
-    assert!(unknown > 0, "no commit lost its answer");
-    cable.ledger.everything_once();
-}
-
 #[test]
 fn a_postgresql_that_falls_silent_costs_a_deadline_and_nothing_else() {
     let mut dice = Dice::new("stall");
