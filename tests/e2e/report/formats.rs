@@ -140,8 +140,8 @@ fn metrics_are_prometheus_text_with_odd_names_escaped() {
         r#"sitewatch_site_up{site="shop",location="default"} 0.0"#,
         r#"sitewatch_site_up{site="a\"b\\c",location="default"} 1.0"#,
         r#"sitewatch_site_response_seconds{site="shop",location="default",phase="total"} 0.0735"#,
-        r#"sitewatch_function_last_run_exit_code{function="drain"} 0.0"#,
-        r#"sitewatch_function_last_run_items{function="drain",figure="recorded"} 4.0"#,
+        r#"sitewatch_function_last_run_exit_code{function="setup"} 0.0"#,
+        r#"sitewatch_function_last_run_items{function="setup",figure="migrations"} 8.0"#,
         "sitewatch_rollup_hours_waiting 0",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} in\n{text}");

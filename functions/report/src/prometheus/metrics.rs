@@ -132,7 +132,7 @@ impl Metrics {
         }
         let mut metric = encoder.encode_descriptor(
             "sitewatch_function_last_run_items",
-            "What the last run of the function did, in its own figures: of drain, recorded are events and left is the lag.",
+            "What the last run of the function did, in its own figures.",
             None,
             MetricType::Gauge,
         )?;
