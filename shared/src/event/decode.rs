@@ -110,14 +110,13 @@ impl<'a> CheckEvent<'a> {
                 text(name, value, 0, most)?;
             }
         }
-        if self
-            .certificate_not_after
-            .is_some_and(|time| time < EARLIEST)
-        {
-            return Err(field(
-                "certificate_not_after",
-                "before the year 1".to_owned(),
-            ));
+        for (name, time) in [
+            ("checked_at", Some(self.checked_at)),
+            ("certificate_not_after", self.certificate_not_after),
+        ] {
+            if time.is_some_and(|time| time < EARLIEST) {
+                return Err(field(name, "before the year 1".to_owned()));
+            }
         }
         if self.up != self.outcome.verdict().as_up() {
             return Err(field(

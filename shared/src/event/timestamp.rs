@@ -11,11 +11,16 @@ pub(super) fn serialize<S: Serializer>(time: &Timestamp, to: S) -> Result<S::Ok,
 }
 
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
-    Timestamp::deserialize(from)
+    Timestamp::deserialize(from).map(to_microseconds)
+}
+
+/// Others may write more decimals; two times that PostgreSQL cannot tell apart are one.
+fn to_microseconds(time: Timestamp) -> Timestamp {
+    Timestamp::new(time.as_second(), time.subsec_nanosecond() / 1_000 * 1_000).unwrap_or(time)
 }
 
 pub(super) mod optional {
-    use super::{Deserialize, Deserializer, FORMAT, Serializer, Timestamp};
+    use super::{Deserialize, Deserializer, FORMAT, Serializer, Timestamp, to_microseconds};
 
     #[expect(
         clippy::ref_option,
@@ -34,6 +39,6 @@ pub(super) mod optional {
     pub(in crate::event) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Option<Timestamp>, D::Error> {
-        Option::<Timestamp>::deserialize(from)
+        Option::<Timestamp>::deserialize(from).map(|time| time.map(to_microseconds))
     }
 }
