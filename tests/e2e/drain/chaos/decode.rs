@@ -1,7 +1,7 @@
 //! Events of every shape, whole and mutilated: decoding never breaks, gives back what was encoded,
 //! and accepts nothing that PostgreSQL then refuses.
 //!
-//! `tests/fuzz` has the same property for a fuzzer that is guided by coverage.
+//! `tests/fuzz` has the first two of these for a fuzzer that is guided by coverage.
 
 use std::collections::{BTreeMap, BTreeSet};
 
