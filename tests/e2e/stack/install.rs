@@ -28,7 +28,7 @@ fn without_a_way_to_install_it_says_what_is_missing() {
         "Missing to build Sitewatch and to run its tests:\n  - a C compiler and make\n",
         "  - Java 17 or newer\n  - Maven (mvn)\n",
         "  apt-get install build-essential pkg-config libssl-dev zlib1g-dev ",
-        " default-jre-headless maven systemd util-linux golang-go python3-venv\n",
+        " default-jre-headless maven systemd util-linux golang-go python3-venv chromium\n",
     ] {
         assert!(
             finished.stderr.contains(part),
