@@ -65,6 +65,7 @@ pub(crate) fn drain(
     }
 
     store::check_columns(&mut client)?;
+    store::end_frozen(&mut client, &settings.database)?;
     let mut claims = Claims::begin(
         connect(&settings.database, "drain")?,
         client,

@@ -145,14 +145,21 @@ pub(super) fn is_refusal(error: &postgres::Error) -> bool {
         .is_some_and(|state| matches!(state.code().get(..2), Some("22" | "23" | "P0" | "54")))
 }
 
+/// The statements by which rows come in, as `pg_stat_activity` shows them.
+pub(super) fn statements() -> [String; 2] {
+    ["checks", "arrived"].map(statement)
+}
+
+fn statement(table: &str) -> String {
+    format!("copy {table} ({COLUMNS}) from stdin (format binary)")
+}
+
 fn copy(
     transaction: &mut Transaction<'_>,
     table: &str,
     rows: &[Keyed<'_>],
 ) -> Result<u64, postgres::Error> {
-    let sink = transaction.copy_in(&format!(
-        "copy {table} ({COLUMNS}) from stdin (format binary)"
-    ))?;
+    let sink = transaction.copy_in(&statement(table))?;
     let mut writer = BinaryCopyInWriter::new(sink, TYPES);
     for Keyed {
         website_id,

@@ -9,6 +9,7 @@ mod claims;
 mod days;
 mod dead_letters;
 mod dirty;
+mod frozen;
 mod names;
 mod offsets;
 mod replay;
@@ -16,6 +17,7 @@ mod states;
 
 pub(crate) use checks::check_columns;
 pub(crate) use claims::Claims;
+pub(crate) use frozen::end_frozen;
 pub(crate) use offsets::{record_losses, stored};
 
 use postgres::{Client, Transaction};

@@ -1,5 +1,10 @@
 //! Frozen in the middle, overtaken by another drain, and resumed.
 
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -100,4 +105,84 @@ fn a_frozen_drain_keeps_its_partitions_no_longer_than_its_deadline() {
     let finished = frozen.wait();
     assert!(matches!(finished.code, Some(69 | 75)), "it {finished}");
     ledger.everything_once();
+}
+
+/// While PostgreSQL waits for a COPY's rows it heeds no time limit of its own, so what a drain
+/// frozen just there has locked is freed by the next drain.
+#[test]
+fn a_drain_frozen_within_its_copy_holds_up_nobody() {
+    let mut dice = Dice::new("copy");
+    let mut ledger = Ledger::new("copy", shared::kafka(Version::V4_1), 1);
+    // Days and sites are there already, so that the batch that freezes holds no lock but its rows'.
+    ledger.produce(&mut dice, 0, 50, 1_000);
+    ledger.drain().run().exits(0);
+    ledger.produce(&mut dice, 0, 50, 1_000);
+    let (port, stuck) = stuck_in_copy();
+    let url = ledger.prepared.url().replace(
+        &format!(":{}/", shared::postgres().port()),
+        &format!(":{port}/"),
+    );
+    let frozen = drain(&ledger, &mut dice)
+        .var("DATABASE_URL", url)
+        .var("DATABASE_SSLMODE", "disable")
+        .spawn();
+    wait::until("a COPY is stuck", PATIENCE, || stuck.load(Ordering::SeqCst));
+    frozen.signal(Signal::STOP);
+
+    let mut freed = false;
+    wait::until("another drain has done all of it", PATIENCE, || {
+        end_claims(&ledger);
+        let other = drain(&ledger, &mut dice).run();
+        assert!(matches!(other.code, Some(0 | 75)), "it {other}");
+        freed |= other.stderr.contains("frozen");
+        other.code == Some(0)
+    });
+    assert!(freed, "nobody said why");
+    ledger.everything_once();
+    frozen.signal(Signal::CONT);
+    assert_ne!(frozen.wait().code, Some(0));
+    ledger.everything_once();
+}
+
+/// Carries connections to PostgreSQL, but of a COPY nothing after the first bytes of its rows.
+fn stuck_in_copy() -> (u16, Arc<AtomicBool>) {
+    const SIGNATURE: &[u8] = b"PGCOPY\n";
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let stuck = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&stuck);
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            let mut server = TcpStream::connect(("127.0.0.1", shared::postgres().port())).unwrap();
+            let (mut from_server, mut to_client) =
+                (server.try_clone().unwrap(), client.try_clone().unwrap());
+            thread::spawn(move || {
+                // Whatever ends it ends the connection.
+                std::io::copy(&mut from_server, &mut to_client).ok();
+                to_client.shutdown(Shutdown::Both).ok();
+            });
+            let told = Arc::clone(&told);
+            thread::spawn(move || {
+                let mut buffer = [0; 1 << 16];
+                while let Ok(read @ 1..) = client.read(&mut buffer) {
+                    let said = &buffer[..read];
+                    let copy = said
+                        .windows(SIGNATURE.len())
+                        .position(|window| window == SIGNATURE);
+                    let carried = &said[..copy.map_or(read, |at| at + SIGNATURE.len())];
+                    if server.write_all(carried).is_err() {
+                        break;
+                    }
+                    if copy.is_some() {
+                        told.store(true, Ordering::SeqCst);
+                        // Open, and silent, for as long as the client is there.
+                        while let Ok(1..) = client.read(&mut buffer) {}
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    (port, stuck)
 }
