@@ -13,6 +13,10 @@ use crate::settings::Settings;
 /// How far back, in hours, when nothing is said.
 const USUAL_H: i64 = 30 * 24;
 
+/// Where there are many, the latest are found in a short stretch; the last one reaches back further
+/// than anything is kept.
+const STRETCHES_H: [i64; 3] = [24, 7 * 24, 100 * 366 * 24];
+
 /// $1 since when, $2 the websites or null, $3 the most lines, $4 whether those that go on are
 /// wanted, $5 whether those that ended are, $6 how old a site's newest check may be.
 const QUERY: &str = "
@@ -61,21 +65,36 @@ pub(crate) fn read(
     let limit = i64::try_from(settings.lines).unwrap_or(i64::MAX);
     let open = settings.filter.takes_state("down") || settings.filter.takes_state("unknown");
     let closed = settings.filter.takes_state("up");
-    let rows = reader
-        .transaction
-        .query_typed(
-            QUERY,
-            &[
-                (&since, Type::TIMESTAMPTZ),
-                (&reader.only, Type::INT4_ARRAY),
-                (&limit, Type::INT8),
-                (&open, Type::BOOL),
-                (&closed, Type::BOOL),
-                (&settings.stale_after.as_secs_f64(), Type::FLOAT8),
-            ],
-        )
-        .map_err(wrong)?;
-    Ok(rows.iter().map(|row| incident(row, now)).collect())
+    let mut incidents: Vec<IncidentLine> = Vec::new();
+    for hours in STRETCHES_H {
+        let from = now
+            .checked_sub(hours.hours())
+            .map_or(since, |from| from.max(since));
+        let rows = reader
+            .transaction
+            .query_typed(
+                QUERY,
+                &[
+                    (&from, Type::TIMESTAMPTZ),
+                    (&reader.only, Type::INT4_ARRAY),
+                    (&limit, Type::INT8),
+                    (&open, Type::BOOL),
+                    (&closed, Type::BOOL),
+                    (&settings.stale_after.as_secs_f64(), Type::FLOAT8),
+                ],
+            )
+            .map_err(wrong)?;
+        incidents = rows.iter().map(|row| incident(row, now)).collect();
+        // What ended before the stretch began as well: if the last line did not, none is missing.
+        let is_full = i64::try_from(incidents.len()) == Ok(limit)
+            && incidents
+                .last()
+                .is_none_or(|last| last.closed_at.is_none() || last.opened_at >= from);
+        if is_full || from <= since {
+            break;
+        }
+    }
+    Ok(incidents)
 }
 
 fn incident(row: &Row, now: Timestamp) -> IncidentLine {

@@ -11,7 +11,7 @@ use super::{Key, Reader, labels, response_times};
 use crate::filter::{Filter, Labels};
 use crate::lines::SiteLine;
 use crate::output;
-use crate::settings::Settings;
+use crate::settings::{Format, Settings};
 
 /// A site as seen from a place, with what its line does not show.
 pub(crate) struct Site {
@@ -81,9 +81,28 @@ pub(crate) fn read(
     let mut sites: Vec<Site> = rows.iter().map(|row| site(row, now)).collect();
     drop(rows);
     keep(&mut sites, &settings.filter);
+    if settings.format != Format::Prometheus {
+        // Metrics have none of these: whoever keeps them works out such figures from them.
+        add_figures(reader, &mut sites, each_day)?;
+    }
+    // Stable: within a state the names stay in order.
+    sites.sort_by_key(|site| match site.line.state {
+        "down" => 0,
+        "unknown" => 1,
+        _ => 2,
+    });
+    Ok(sites)
+}
+
+/// Uptimes and response times.
+fn add_figures(
+    reader: &mut Reader<'_>,
+    sites: &mut [Site],
+    each_day: Option<&mut dyn FnMut(Day)>,
+) -> Result<(), Failure> {
     let uptimes = uptime::read(reader, each_day)?;
     let response_times = response_times::read(reader)?;
-    for site in &mut sites {
+    for site in sites {
         let Some(key) = site.key else { continue };
         let line = &mut site.line;
         if let Some(uptime) = uptimes.get(&key) {
@@ -99,13 +118,7 @@ pub(crate) fn read(
             line.p99_us = histogram.percentile(0.99);
         }
     }
-    // Stable: within a state the names stay in order.
-    sites.sort_by_key(|site| match site.line.state {
-        "down" => 0,
-        "unknown" => 1,
-        _ => 2,
-    });
-    Ok(sites)
+    Ok(())
 }
 
 fn keep(sites: &mut Vec<Site>, filter: &Filter) {

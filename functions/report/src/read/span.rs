@@ -42,7 +42,12 @@ impl Span {
         let row = transaction.query_typed_one(
             "select now(), fresh_hours(),
                 array(
-                    select day from dirty_days
+                    select day
+                    from (
+                        select day from dirty_days
+                        union
+                        select (hour at time zone 'UTC')::date from unnest(fresh_hours()) as hour
+                    ) as changed
                     where day >= (now() at time zone 'UTC')::date - 90 and day < (now() at time zone 'UTC')::date
                 ),
                 (

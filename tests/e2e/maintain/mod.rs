@@ -1,0 +1,44 @@
+//! `maintain`: what is added up, what comes late, what goes, and what happens when it is disturbed.
+
+mod counted;
+mod disturbed;
+mod incidents;
+mod old;
+
+use jiff::{SignedDuration, Timestamp, Unit};
+use sitewatch::event::CheckEvent;
+
+use crate::support::{Prepared, lines};
+
+/// The beginning of an hour, so many hours before the one that is running.
+pub(super) fn hours_ago(hours: i64) -> Timestamp {
+    let now = Timestamp::now();
+    let this_hour = now
+        .round(
+            jiff::TimestampRound::new()
+                .smallest(Unit::Hour)
+                .mode(jiff::RoundMode::Trunc),
+        )
+        .unwrap();
+    this_hour - SignedDuration::from_hours(hours)
+}
+
+pub(super) fn at(event: CheckEvent<'static>, time: Timestamp) -> CheckEvent<'static> {
+    CheckEvent {
+        checked_at: time,
+        ..event
+    }
+}
+
+pub(super) fn minutes(minutes: i64) -> SignedDuration {
+    SignedDuration::from_mins(minutes)
+}
+
+pub(super) fn record(prepared: &Prepared, events: &[CheckEvent<'_>]) {
+    prepared
+        .drain()
+        .var("DRAIN_SOURCE", "stdin")
+        .stdin(lines(events))
+        .run()
+        .exits(0);
+}

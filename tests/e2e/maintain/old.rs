@@ -1,0 +1,82 @@
+//! What is old goes; what others are reading goes later.
+
+use sitewatch::event::CheckEvent;
+use sitewatch_tests::command::Run;
+
+use super::{at, hours_ago, minutes, record};
+use crate::support::{Prepared, down, last_line, up};
+
+#[test]
+fn old_days_are_dropped_whole_their_rollups_stay_and_later_checks_do_not_spoil_them() {
+    let prepared = Prepared::new("maintain");
+    let zero = hours_ago(24 * 10);
+    let events: Vec<CheckEvent<'_>> = (0..60)
+        .map(|minute| at(up("shop", 0), zero + minutes(minute)))
+        .collect();
+    record(&prepared, &events);
+    let keep = || prepared.maintain().var("MAINTAIN_KEEP_CHECKS", "5d");
+    let said = last_line(&keep().run().exits(0).stderr);
+    assert!(said.contains("1 day of checks dropped"), "{said}");
+    assert_eq!(prepared.count("select count(*) from checks"), 0);
+    assert_eq!(prepared.count("select sum(up)::int8 from checks_daily"), 60);
+
+    record(&prepared, &[at(down("shop", 0), zero + minutes(3))]);
+    keep()
+        .run()
+        .exits(0)
+        .stderr_has("came after their day was dropped");
+    assert_eq!(prepared.count("select count(*) from checks"), 0);
+    assert_eq!(
+        prepared.count("select sum(up + 100 * down)::int8 from checks_daily"),
+        60
+    );
+}
+
+#[test]
+fn months_of_hourly_figures_go_when_they_are_old() {
+    let prepared = Prepared::new("maintain");
+    record(&prepared, &[at(up("shop", 0), hours_ago(24 * 70))]);
+    prepared.maintain().run().exits(0);
+    assert_eq!(prepared.count("select count(*) from checks_hourly"), 1);
+    prepared
+        .maintain()
+        .var("MAINTAIN_KEEP_CHECKS", "7d")
+        .var("MAINTAIN_KEEP_HOURLY", "30d")
+        .run()
+        .exits(0);
+    assert_eq!(prepared.count("select count(*) from checks_hourly"), 0);
+    assert_eq!(prepared.count("select count(*) from checks_daily"), 1);
+}
+
+#[test]
+fn a_drop_waits_for_nobody_long() {
+    let prepared = Prepared::new("maintain");
+    record(&prepared, &[at(up("shop", 0), hours_ago(24 * 10))]);
+    let mut reader = prepared.client();
+    let mut transaction = reader.transaction().unwrap();
+    transaction.query("select from checks", &[]).unwrap();
+    let run = prepared
+        .maintain()
+        .var("MAINTAIN_KEEP_CHECKS", "5d")
+        .spawn();
+    // A drain goes on meanwhile.
+    record(&prepared, &[up("shop", 10)]);
+    run.wait().exits(75).stderr_has("because it is in use");
+    drop(transaction);
+    prepared
+        .maintain()
+        .var("MAINTAIN_KEEP_CHECKS", "5d")
+        .run()
+        .exits(0)
+        .stderr_has("1 day of checks dropped");
+}
+
+#[test]
+fn what_is_made_from_something_is_kept_no_shorter() {
+    Run::maintain()
+        .var("DATABASE_URL", "postgres://nobody@localhost/none")
+        .var("MAINTAIN_KEEP_HOURLY", "30d")
+        .run()
+        .exits(78)
+        .stderr_has("MAINTAIN_KEEP_HOURLY is 30d, shorter than MAINTAIN_KEEP_CHECKS (90d); wants 90d or more");
+}
