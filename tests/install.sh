@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what this machine lacks to build Sitewatch and to run its tests: a C toolchain with the
-# headers of OpenSSL and zlib, PostgreSQL's server, PgBouncer, Java 17 or newer, Maven, which fetches Kafka, and
-# what judges the units of cron/ and the manifests of k8s/ (systemd's tools, Go, Python's venv), and
-# Chromium, which shows whether the status page renders.
+# headers of OpenSSL and zlib, PostgreSQL's server, Java 17 or newer, Maven, which fetches Kafka,
+# PgBouncer, what judges the units of cron/ and the manifests of k8s/ (systemd's tools, Go, Python's
+# venv), and Chromium, which shows whether the status page renders.
 #
 # Silent when nothing is missing. Looks for the tools themselves, wherever they came from; only when
 # one is missing does it ask Debian's packages, as root or through sudo without a password.
@@ -69,10 +69,10 @@ look() {
     pkg-config --exists openssl 2>/dev/null || lacks "OpenSSL's headers" libssl-dev
     pkg-config --exists zlib 2>/dev/null || lacks "zlib's headers" zlib1g-dev
     has_postgresql || lacks "PostgreSQL's server (initdb, postgres)" postgresql
-    has pgbouncer || [ -x /usr/sbin/pgbouncer ] || lacks "PgBouncer" pgbouncer
     has_java || lacks "Java $java or newer" default-jre-headless
     has mvn || lacks "Maven (mvn)" maven
     [ "$for" = demo ] && return
+    has pgbouncer || [ -x /usr/sbin/pgbouncer ] || lacks "PgBouncer" pgbouncer
     has systemd-analyze || lacks "systemd's tools (systemd-analyze); it need not run" systemd
     has flock || lacks "flock" util-linux
     has_go || lacks "Go 1.$go or newer" golang-go
