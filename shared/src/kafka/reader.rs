@@ -96,6 +96,19 @@ impl Reader {
         }
     }
 
+    /// The id by which the broker knows the topic, which one made again under the same name does
+    /// not have; known once [`bounds`](Self::bounds) was asked. `None` before, from brokers before
+    /// 2.8, and with the `kafka` client, whose protocol is older than ids.
+    #[must_use]
+    pub fn topic_id(&self) -> Option<&str> {
+        match &self.0 {
+            #[cfg(feature = "client-rdkafka")]
+            Inner::Rdkafka(reader) => reader.topic_id(),
+            #[cfg(feature = "client-kafka")]
+            Inner::Kafka(_) => None,
+        }
+    }
+
     /// The group's committed offset of every partition, `None` where it has none.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! A run over the topic: plan, take partitions, read and write, tell Kafka's tools.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 
 use postgres::Client;
@@ -12,7 +12,7 @@ use sitewatch::settings::Problems;
 use super::work::Work;
 use crate::plan::{Loss, Plan};
 use crate::settings::{Settings, Start};
-use crate::store::{self, Claims, Store};
+use crate::store::{self, Claims, Store, Topic};
 use crate::summary::Figures;
 use crate::workers::Workers;
 
@@ -38,21 +38,31 @@ pub(crate) fn drain(
     let stored = store::stored(&mut client, topic)?;
     let bounds = reader.bounds()?;
     let starts = starts(settings.start, &mut reader, &stored)?;
-    let plan = Plan::new(&bounds, &starts, settings.offset_reset)
+    let strangers = match reader.topic_id() {
+        Some(id) => store::of_another_topic(&mut client, topic, id)?,
+        None => BTreeSet::new(),
+    };
+    let plan = Plan::new(&bounds, &starts, &strangers, settings.offset_reset)
         .map_err(|losses| undecided(topic, &losses))?;
     if settings.dry_run {
         return show(topic, &bounds, &stored, &plan);
     }
     let mut figures = Figures::default();
     if !plan.losses.is_empty() {
-        store::record_losses(&mut client, &settings.database, topic, &plan.losses)?;
+        store::record_losses(
+            &mut client,
+            &settings.database,
+            topic,
+            reader.topic_id(),
+            &plan.losses,
+        )?;
         for loss in &plan.losses {
             log::warn!(
                 "{topic} partition {}: recording had got to offset {}, goes on at {}: {}",
                 loss.partition,
                 loss.from,
                 loss.to,
-                loss.reason
+                loss.reason.words()
             );
             figures.lost += loss.messages();
         }
@@ -71,6 +81,7 @@ pub(crate) fn drain(
         client,
         settings,
         topic,
+        reader.topic_id(),
     )?;
     let mut connections = Vec::new();
     while connections.len() < settings.workers.min(plan.ranges.len()) {
@@ -78,7 +89,13 @@ pub(crate) fn drain(
     }
     let stores = connections
         .into_iter()
-        .map(|client| Store::new(client, settings.database.clone(), Some(topic.to_owned())))
+        .map(|client| {
+            let topic = Topic {
+                name: topic.to_owned(),
+                id: reader.topic_id().map(str::to_owned),
+            };
+            Store::new(client, settings.database.clone(), Some(topic))
+        })
         .collect();
     let mut work = Work::new(settings, topic, Workers::start(stores), stop);
     let mut outcome = Ok(None);
@@ -168,7 +185,7 @@ fn undecided(topic: &str, losses: &[Loss]) -> Failure {
             format!("{topic} partition {}", loss.partition),
             format!(
                 "was recorded up to offset {}, and Kafka goes on at {}: {}; DRAIN_OFFSET_RESET=fail leaves it to you: earliest or latest goes on",
-                loss.from, loss.to, loss.reason
+                loss.from, loss.to, loss.reason.words()
             ),
         );
     }
@@ -200,7 +217,7 @@ fn show(
             .iter()
             .find(|loss| loss.partition == bound.partition);
         let note = loss.map_or_else(String::new, |loss| {
-            format!("  would go on at {}: {}", loss.to, loss.reason)
+            format!("  would go on at {}: {}", loss.to, loss.reason.words())
         });
         text.push_str(&format!(
             "{:>9} {recorded:>12} {:>12} {pending:>12}{note}\n",

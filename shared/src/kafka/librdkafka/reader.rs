@@ -11,7 +11,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::fetching::Fetching;
 use super::watcher::Watcher;
-use super::{config, connect};
+use super::{config, connect, identity};
 use crate::kafka::{KafkaError, KafkaSettings, LOG, PartitionBounds, Polled, Range};
 
 /// How long leaving may take; librdkafka leaves at once unless a thread of its own hangs.
@@ -25,6 +25,7 @@ const COMMIT_GRACE: Duration = Duration::from_secs(2);
 pub(in crate::kafka) struct Reader {
     client: BaseConsumer<Watcher>,
     partitions: Vec<i32>,
+    topic_id: Option<String>,
     fetching: Fetching,
 }
 
@@ -36,6 +37,7 @@ impl Reader {
         let mut reader = Self {
             client,
             partitions: Vec::new(),
+            topic_id: None,
             fetching: Fetching::new(settings),
         };
         reader.partitions = connect::find_topic(reader.client.client(), settings, || {
@@ -45,8 +47,11 @@ impl Reader {
     }
 
     pub(in crate::kafka) fn bounds(&mut self) -> Result<Vec<PartitionBounds>, KafkaError> {
+        // Answered meanwhile.
+        let identity = identity::ask(self.client.client(), &self.fetching.topic)?;
         let firsts = self.edges(Offset::Beginning)?;
         let ends = self.edges(Offset::End)?;
+        self.topic_id = identity.answer(self.fetching.timeout)?;
         Ok(firsts
             .into_iter()
             .zip(ends)
@@ -56,6 +61,10 @@ impl Reader {
                 end,
             })
             .collect())
+    }
+
+    pub(in crate::kafka) fn topic_id(&self) -> Option<&str> {
+        self.topic_id.as_deref()
     }
 
     /// Asks for one edge of all partitions, in one request to each broker; `fetch_watermarks` asks
