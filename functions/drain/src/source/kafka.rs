@@ -38,7 +38,9 @@ pub(crate) fn drain(
     let stored = store::stored(&mut client, topic)?;
     let bounds = reader.bounds()?;
     let starts = starts(settings.start, &mut reader, &stored)?;
-    let strangers = match reader.topic_id() {
+    let topic_id = topic_id(&reader, &mut client, topic)?;
+    let topic_id = topic_id.as_deref();
+    let strangers = match topic_id {
         Some(id) => store::of_another_topic(&mut client, topic, id)?,
         None => BTreeSet::new(),
     };
@@ -53,7 +55,7 @@ pub(crate) fn drain(
             &mut client,
             &settings.database,
             topic,
-            reader.topic_id(),
+            topic_id,
             &plan.losses,
         )?;
         for loss in &plan.losses {
@@ -81,7 +83,7 @@ pub(crate) fn drain(
         client,
         settings,
         topic,
-        reader.topic_id(),
+        topic_id,
     )?;
     let mut connections = Vec::new();
     while connections.len() < settings.workers.min(plan.ranges.len()) {
@@ -92,7 +94,7 @@ pub(crate) fn drain(
         .map(|client| {
             let topic = Topic {
                 name: topic.to_owned(),
-                id: reader.topic_id().map(str::to_owned),
+                id: topic_id.map(str::to_owned),
             };
             Store::new(client, settings.database.clone(), Some(topic))
         })
@@ -155,6 +157,21 @@ fn connect_both(settings: &Settings, kafka: &KafkaSettings) -> Result<(Client, R
             }
         }
     })
+}
+
+/// The topic's id. Not to know it is an error only where it was known before: a topic made again
+/// would otherwise go unnoticed.
+fn topic_id(reader: &Reader, client: &mut Client, topic: &str) -> Result<Option<String>, Failure> {
+    match reader.topic_id() {
+        Ok(id) => Ok(id.map(str::to_owned)),
+        Err(error) if store::knows_id(client, topic)? => Err(error.into()),
+        Err(error) => {
+            log::warn!(
+                "{error}: should {topic} be deleted and made again, that shows only while it is shorter than what is recorded"
+            );
+            Ok(None)
+        }
+    }
 }
 
 /// Where each partition is to begin, as far as that is known.

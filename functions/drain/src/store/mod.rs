@@ -4,6 +4,7 @@
 //! overtaken (frozen, retried, run twice) therefore finds nothing to move and writes nothing:
 //! exactly once rests on this line and on no lock.
 
+mod binary;
 mod checks;
 mod claims;
 mod days;
@@ -18,7 +19,7 @@ mod states;
 pub(crate) use checks::check_columns;
 pub(crate) use claims::Claims;
 pub(crate) use frozen::end_frozen;
-pub(crate) use offsets::{of_another_topic, record_losses, stored};
+pub(crate) use offsets::{knows_id, of_another_topic, record_losses, stored};
 
 use postgres::{Client, Transaction};
 use sitewatch::postgres::{Cancel, begin, explain};

@@ -48,6 +48,20 @@ pub(crate) fn of_another_topic(
         .collect())
 }
 
+/// Whether the topic's id was known to an earlier run.
+///
+/// # Errors
+/// When PostgreSQL cannot be asked.
+pub(crate) fn knows_id(client: &mut Client, topic: &str) -> Result<bool, Failure> {
+    client
+        .query_typed(
+            "select from kafka_offsets where topic = $1 and topic_id is not null limit 1",
+            &[(&topic, Type::TEXT)],
+        )
+        .map(|rows| !rows.is_empty())
+        .map_err(|error| explain("looking up the topic's id", &error))
+}
+
 /// Moves the partition's offset from where the batch begins to where it ends; `false` when it is
 /// somewhere else by now, that is, another drain was quicker, or it is one of another topic.
 pub(super) fn advance(
