@@ -184,19 +184,25 @@ impl Name {
     }
 }
 
-/// Starts the resolver with its own thread: checks block theirs.
+/// Starts the resolver of this machine.
 fn start() -> Result<Service, String> {
+    serve(|| {
+        TokioResolver::builder_tokio()
+            .map_err(|error| format!("/etc/resolv.conf cannot be used: {error}"))?
+            .build()
+            .map_err(|error| format!("the resolver cannot be started: {error}"))
+    })
+}
+
+/// Serves a resolver from a thread of its own: checks block theirs.
+fn serve(resolver: impl FnOnce() -> Result<TokioResolver, String>) -> Result<Service, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("the resolver cannot be started: {error}"))?;
     let handle = runtime.handle().clone();
     let entered = runtime.enter();
-    let builder = TokioResolver::builder_tokio()
-        .map_err(|error| format!("/etc/resolv.conf cannot be used: {error}"))?;
-    let resolver = builder
-        .build()
-        .map_err(|error| format!("the resolver cannot be started: {error}"))?;
+    let resolver = resolver()?;
     drop(entered);
     // Ends with the process: it holds nothing that must be put in order.
     std::thread::Builder::new()
@@ -275,7 +281,89 @@ fn together(v6: Option<Looked>, v4: Option<Looked>) -> (Found, Duration) {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{SocketAddr, UdpSocket};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
+    use hickory_resolver::net::runtime::TokioRuntimeProvider;
+
     use super::*;
+
+    /// A resolver that knows only this name server.
+    fn asking(server: SocketAddr) -> Dns {
+        let mut connection = ConnectionConfig::udp();
+        connection.port = server.port();
+        let server = NameServerConfig::new(server.ip(), true, vec![connection]);
+        let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
+        let service = serve(|| {
+            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+                .build()
+                .map_err(|error| error.to_string())
+        });
+        Dns {
+            service: OnceLock::from(service),
+            ..Dns::new(Stop::never())
+        }
+    }
+
+    #[test]
+    fn a_name_server_that_never_answers_costs_each_check_its_deadline() {
+        let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let dns = asking(silent.local_addr().unwrap());
+        for _ in 0..2 {
+            let began = Instant::now();
+            let deadline = began + Duration::from_millis(100);
+            assert!(
+                dns.look_up("a.example", AddressFamily::Any, deadline)
+                    .is_none()
+            );
+            let elapsed = began.elapsed();
+            assert!(elapsed < Duration::from_secs(2), "{elapsed:?}");
+        }
+        let mut query = [0; 512];
+        let length = silent.recv(&mut query).unwrap();
+        assert!(query[..length].windows(7).any(|text| text == b"example"));
+    }
+
+    /// Answers every question with 192.0.2.7 (RFC 1035, section 4), good for a minute, and counts.
+    fn answering(socket: UdpSocket, questions: Arc<AtomicUsize>) {
+        let mut message = [0; 512];
+        while let Ok((length, client)) = socket.recv_from(&mut message) {
+            questions.fetch_add(1, Ordering::SeqCst);
+            // The question: twelve bytes of header, the name up to its empty label, four bytes.
+            let name = message[12..length].iter().position(|byte| *byte == 0);
+            let question = &message[12..12 + name.unwrap() + 5];
+            let mut answer = message[..2].to_vec();
+            answer.extend([0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
+            answer.extend(question);
+            // The name of the question, A, IN, a minute, four bytes.
+            answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 7]);
+            socket.send_to(&answer, client).unwrap();
+        }
+    }
+
+    #[test]
+    fn checks_of_one_host_make_one_look_up() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let dns = asking(socket.local_addr().unwrap());
+        let questions = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&questions);
+        std::thread::spawn(move || answering(socket, counted));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let answers: Vec<Answer> = std::thread::scope(|scope| {
+            let checks: Vec<_> = (0..20)
+                .map(|_| scope.spawn(|| dns.look_up("a.example", AddressFamily::V4, deadline)))
+                .collect();
+            checks
+                .into_iter()
+                .map(|check| check.join().unwrap().unwrap())
+                .collect()
+        });
+        let found = Found::Addresses([IpAddr::from([192, 0, 2, 7])].into());
+        assert!(answers.iter().all(|answer| answer.found == found));
+        let costs = answers.iter().filter(|answer| answer.took.is_some());
+        assert_eq!((costs.count(), questions.load(Ordering::SeqCst)), (1, 1));
+    }
 
     #[test]
     fn an_answer_serves_those_who_ask_later_for_nothing() {

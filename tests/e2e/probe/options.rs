@@ -1,11 +1,16 @@
 //! What a site can say about the request, and what the server then sees.
 
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
 use sitewatch::event::Outcome;
-use sitewatch_tests::websites::{Behaviour, Page, Website};
+use sitewatch_tests::certificates::{Authority, Kind};
+use sitewatch_tests::websites::{Behaviour, Page, Tls, Website};
 
 use super::{assert_is, check, check_with, plain, probe, site};
 
@@ -172,6 +177,83 @@ fn secure_requests_are_tunnelled() {
     assert_eq!(
         (&*request.method, &*request.target),
         ("CONNECT", "shop.example:443")
+    );
+}
+
+/// Carries what it is asked to, whatever the name in the request, to this machine's port.
+fn tunnel() -> (String, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (asked, requests) = mpsc::channel();
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                client.read_exact(&mut byte).unwrap();
+                head.extend(byte);
+            }
+            let head = String::from_utf8(head).unwrap();
+            let target = head.split(' ').nth(1).unwrap().to_owned();
+            let port = target.rsplit_once(':').unwrap().1;
+            let mut server = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+            asked.send(head).ok();
+            client
+                .write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                .unwrap();
+            let (mut from_server, mut to_client) =
+                (server.try_clone().unwrap(), client.try_clone().unwrap());
+            thread::spawn(move || io::copy(&mut from_server, &mut to_client));
+            thread::spawn(move || io::copy(&mut client, &mut server));
+        }
+    });
+    (url, requests)
+}
+
+#[test]
+fn the_other_end_of_a_tunnel_is_the_site() {
+    let authority = Authority::new("Sitewatch test authority");
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, authority.pem()).unwrap();
+    let website = Website::start_tls(
+        Behaviour::Page(Page::ok("from the site")),
+        &Tls::new(&authority, Kind::Good),
+    );
+    let (proxy, requests) = tunnel();
+    let with_password = proxy.replace("http://", "http://me:secret@");
+    // A name that this machine does not know: the proxy looks it up.
+    let url = format!("https://localhost.:{}/", website.port());
+    let event = check(
+        &url,
+        &json!({"proxy": with_password, "tls_ca_file": ca, "tls_server_name": "localhost",
+            "regex": "from the site"}),
+    );
+    assert_is(&event, Outcome::Up, "");
+    assert_eq!(event.dns_us, None, "the proxy's address is one");
+    assert!(event.tls_us.is_some());
+    let head = requests.recv().unwrap();
+    assert!(
+        head.starts_with(&format!(
+            "CONNECT localhost.:{} HTTP/1.1\r\n",
+            website.port()
+        )),
+        "{head}"
+    );
+    assert!(
+        head.to_lowercase()
+            .contains("proxy-authorization: basic bwu6c2vjcmv0"),
+        "{head}"
+    );
+    let [request] = &website.requests()[..] else {
+        panic!("one request: {:?}", website.requests());
+    };
+    assert_eq!(request.target, "/");
+    assert_eq!(
+        request.header("proxy-authorization"),
+        None,
+        "that is for the proxy"
     );
 }
 

@@ -1,9 +1,12 @@
 //! A run as its scheduler sees it: signals, deadlines, exit codes, bad input.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use rustix::thread::{CpuSet, sched_setaffinity};
 use serde_json::{Value, json};
 use sitewatch::event::Outcome;
 use sitewatch_tests::command::Run;
@@ -124,6 +127,59 @@ fn shards_divide_the_sites() {
         }
     }
     assert_eq!(all.len(), 30);
+}
+
+/// Ends busy threads, also when the test fails.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The probe shares its only processor with threads that the kernel prefers.
+#[test]
+fn a_processor_that_has_no_time_for_us_is_not_the_sites_fault() {
+    const SITES: usize = 60;
+    let website = Website::up("hello");
+    let sites = many(&website.url(), SITES, &json!({"timeout": "100ms"}));
+    let probe = probe(&sites);
+    let starved = Run::program("taskset")
+        .arg("--cpu-list")
+        .arg("0")
+        .arg("nice")
+        .arg("-n10")
+        .arg(probe.executable())
+        .var("SITES", Value::from(sites).to_string())
+        .var("PROBE_SINK", "stdout");
+    let over = AtomicBool::new(false);
+    let finished = thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut first = CpuSet::new();
+                first.set(0);
+                sched_setaffinity(None, &first).unwrap();
+                while !over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let _over = Over(&over);
+        starved.run().exits(0)
+    });
+    let events = events(&finished);
+    assert_eq!(events.len(), SITES);
+    let mut waited = 0;
+    for event in events.values() {
+        match event.outcome {
+            Outcome::Up => assert!(event.total_us < 100_000, "{event:?}"),
+            Outcome::Local => assert_eq!(event.up, None),
+            _ => panic!("{event:?}"),
+        }
+        waited += usize::from(event.local_wait_us.is_some_and(|waited| waited > 500));
+    }
+    assert!(waited > 0, "nothing waited: {finished}");
 }
 
 /// Whatever this machine's name server does with a name that cannot exist.

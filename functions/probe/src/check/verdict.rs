@@ -139,3 +139,40 @@ fn body_problem(site: &Site, body: &BodySeen) -> Option<String> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sitewatch::site::{SiteDefaults, parse_list};
+
+    use super::*;
+    use crate::check::failure::Failure;
+    use crate::check::trace::Phase;
+
+    fn timed_out(local_wait: Option<Duration>) -> Judgement {
+        let list = r#"[{"url": "https://shop.example/", "timeout": "1s"}]"#;
+        let sites = parse_list(list, &SiteDefaults::default()).unwrap();
+        let seen = Observation {
+            failure: Some(Failure::timeout(Phase::FirstByte)),
+            local_wait,
+            ..Observation::default()
+        };
+        judge(&sites[0], &seen, Timestamp::UNIX_EPOCH).unwrap()
+    }
+
+    #[test]
+    fn a_timeout_is_the_sites_unless_we_took_a_part_of_it_ourselves() {
+        for waited in [None, Some(0), Some(50)] {
+            let judgement = timed_out(waited.map(Duration::from_millis));
+            assert_eq!(judgement.outcome, Outcome::Timeout, "{waited:?}");
+        }
+        let judgement = timed_out(Some(Duration::from_millis(51)));
+        assert_eq!(judgement.outcome, Outcome::Local);
+        let error = judgement.error.unwrap();
+        assert!(
+            error.ends_with("but 51 ms of that were this machine's: it is too busy"),
+            "{error}"
+        );
+    }
+}
