@@ -228,6 +228,24 @@ fn on_a_terminal_each_check_is_a_line_for_people() {
     }
 }
 
+#[test]
+fn a_terminal_obeys_no_server() {
+    // The second one is ESC [ in one character, which JSON does not escape.
+    let page = Page::new(200, r#"{"is": "\u001b[2J\u009b2J"}"#);
+    let hostile = Website::start(Behaviour::Page(page));
+    let site = json!([{"name": "site", "url": hostile.url(), "json": {"/is": "fine"}}]);
+    let shown = Run::probe()
+        .var("SITES", site.to_string())
+        .var("PROBE_SINK", "stdout")
+        .var("NO_COLOR", "1")
+        .stdout_on_terminal()
+        .run()
+        .exits(0)
+        .stdout_has(r#"2J", expected "fine""#);
+    let obeyed = |c: char| c.is_control() && !['\r', '\n'].contains(&c);
+    assert!(!shown.stdout.contains(obeyed), "{shown}");
+}
+
 /// The words of a line, with `_` for each time it took.
 fn without_times(line: &str) -> String {
     let mut words: Vec<&str> = Vec::new();
