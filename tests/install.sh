@@ -75,6 +75,10 @@ look() {
     has pgbouncer || [ -x /usr/sbin/pgbouncer ] || lacks "PgBouncer" pgbouncer
     has systemd-analyze || lacks "systemd's tools (systemd-analyze); it need not run" systemd
     has flock || lacks "flock" util-linux
+    [ -x /usr/sbin/cron ] || lacks "Debian's cron; it need not run" cron
+    has proot || lacks "PRoot" proot
+    [ -e /usr/share/zoneinfo/UTC ] || lacks "time zones" tzdata
+    [ -d /etc/ssl/certs ] || lacks "certificate authorities" ca-certificates
     has_go || lacks "Go 1.$go or newer" golang-go
     python3 -c 'import ensurepip, venv' 2>/dev/null || lacks "Python with venv" python3-venv
     has chromium || has chromium-browser || has google-chrome || lacks "Chromium" chromium

@@ -8,3 +8,4 @@ pub mod run;
 pub mod settings;
 pub mod site;
 pub mod tls;
+pub mod words;

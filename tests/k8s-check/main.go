@@ -30,7 +30,8 @@ import (
 type object = map[string]any
 
 type read struct {
-	// By folder, relative to the one given: what `kubectl apply -k` would send.
+	// By folder, relative to the one given: what `kubectl apply -k` would send. A component's is that
+	// of the base with it; `components` is the sharded overlay with all of them.
 	Kustomizations map[string][]object `json:"kustomizations"`
 	// The objects of files that are in no kustomization: templates.
 	Templates  []object `json:"templates"`
@@ -91,6 +92,13 @@ func readAll(folder string) (read, error) {
 func kustomizations(folder string) (map[string][]object, error) {
 	rendered := map[string][]object{}
 	var mistakes []error
+	var components []string
+	keep := func(name string, objects []object, err error) {
+		if err != nil {
+			mistakes = append(mistakes, fmt.Errorf("%s: %w", name, err))
+		}
+		rendered[name] = objects
+	}
 	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.Name() != "kustomization.yaml" {
 			return err
@@ -99,22 +107,71 @@ func kustomizations(folder string) (map[string][]object, error) {
 		if err != nil {
 			return err
 		}
-		// A component is rendered as part of those that name it.
-		if strings.Contains(string(text), "\nkind: Component\n") {
-			return nil
-		}
 		name, err := filepath.Rel(folder, filepath.Dir(path))
 		if err != nil {
 			return err
 		}
-		objects, err := render(filepath.Dir(path))
-		if err != nil {
-			mistakes = append(mistakes, fmt.Errorf("%s: %w", name, err))
+		if strings.Contains(string(text), "\nkind: Component\n") {
+			components = append(components, name)
+			return nil
 		}
-		rendered[name] = objects
+		objects, err := render(filepath.Dir(path))
+		keep(name, objects, err)
 		return nil
 	})
+	for _, component := range components {
+		objects, err := renderWith(folder, "base", component)
+		keep(component, objects, err)
+	}
+	if len(components) > 0 {
+		objects, err := renderWith(folder, "overlays/sharded", components...)
+		keep("components", objects, err)
+	}
 	return rendered, errors.Join(append(mistakes, err)...)
+}
+
+// Renders what an overlay of somebody's own would: a part of folder with components.
+func renderWith(folder string, base string, components ...string) ([]object, error) {
+	// kustomize follows no symbolic link out of the overlay, and takes relative paths only.
+	folder, err := filepath.EvalSymlinks(folder)
+	if err != nil {
+		return nil, err
+	}
+	if folder, err = filepath.Abs(folder); err != nil {
+		return nil, err
+	}
+	temporary, err := filepath.EvalSymlinks(os.TempDir())
+	if err != nil {
+		return nil, err
+	}
+	overlay, err := os.MkdirTemp(temporary, "k8s-check-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(overlay)
+	up, err := filepath.Rel(overlay, folder)
+	if err != nil {
+		return nil, err
+	}
+	own := object{
+		"apiVersion": "kustomize.config.k8s.io/v1beta1",
+		"kind":       "Kustomization",
+		"namespace":  "sitewatch",
+		"resources":  []string{filepath.Join(up, base)},
+	}
+	var paths []string
+	for _, component := range components {
+		paths = append(paths, filepath.Join(up, component))
+	}
+	own["components"] = paths
+	text, err := yaml.Marshal(own)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), text, 0o600); err != nil {
+		return nil, err
+	}
+	return render(overlay)
 }
 
 func render(folder string) ([]object, error) {

@@ -10,6 +10,7 @@
 mod build;
 mod finished;
 mod running;
+mod terminal;
 
 use std::{
     env,
@@ -23,6 +24,7 @@ use std::{
 pub use finished::Finished;
 pub use running::Running;
 pub use rustix::process::Signal;
+pub use terminal::screen;
 
 use crate::folder::Folder;
 
@@ -46,6 +48,14 @@ pub struct Run {
     patience: Duration,
     inherits: bool,
     user: Option<u32>,
+    on_terminal: OnTerminal,
+}
+
+/// Which of a process's outputs are a terminal each; the others are pipes.
+#[derive(Clone, Copy, Default)]
+struct OnTerminal {
+    stdout: bool,
+    stderr: bool,
 }
 
 impl Run {
@@ -93,6 +103,7 @@ impl Run {
             patience: PATIENCE,
             inherits: true,
             user: None,
+            on_terminal: OnTerminal::default(),
         }
     }
 
@@ -141,6 +152,18 @@ impl Run {
     pub fn as_user(mut self, user: u32) -> Self {
         self.user = rustix::process::geteuid().is_root().then_some(user);
         self
+    }
+
+    /// With a terminal for its standard output; [`screen`] shows what a person would see on it.
+    pub fn stdout_on_terminal(mut self) -> Self {
+        self.on_terminal.stdout = true;
+        self.var("TERM", "xterm")
+    }
+
+    /// With a terminal for its standard error, another one than that for its output.
+    pub fn stderr_on_terminal(mut self) -> Self {
+        self.on_terminal.stderr = true;
+        self.var("TERM", "xterm")
     }
 
     /// What the process reads from its standard input, which then ends.
@@ -194,6 +217,6 @@ impl Run {
         if let Some(user) = self.user {
             command.uid(user).gid(user);
         }
-        Running::start(command, self.stdin, self.patience, empty)
+        Running::start(command, self.stdin, self.patience, empty, self.on_terminal)
     }
 }

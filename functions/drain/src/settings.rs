@@ -113,6 +113,9 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
             "is for the topic alone: what standard input or dead_letters hold is only known by reading it",
         );
     }
+    if dry_run {
+        reader.set_dry_run();
+    }
     let source = if replay {
         Some(Source::DeadLetters)
     } else if from_stdin {

@@ -3,7 +3,6 @@
 mod ahead;
 mod days;
 mod hours;
-mod progress;
 mod retention;
 mod rollup;
 mod settings;

@@ -11,9 +11,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use postgres::Client;
 use sitewatch::postgres::{Cancel, check_schema, connect};
-use sitewatch::run::{Failure, Run, Stop, Summary};
+use sitewatch::run::{Failure, Progress, Run, Stop, Summary};
 
-use crate::progress::Progress;
 use crate::rollup::Rolled;
 use crate::settings::Settings;
 use crate::summary::Figures;
@@ -32,7 +31,7 @@ pub(crate) fn maintain(settings: &Settings, run: &Run) -> Result<Summary, Failur
     let cancel = Cancel::new(&client, &settings.database);
     let mut figures = Figures::default();
     let result = interruptible(&stop, &cancel, || {
-        steps(&mut client, settings, &stop, &mut figures)
+        steps(&mut client, settings, run, &stop, &mut figures)
     });
     match (result, stop.requested()) {
         (Ok(Finished::Everything), _) | (Ok(Finished::Early), None) => Ok(figures.summary(None)),
@@ -53,6 +52,7 @@ enum Finished {
 fn steps(
     client: &mut Client,
     settings: &Settings,
+    run: &Run,
     stop: &Stop,
     figures: &mut Figures,
 ) -> Result<Finished, Failure> {
@@ -61,14 +61,16 @@ fn steps(
 
     let pending = hours::pending(client, settings)?;
     let each = |hour| hours::roll_up(client, settings, hour);
-    let rolled = roll_up("hours", pending, stop, &mut figures.hours, each)?;
+    let progress = Progress::new(run, "hours rolled up", pending.len() as u64);
+    let rolled = roll_up(pending, progress, stop, &mut figures.hours, each)?;
     if matches!(rolled, Some(Rolled::Busy)) {
         figures.busy = true;
         return Ok(Finished::Early);
     }
     let pending = days::pending(client, settings, today)?;
     let each = |day| days::roll_up(client, settings, day);
-    let rolled = roll_up("days", pending, stop, &mut figures.days, each)?;
+    let progress = Progress::new(run, "days rolled up", pending.len() as u64);
+    let rolled = roll_up(pending, progress, stop, &mut figures.days, each)?;
     if matches!(rolled, Some(Rolled::Busy)) {
         figures.busy = true;
         return Ok(Finished::Early);
@@ -78,14 +80,14 @@ fn steps(
 
 /// Rolls up what is pending, one after the other; `Busy` when another run is at it.
 fn roll_up<T>(
-    what: &'static str,
     pending: Vec<T>,
+    mut progress: Progress,
     stop: &Stop,
     done: &mut u64,
     mut each: impl FnMut(T) -> Result<Rolled, Failure>,
 ) -> Result<Option<Rolled>, Failure> {
-    let progress = Progress::new(what, pending.len());
-    for one in pending {
+    for (step, one) in pending.into_iter().enumerate() {
+        progress.at(|| step as u64);
         if stop.requested().is_some() {
             break;
         }
@@ -94,7 +96,6 @@ fn roll_up<T>(
             Rolled::Nothing => {}
             Rolled::Busy => return Ok(Some(Rolled::Busy)),
         }
-        progress.step();
     }
     Ok(None)
 }

@@ -3,6 +3,7 @@
 mod check;
 mod deny;
 mod dns;
+mod dry_run;
 mod pace;
 mod proxy;
 mod round;

@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use sitewatch::run::{Failure, Run, Stop, Summary};
+use sitewatch::run::{Failure, Progress, Run, Stop, Summary};
 use sitewatch::site::Site;
 
 use crate::check::Tools;
 use crate::check::pattern::Patterns;
 use crate::check::tls::TlsContexts;
 use crate::dns::Dns;
+use crate::dry_run;
 use crate::schedule::{Due, Period, plan};
 use crate::settings::Settings;
 use crate::sink::Sink;
-use crate::sites::{load, prepare};
+use crate::sites::{load, ours, prepare};
 use crate::summary::{Ended, summary};
 use crate::workers::Workers;
 
@@ -39,11 +40,21 @@ pub(crate) fn run(mut settings: Settings, run: &Run) -> Result<Summary, Failure>
         &mut settings.sites,
         crate::settings::Source::List(Vec::new()),
     );
-    let sites = load(source, settings.shard)?;
+    let sites = load(source)?;
     let tls = TlsContexts::default();
+    let Some(sink) = &settings.sink else {
+        return dry_run::show(sites, &settings, &tls);
+    };
+    let sites = ours(sites, settings.shard);
     prepare(&sites, &settings.secrets, &tls)?;
-    let due = due(&sites, &settings);
-    let sink = Arc::new(Sink::open(&settings, &stop)?);
+    let now = Timestamp::now().as_nanosecond();
+    let due = due(&sites, &settings, period(&settings, now), now);
+    let sink = Arc::new(Sink::open(sink, run, &sites, &stop)?);
+    let progress = if sink.is_watched() {
+        Progress::none()
+    } else {
+        Progress::new(run, "checks", due.len() as u64)
+    };
     let tools = Arc::new(Tools {
         dns: Dns::new(stop.clone()),
         tls,
@@ -54,7 +65,7 @@ pub(crate) fn run(mut settings: Settings, run: &Run) -> Result<Summary, Failure>
         location: settings.location,
     });
     let mut workers = Workers::new(tools, Arc::clone(&sink), settings.concurrency);
-    let left = make(&mut workers, &sites, &due, &sink, &stop);
+    let left = make(&mut workers, &sites, &due, &sink, progress, &stop);
     let tally = workers.finish();
     let flush = if stop.requested().is_some() {
         FLUSH_STOPPED
@@ -71,10 +82,9 @@ pub(crate) fn run(mut settings: Settings, run: &Run) -> Result<Summary, Failure>
     }))
 }
 
-/// The checks of this run, in their order.
-fn due(sites: &[Arc<Site>], settings: &Settings) -> Vec<Due> {
-    let now = Timestamp::now().as_nanosecond();
-    let period = settings.period.map(|length| {
+/// The period of a run that starts now.
+pub(crate) fn period(settings: &Settings, now: i128) -> Option<Period> {
+    settings.period.map(|length| {
         let period = Period::of_run(now, length, settings.phase);
         let drift = period.drift(now);
         if drift > length / 4 {
@@ -83,7 +93,16 @@ fn due(sites: &[Arc<Site>], settings: &Settings) -> Vec<Due> {
             );
         }
         period
-    });
+    })
+}
+
+/// The checks of this run, in their order.
+pub(crate) fn due(
+    sites: &[Arc<Site>],
+    settings: &Settings,
+    period: Option<Period>,
+    now: i128,
+) -> Vec<Due> {
     let sites = sites.iter().map(|site| (site.name.as_str(), site.interval));
     plan(sites, period, settings.window, now)
 }
@@ -94,6 +113,7 @@ fn make(
     sites: &[Arc<Site>],
     due: &[Due],
     sink: &Sink,
+    mut progress: Progress,
     stop: &Stop,
 ) -> usize {
     let began = Instant::now();
@@ -102,6 +122,7 @@ fn make(
         if stop.requested().is_some() || sink.is_broken() {
             return workers.interrupt() + waiting.len();
         }
+        progress.at(|| (due.len() - waiting.len()).saturating_sub(workers.left()) as u64);
         let elapsed = began.elapsed();
         let mut now_due = Vec::new();
         while let Some(due) = waiting.next_if(|due| due.after <= elapsed) {

@@ -31,6 +31,7 @@ const OURS: &[&Variable] = &[
     &var::PROBE_SPOOL_MAX,
     &var::PROBE_DENY_NETWORKS,
     &var::PROBE_FAIL_ON_DOWN,
+    &var::PROBE_DRY_RUN,
     &var::HTTP_PROXY,
     &var::HTTPS_PROXY,
     &var::ALL_PROXY,
@@ -42,7 +43,8 @@ const OURS: &[&Variable] = &[
 pub(crate) struct Settings {
     pub(crate) sites: Source,
     pub(crate) secrets: Secrets,
-    pub(crate) sink: SinkSettings,
+    /// `None`: nothing is checked, only said what would be.
+    pub(crate) sink: Option<SinkSettings>,
     /// Part of every result.
     pub(crate) location: String,
     /// The most checks under way at once.
@@ -108,7 +110,7 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
     }
     let shard = shard(reader);
     let deadline = reader.optional(&var::PROBE_DEADLINE, parse::positive_duration);
-    let spool = spool(reader);
+    let dry_run = reader.or_default(&var::PROBE_DRY_RUN, parse::boolean);
     let deny = reader
         .optional(&var::PROBE_DENY_NETWORKS, DenyNetworks::parse)
         .unwrap_or_default();
@@ -124,18 +126,24 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
             .unwrap_or_default(),
     };
     let fail_on_down = reader.or_default(&var::PROBE_FAIL_ON_DOWN, parse::boolean);
-    let sink = if to_stdout {
-        Some(SinkSettings::Stdout)
+    let sink = if dry_run {
+        reader.set_dry_run();
+        None
     } else {
-        kafka(reader).map(|kafka| SinkSettings::Kafka {
-            kafka: Box::new(kafka),
-            spool,
+        let spool = spool(reader);
+        Some(if to_stdout {
+            SinkSettings::Stdout
+        } else {
+            SinkSettings::Kafka {
+                kafka: Box::new(kafka(reader)?),
+                spool,
+            }
         })
     };
     Some(Settings {
         sites: sites?,
         secrets,
-        sink: sink?,
+        sink,
         location,
         concurrency: usize::try_from(concurrency).unwrap_or(1),
         period,

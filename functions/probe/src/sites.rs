@@ -13,20 +13,24 @@ use crate::check::tls::TlsContexts;
 use crate::schedule::in_shard;
 use crate::settings::Source;
 
-/// Reads the sites and keeps those that are enabled and of this shard.
+/// Reads the sites: all of a list, of the database's those that are enabled.
 ///
 /// # Errors
 /// When the database cannot be read, or its rows are no valid sites.
-pub(crate) fn load(source: Source, shard: (u32, u32)) -> Result<Vec<Arc<Site>>, Failure> {
-    let sites = match source {
-        Source::List(sites) => sites,
-        Source::Database(database, defaults) => from_database(&database, &defaults)?,
-    };
-    Ok(sites
+pub(crate) fn load(source: Source) -> Result<Vec<Site>, Failure> {
+    match source {
+        Source::List(sites) => Ok(sites),
+        Source::Database(database, defaults) => from_database(&database, &defaults),
+    }
+}
+
+/// Those that are enabled and of this shard.
+pub(crate) fn ours(sites: Vec<Site>, shard: (u32, u32)) -> Vec<Arc<Site>> {
+    sites
         .into_iter()
         .filter(|site| site.enabled && in_shard(&site.name, shard.0, shard.1))
         .map(Arc::new)
-        .collect())
+        .collect()
 }
 
 fn from_database(

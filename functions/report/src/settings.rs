@@ -28,7 +28,6 @@ const OURS: &[&Variable] = &[
     &var::REPORT_TITLE,
     &var::REPORT_PLOTS,
     &var::PROMETHEUS_PUSHGATEWAY_URL,
-    &var::NO_COLOR,
 ];
 
 /// Lines shown of what has no natural end, when nothing is said.

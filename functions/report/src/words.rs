@@ -2,22 +2,14 @@
 
 use jiff::Timestamp;
 
+pub(crate) use sitewatch::words::{milliseconds, printable};
+
 /// The word for a value of `up`.
 pub(crate) fn state(up: Option<bool>) -> &'static str {
     match up {
         Some(true) => "up",
         Some(false) => "down",
         None => "unknown",
-    }
-}
-
-/// Microseconds; empty for what did not happen.
-pub(crate) fn milliseconds(microseconds: Option<i32>) -> String {
-    match microseconds {
-        None => String::new(),
-        Some(us) if us < 10_000 => format!("{:.1} ms", f64::from(us) / 1_000.0),
-        Some(us) if us < 1_000_000 => format!("{:.0} ms", f64::from(us) / 1_000.0),
-        Some(us) => format!("{:.2} s", f64::from(us) / 1_000_000.0),
     }
 }
 
@@ -47,27 +39,12 @@ pub(crate) fn lasting(seconds: i64) -> String {
     }
 }
 
-/// A terminal or a page must not obey what a table holds.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn durations_have_three_digits_at_most_before_the_unit_changes() {
-        for (us, text) in [
-            (None, ""),
-            (Some(412), "0.4 ms"),
-            (Some(12_340), "12 ms"),
-            (Some(1_234_000), "1.23 s"),
-        ] {
-            assert_eq!(milliseconds(us), text);
-        }
+    fn durations_are_rounded_to_two_units() {
         for (seconds, text) in [
             (8, "8 s"),
             (200, "3 min"),

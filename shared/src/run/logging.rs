@@ -2,10 +2,11 @@
 
 use std::io::Write as _;
 
-use env_logger::fmt::Formatter;
-use log::Record;
+use env_logger::fmt::{Formatter, WriteStyle};
 use log::kv::{self, VisitSource};
+use log::{Log, Metadata, Record};
 
+use super::progress::aside;
 use crate::settings::{LogFormat, RunSettings};
 
 /// Longest message shown, in bytes; what others send us may be of any length.
@@ -31,15 +32,40 @@ pub(super) fn start(function: &'static str, settings: &RunSettings) {
     for library in SILENT {
         builder.filter_module(library, log::LevelFilter::Off);
     }
-    let started = builder
+    if !settings.colours {
+        builder.write_style(WriteStyle::Never);
+    }
+    let logger = builder
         .parse_filters(&settings.log_level)
         .format(move |to, record| match format {
             LogFormat::Text => text(function, to, record),
             LogFormat::Json => json(function, to, record),
         })
-        .try_init();
+        .build();
+    let level = logger.filter();
     // Only a second start in one process fails, and then the first one's logger serves.
-    drop(started);
+    if log::set_boxed_logger(Box::new(Aside(logger))).is_ok() {
+        log::set_max_level(level);
+    }
+}
+
+/// Log lines share the terminal with how far the run is.
+struct Aside(env_logger::Logger);
+
+impl Log for Aside {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.0.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.0.matches(record) {
+            aside(|| self.0.log(record));
+        }
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
 }
 
 fn text(function: &str, to: &mut Formatter, record: &Record<'_>) -> std::io::Result<()> {

@@ -4,10 +4,12 @@
 mod exit;
 mod heartbeat;
 mod logging;
+mod progress;
 mod stop;
 mod summary;
 
 pub use exit::{Exit, Failure};
+pub use progress::{Progress, aside};
 pub use stop::{Stop, Why};
 pub use summary::{Summary, human};
 
@@ -20,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use heartbeat::Heartbeat;
 
-use crate::settings::{Environment, Reader, RunSettings, Variable, help};
+use crate::settings::{Environment, LogFormat, Reader, RunSettings, Variable, help};
 
 /// What a function says about itself.
 pub struct Function {
@@ -40,6 +42,10 @@ pub struct Run {
     pub started: Instant,
     /// When to come to an end.
     pub stop: Stop,
+    /// Whether what is said is for people.
+    pub log_format: LogFormat,
+    /// Whether a terminal gets colours.
+    pub colours: bool,
 }
 
 /// Runs a function from its arguments to its exit code: reads the settings with `read`, does
@@ -63,6 +69,7 @@ pub fn main<S: Send + 'static>(
     for warning in reader.take_warnings() {
         log::warn!("{warning}");
     }
+    let heartbeat_url = run_settings.heartbeat_url.filter(|_| !reader.is_dry_run());
     let settings = match reader.finish(settings) {
         Ok(settings) => settings,
         Err(problems) => {
@@ -71,16 +78,20 @@ pub fn main<S: Send + 'static>(
             return Exit::Configuration.code().into();
         }
     };
-    let heartbeat = Heartbeat::start(run_settings.heartbeat_url);
+    let heartbeat = Heartbeat::start(heartbeat_url);
     let outcome = Stop::on_signals()
         .map_err(|error| Failure::Defect(format!("no signal handler could be set: {error}")))
         .and_then(|stop| {
             let run = Run {
                 started,
                 stop: stop.clone(),
+                log_format: run_settings.log_format,
+                colours: run_settings.colours,
             };
             attended(&stop, move || guarded(|| work(settings, &run)))
         });
+    // Work that was left behind may have left its line on the terminal.
+    progress::clear();
     let exit = match outcome {
         Ok(summary) => {
             summary.log(started.elapsed());

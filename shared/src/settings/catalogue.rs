@@ -254,7 +254,7 @@ catalogue! {
     PROBE_SINK = probe_sink {
         group: Probe, default: "kafka",
         wants: "kafka or stdout", example: "stdout",
-        help: "Where results go: kafka, or stdout for JSON lines without any Kafka.",
+        help: "Where results go: kafka, or stdout without any Kafka: JSON lines, and on a terminal, unless LOG_FORMAT=json, a line for people.",
     }
     PROBE_LOCATION = probe_location {
         group: Probe, default: "default",
@@ -330,6 +330,11 @@ catalogue! {
         group: Probe, default: "false",
         wants: "true or false", example: "true",
         help: "Exit with 1 when a site is down, for use by hand and in pipelines.",
+    }
+    PROBE_DRY_RUN = probe_dry_run {
+        group: Probe, default: "false",
+        wants: "true or false", example: "true",
+        help: "true: say which sites are due in this run, when and why, and which are not; check nothing and publish nothing. Needs no Kafka.",
     }
 
     DRAIN_SOURCE = drain_source {
@@ -497,11 +502,6 @@ catalogue! {
         wants: "an http or https URL", example: "http://pushgateway:9091",
         help: "A Pushgateway to send the metrics to, instead of printing them; user:password@ in it is used. Without a path, /metrics/job/sitewatch is added.",
     }
-    NO_COLOR = no_color {
-        group: Report,
-        wants: "any text", example: "1",
-        help: "Set to anything: no colours, on a terminal either. In a pipe or file there are none.",
-    }
 
     LOG_LEVEL = log_level {
         group: Run, default: "info", aliases: &["RUST_LOG"],
@@ -512,6 +512,11 @@ catalogue! {
         group: Run, default: "text",
         wants: "text or json", example: "json",
         help: "How they look: text, or json with an object a line.",
+    }
+    NO_COLOR = no_color {
+        group: Run,
+        wants: "any text", example: "1",
+        help: "Set to anything: no colours, on a terminal either. In a pipe or file there are none.",
     }
     HEARTBEAT_URL = heartbeat_url {
         group: Run, secret: true,

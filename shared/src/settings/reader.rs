@@ -8,6 +8,7 @@ pub struct Reader {
     problems: Problems,
     warnings: Vec<String>,
     site_secrets: Vec<(String, String)>,
+    dry_run: bool,
 }
 
 impl Reader {
@@ -19,6 +20,7 @@ impl Reader {
             problems: environment.problems,
             warnings: environment.warnings,
             site_secrets: environment.site_secrets,
+            dry_run: false,
         }
     }
 
@@ -91,6 +93,17 @@ impl Reader {
     /// Adds a variable's absence as a problem.
     pub fn missing(&mut self, variable: &Variable) {
         self.problems.missing(variable);
+    }
+
+    /// Says that the run only tells what one would do. It must not be taken for one by whoever
+    /// waits for its heartbeat.
+    pub fn set_dry_run(&mut self) {
+        self.dry_run = true;
+    }
+
+    /// Whether it does.
+    pub(crate) fn is_dry_run(&self) -> bool {
+        self.dry_run
     }
 
     /// Adds something to be told but not stopped for.

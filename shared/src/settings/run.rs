@@ -8,6 +8,7 @@ use super::{Reader, Variable, parse, var};
 pub static RUN: &[&Variable] = &[
     &var::LOG_LEVEL,
     &var::LOG_FORMAT,
+    &var::NO_COLOR,
     &var::HEARTBEAT_URL,
     &var::ENV_FILE,
 ];
@@ -21,13 +22,15 @@ pub enum LogFormat {
     Json,
 }
 
-/// Logging and heartbeat.
+/// Logging, the look of what is said on a terminal, heartbeat.
 #[derive(Debug)]
 pub struct RunSettings {
     /// Which messages are shown: a level, or directives as in `RUST_LOG`.
     pub log_level: String,
     /// How they look.
     pub log_format: LogFormat,
+    /// Whether a terminal gets colours.
+    pub colours: bool,
     /// Where to say that the run started and ended. The address of a check is a secret: who knows
     /// it can report success in our name.
     pub heartbeat_url: Option<SecretString>,
@@ -42,6 +45,7 @@ impl RunSettings {
                 &var::LOG_FORMAT,
                 parse::word(&[("text", LogFormat::Text), ("json", LogFormat::Json)]),
             ),
+            colours: !reader.is_set(&var::NO_COLOR),
             heartbeat_url: reader.optional(&var::HEARTBEAT_URL, |text| {
                 match url::Url::parse(text) {
                     Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(text.into()),

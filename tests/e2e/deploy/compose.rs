@@ -1,11 +1,17 @@
 //! `k8s/compose.yaml` and the image with cron in it, read by the code that Compose and BuildKit read
-//! them with; no engine runs them here.
+//! them with; no engine runs them here, but what cron would run in the image is run.
 
-use serde_json::Value;
-use sitewatch_tests::manifests;
+use std::fs;
 
-use super::{BIN, reads};
+use serde_json::{Value, json};
+use sitewatch_tests::command::Run;
+use sitewatch_tests::kafka::Version;
+use sitewatch_tests::websites::Website;
+use sitewatch_tests::{manifests, shared};
+
+use super::{BIN, install, open_folder, reads, text};
 use crate::documents::FUNCTIONS;
+use crate::support::{Prepared, unique};
 
 fn services() -> &'static serde_json::Map<String, Value> {
     manifests::read()["compose"]["services"]
@@ -13,11 +19,50 @@ fn services() -> &'static serde_json::Map<String, Value> {
         .unwrap()
 }
 
-/// The crontab inside the image, in cron.d's form.
-fn crontab() -> &'static str {
+/// The stage of the image that has cron in it.
+fn cron_stage() -> &'static Value {
     let stages = manifests::read()["dockerfile"].as_array().unwrap();
-    let cron = stages.iter().find(|stage| stage["name"] == "cron").unwrap();
-    cron["files"]["/etc/cron.d/sitewatch"].as_str().unwrap()
+    stages.iter().find(|stage| stage["name"] == "cron").unwrap()
+}
+
+/// The crontab inside the image, in cron.d's form.
+#[derive(Default)]
+struct Crontab {
+    variables: Vec<(&'static str, &'static str)>,
+    /// Schedules and commands.
+    lines: Vec<(String, &'static str)>,
+}
+
+impl Crontab {
+    fn in_the_image() -> Self {
+        let text = cron_stage()["files"]["/etc/cron.d/sitewatch"]
+            .as_str()
+            .unwrap();
+        let mut found = Self::default();
+        for line in text.lines() {
+            if line.starts_with(|c: char| c.is_ascii_uppercase()) {
+                let setting = line.split_once('=').expect("a setting");
+                found.variables.push(setting);
+                continue;
+            }
+            let mut fields = line.splitn(7, ' ');
+            let schedule: Vec<&str> = fields.by_ref().take(5).collect();
+            assert_eq!(fields.next(), Some("sitewatch"), "the user: {line}");
+            let command = fields.next().expect("a command follows the user");
+            assert!(!command.contains('%'), "to cron a % ends the command");
+            found.lines.push((schedule.join(" "), command));
+        }
+        found
+    }
+}
+
+/// The function that a line of the crontab starts.
+fn function(command: &str) -> &str {
+    let mut words = command.split(' ');
+    words
+        .find_map(|word| word.strip_prefix(BIN))
+        .expect("a function is started")
+        .trim_start_matches('/')
 }
 
 #[test]
@@ -58,30 +103,151 @@ fn the_settings_are_files_that_every_function_of_ours_finds() {
     }
     // Certificates are off until there is a folder of them, and then where it is mounted.
     assert!(env.contains("\nKAFKA_CERT_DIR=\n"), "{env}");
-    let volumes = &services()["cron"]["volumes"][0];
-    assert_eq!(volumes["target"], "/run/certificates");
-    assert_eq!(volumes["read_only"], true);
+    for name in ["setup", "cron"] {
+        let volumes = &services()[name]["volumes"][0];
+        assert_eq!(volumes["target"], "/run/certificates");
+        assert_eq!(volumes["read_only"], true);
+    }
 }
 
 #[test]
-fn the_crontab_in_the_image_starts_probe_and_drain_every_minute() {
-    let mut started = Vec::new();
-    for line in crontab().lines() {
-        if let Some(job) = line.strip_prefix("* * * * * sitewatch ") {
-            started.extend(
-                job.split(' ')
-                    .filter_map(|word| word.strip_prefix(BIN))
-                    .map(|function| function.trim_start_matches('/')),
-            );
-        } else {
-            let (name, _) = line.split_once('=').expect("a setting");
-            let known = ["SHELL", "PATH"].contains(&name)
-                || ["probe", "drain"]
-                    .iter()
-                    .any(|function| reads(function, name));
-            assert!(known, "nobody reads {name}");
+fn the_crontab_in_the_image_starts_every_function_that_is_scheduled() {
+    let Crontab { variables, lines } = Crontab::in_the_image();
+    let started: Vec<(&str, &str)> = lines
+        .iter()
+        .map(|(schedule, command)| (schedule.as_str(), function(command)))
+        .collect();
+    assert_eq!(
+        started,
+        [
+            ("* * * * *", "probe"),
+            ("* * * * *", "drain"),
+            ("* * * * *", "report"),
+            ("7 * * * *", "maintain"),
+        ]
+    );
+    // As whoever runs it by cron on a machine has it.
+    let example = text("cron/crontab.example");
+    for (schedule, function) in &started {
+        let same = example
+            .lines()
+            .any(|line| line.starts_with(schedule) && line.ends_with(&format!("{BIN}/{function}")));
+        assert!(same || *function == "report", "{schedule} {function}");
+    }
+    for (name, _) in &variables {
+        let known = ["SHELL", "PATH"].contains(name)
+            || started.iter().any(|(_, function)| reads(function, name));
+        assert!(known, "nobody reads {name}");
+    }
+    assert!(variables.contains(&("ENV_FILE", "/etc/sitewatch/env")));
+}
+
+#[test]
+fn the_status_page_is_written_where_the_web_server_reads_it() {
+    let Crontab { lines, .. } = Crontab::in_the_image();
+    let (_, report) = lines
+        .iter()
+        .find(|(_, command)| function(command) == "report")
+        .unwrap();
+    assert!(report.starts_with("REPORT_FORMAT=html "), "{report}");
+    let output = report
+        .split(' ')
+        .find_map(|word| word.strip_prefix("REPORT_OUTPUT="))
+        .unwrap();
+    let folder = output.strip_suffix("/index.html").unwrap();
+
+    let mount = |service: &str, target: &str| -> &'static Value {
+        let volumes = services()[service]["volumes"].as_array().unwrap();
+        volumes
+            .iter()
+            .find(|volume| volume["target"] == target)
+            .unwrap_or_else(|| panic!("{service} has nothing at {target}"))
+    };
+    let written = mount("cron", folder);
+    assert_eq!(written["source"], "status");
+    assert_eq!(written["read_only"], Value::Null);
+    let stage = cron_stage()["instructions"].as_array().unwrap();
+    let made = format!("install -d -o sitewatch -g sitewatch {folder}");
+    assert!(
+        stage
+            .iter()
+            .any(|line| line.as_str().unwrap().contains(&made)),
+        "{stage:#?}"
+    );
+
+    let web = &services()["web"];
+    let served = mount("web", "/usr/share/nginx/html");
+    assert_eq!(served["source"], "status");
+    assert_eq!(served["read_only"], true);
+    assert_eq!(served["volume"]["nocopy"], true);
+    assert_eq!(web["read_only"], true);
+    for (name, service) in services() {
+        let ports = service["ports"].as_array().map_or(&[][..], Vec::as_slice);
+        match (name.as_str(), ports) {
+            ("web", [port]) => {
+                assert_eq!(port["host_ip"], "127.0.0.1");
+                assert_eq!(
+                    (&port["published"], &port["target"]),
+                    (&json!("8080"), &json!(8080))
+                );
+            }
+            (_, ports) => assert!(ports.is_empty(), "{name} publishes {ports:?}"),
         }
     }
-    assert_eq!(started, ["probe", "drain"]);
-    assert!(crontab().contains("\nENV_FILE=/etc/sitewatch/env\n"));
+}
+
+#[test]
+fn what_cron_runs_in_the_image_records_checks_and_writes_the_page() {
+    let kafka = shared::kafka(Version::V4_1);
+    let topic = unique("compose");
+    kafka.create_topic(&topic, 1);
+    let prepared = Prepared::new("compose");
+    let website = Website::up("fine");
+    // The image's folders, below one of ours.
+    let folder = open_folder();
+    let place = |path: &str| folder.path().join(path.trim_start_matches('/'));
+    for path in ["/etc/sitewatch", "/var/lib/sitewatch/status", "/var/log"] {
+        fs::create_dir_all(place(path)).unwrap();
+    }
+    install(&FUNCTIONS, folder.path());
+    let sites = json!([{"name": "the-site", "url": website.url()}]);
+    fs::write(place("/etc/sitewatch/sites.json"), sites.to_string()).unwrap();
+    // The settings of compose.yaml, for the servers there are.
+    let env = format!(
+        "KAFKA_BROKERS={}\nKAFKA_TOPIC={topic}\nDATABASE_URL={}\nSITES_FILE={}\n",
+        kafka.bootstrap(),
+        prepared.url(),
+        place("/etc/sitewatch/sites.json").display()
+    );
+    fs::write(place("/etc/sitewatch/env"), env).unwrap();
+    let moved = |text: &str| {
+        let below = |path: &str| place(path).display().to_string();
+        text.replace(BIN, &below("/bin"))
+            .replace("/var/", &below("/var/"))
+            .replace("/etc/", &below("/etc/"))
+    };
+
+    let Crontab { variables, lines } = Crontab::in_the_image();
+    for (_, command) in &lines {
+        Run::program("/bin/sh")
+            .arg("-c")
+            .arg(moved(command))
+            .bare()
+            .vars(variables.iter().map(|(name, value)| (name, moved(value))))
+            .run()
+            .exits(0)
+            .stdout_is("")
+            .stderr_is("");
+    }
+    let log = fs::read_to_string(place("/var/log/sitewatch")).unwrap();
+    for said in [
+        "1 check: 1 up",
+        "1 check recorded",
+        "1 sites: 1 up",
+        "maintain: ",
+    ] {
+        assert!(log.contains(said), "{log}");
+    }
+    let page = fs::read_to_string(place("/var/lib/sitewatch/status/index.html")).unwrap();
+    assert!(page.contains("the-site"), "{page}");
 }

@@ -82,8 +82,15 @@ impl<'a> Job<'a> {
                     .filter_map(move |object| Job::of(folder, object))
             })
             .collect();
-        assert!(jobs.len() >= 15, "{}", jobs.len());
+        // Every kustomization has some, and every component is in two.
+        assert!(jobs.len() >= 30, "{}", jobs.len());
         jobs
+    }
+
+    /// Whether it was rendered with this component.
+    fn has(&self, component: &str) -> bool {
+        self.place.starts_with("components:")
+            || self.place.starts_with(&format!("components/{component}:"))
     }
 
     fn function(&self) -> &'a str {
@@ -198,9 +205,11 @@ fn a_container_sees_its_own_secret_and_probe_none_of_the_database() {
             .flatten()
             .map(|volume| &volume["secret"]["secretName"]);
         for name in keys.chain(volumes).filter_map(Value::as_str) {
-            assert_eq!(name, function, "{}", job.place);
+            // The certificate that a hosted Kafka hands out is one for all who talk to it.
+            let is_shared = name == "kafka-tls" && job.has("kafka-tls") && function != "maintain";
+            assert!(name == function || is_shared, "{}: {name}", job.place);
         }
-        if function == "probe" {
+        if function == "probe" && !job.has("sites-from-database") {
             let database = job
                 .env()
                 .find(|variable| variable["name"].as_str().unwrap().contains("DATABASE"));
@@ -361,7 +370,7 @@ fn the_image_has_what_the_manifests_start() {
 struct Node {
     folder: tempfile::TempDir,
     objects: Vec<Value>,
-    secrets: BTreeMap<&'static str, BTreeMap<&'static str, String>>,
+    secrets: Secrets,
 }
 
 impl Node {
@@ -443,11 +452,31 @@ impl Node {
             }
             return;
         }
+        if volume["persistentVolumeClaim"].is_object() {
+            // A disk of the pod's group.
+            set_mode(place, 0o770);
+            if is_root() {
+                chown(place, Some(0), Some(user)).unwrap();
+            }
+            return;
+        }
         let secret = &volume["secret"];
         let keys = &self.secrets[secret["secretName"].as_str().unwrap()];
-        for item in secret["items"].as_array().unwrap() {
-            let file = place.join(item["path"].as_str().unwrap());
-            fs::write(&file, &keys[item["key"].as_str().unwrap()]).unwrap();
+        let items: Vec<(&str, &str)> = match secret["items"].as_array() {
+            None => keys.keys().map(|key| (*key, *key)).collect(),
+            Some(items) => items
+                .iter()
+                .map(|item| {
+                    (
+                        item["key"].as_str().unwrap(),
+                        item["path"].as_str().unwrap(),
+                    )
+                })
+                .collect(),
+        };
+        for (key, path) in items {
+            let file = place.join(path);
+            fs::write(&file, &keys[key]).unwrap();
             set_mode(
                 &file,
                 u32::try_from(secret["defaultMode"].as_u64().unwrap()).unwrap(),
@@ -463,8 +492,28 @@ impl Node {
 
 #[test]
 fn the_containers_of_a_sharded_installation_record_each_check_once() {
-    const SITES: i64 = 24;
     let kafka = shared::kafka(Version::V4_1);
+    each_check_is_recorded_once("overlays/sharded", &kafka.bootstrap(), BTreeMap::new());
+}
+
+#[test]
+fn with_all_components_they_do_over_tls_with_sites_from_the_database() {
+    let kafka = shared::kafka(Version::V4_1);
+    let certificates = ["ca.pem", "service.cert", "service.key"].map(|name| {
+        let text = fs::read_to_string(kafka.certificate_dir().join(name)).unwrap();
+        (name, text)
+    });
+    each_check_is_recorded_once(
+        "components",
+        &kafka.ssl_bootstrap(),
+        BTreeMap::from([("kafka-tls", certificates.into())]),
+    );
+}
+
+type Secrets = BTreeMap<&'static str, BTreeMap<&'static str, String>>;
+
+fn each_check_is_recorded_once(kustomization: &str, brokers: &str, mut secrets: Secrets) {
+    const SITES: i64 = 24;
     let database = shared::postgres().create_database("kubernetes");
     let website = Website::up("fine");
     let sites: Vec<Value> = (0..SITES)
@@ -472,27 +521,28 @@ fn the_containers_of_a_sharded_installation_record_each_check_once() {
         .collect();
 
     // What whoever installs it edits, and nothing else: where Kafka is, the list, the secrets.
-    let mut objects = kustomizations()["overlays/sharded"].clone();
+    let mut objects = kustomizations()[kustomization].clone();
     for object in &mut objects {
         let name = object["metadata"]["name"].clone();
         if object["kind"] == "ConfigMap" && name == "kafka" {
-            object["data"]["KAFKA_BROKERS"] = kafka.bootstrap().into();
+            object["data"]["KAFKA_BROKERS"] = brokers.into();
             object["data"]["KAFKA_TOPIC"] = unique("kubernetes").into();
         } else if object["kind"] == "ConfigMap" && name == "sites" {
             object["data"]["sites.json"] = Value::from(sites.clone()).to_string().into();
         }
     }
     let url = || BTreeMap::from([("DATABASE_URL", database.url().to_owned())]);
+    // Of probe only where its manifest asks for it.
+    secrets.extend(["setup", "drain", "probe"].map(|function| (function, url())));
     let folder = open_folder();
     install(&FUNCTIONS, folder.path());
     let node = Node {
         folder,
         objects,
-        secrets: BTreeMap::from([("setup", url()), ("drain", url())]),
+        secrets,
     };
-    let job = |kind: &str, name: &str| {
-        Job::of("overlays/sharded", find(&node.objects, kind, name)).unwrap()
-    };
+    let job =
+        |kind: &str, name: &str| Job::of(kustomization, find(&node.objects, kind, name)).unwrap();
 
     node.container(&job("Job", "setup"), None).run().exits(0);
     let probe = job("CronJob", "probe");

@@ -1,5 +1,6 @@
 //! The ways to run the functions on a schedule: `cron/` and `k8s/`, taken as they stand.
 
+mod build;
 mod by_hand;
 mod compose;
 mod cron;

@@ -3,6 +3,7 @@
 use sitewatch_tests::command::Run;
 use sitewatch_tests::kafka::Version;
 use sitewatch_tests::shared;
+use sitewatch_tests::websites::Website;
 
 use crate::support::{Prepared, last_line, unique, up};
 
@@ -35,8 +36,11 @@ fn events(number: i64) -> Vec<Vec<u8>> {
 #[test]
 fn a_dry_run_shows_and_changes_nothing() {
     let (topic, prepared) = filled("dry", &events(5));
+    let heart = Website::up("ok");
     let shown = drain(&prepared, &topic)
         .var("DRAIN_DRY_RUN", "true")
+        // Whoever waits for this hears of runs that did their work.
+        .var("HEARTBEAT_URL", heart.url())
         .run()
         .exits(0);
     shown.clone().stdout_is(&format!(
@@ -46,6 +50,7 @@ fn a_dry_run_shows_and_changes_nothing() {
         last_line(&shown.stderr),
         "dry run: 5 offsets pending in 1 partitions, nothing changed"
     );
+    assert!(heart.requests().is_empty());
     assert_eq!(prepared.count("select count(*) from kafka_offsets"), 0);
     assert_eq!(prepared.count("select count(*) from checks"), 0);
 }

@@ -11,7 +11,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use super::Finished;
+use super::{Finished, OnTerminal, terminal};
 use crate::{
     folder::Folder,
     wait,
@@ -37,7 +37,18 @@ impl Running {
         stdin: Vec<u8>,
         patience: Duration,
         directory: Option<Folder>,
+        on_terminal: OnTerminal,
     ) -> Self {
+        let stdout = on_terminal.stdout.then(|| {
+            let (ours, theirs) = terminal::open();
+            command.stdout(theirs);
+            ours
+        });
+        let stderr = on_terminal.stderr.then(|| {
+            let (ours, theirs) = terminal::open();
+            command.stderr(theirs);
+            ours
+        });
         let started = Instant::now();
         let mut child = command
             .process_group(0)
@@ -47,8 +58,14 @@ impl Running {
         let mut pipe = child.stdin.take().expect("its input is a pipe");
         // Of its own, because a process may not read; if it ends first, the rest goes nowhere.
         thread::spawn(move || pipe.write_all(&stdin).ok());
-        let stdout = Capture::start(child.stdout.take().expect("its output is a pipe"));
-        let stderr = Capture::start(child.stderr.take().expect("its errors are a pipe"));
+        let stdout = match stdout {
+            Some(terminal) => Capture::start(terminal),
+            None => Capture::start(child.stdout.take().expect("its output is a pipe")),
+        };
+        let stderr = match stderr {
+            Some(terminal) => Capture::start(terminal),
+            None => Capture::start(child.stderr.take().expect("its errors are a pipe")),
+        };
         Self {
             child,
             started,
@@ -149,7 +166,7 @@ impl Drop for Running {
     }
 }
 
-/// A pipe that is read as fast as it fills, so that the process never waits for us.
+/// A pipe, or a terminal, that is read as fast as it fills, so that the process never waits for us.
 struct Capture {
     bytes: Arc<Mutex<Vec<u8>>>,
     reader: Option<JoinHandle<()>>,

@@ -99,7 +99,7 @@ pub(crate) fn drain(
             Store::new(client, settings.database.clone(), Some(topic))
         })
         .collect();
-    let mut work = Work::new(settings, topic, Workers::start(stores), stop);
+    let mut work = Work::new(settings, topic, &plan, Workers::start(stores), run, stop);
     let mut outcome = Ok(None);
     for share in shares(&plan.ranges, settings.workers) {
         outcome = take_up(settings, &mut claims, share, &stored, &mut work)
@@ -121,7 +121,7 @@ pub(crate) fn drain(
 
     let stopped = finished?;
     if stopped.is_some() {
-        figures.left = work.left(&plan.ranges);
+        figures.left = work.left();
     }
     let summary = figures.summary();
     Ok(match stopped {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sitewatch::kafka::{KafkaError, Polled, Range, Reader};
-use sitewatch::run::{Failure, Stop, Why};
+use sitewatch::run::{Failure, Progress, Run, Stop, Why};
 
 use crate::batch::{Batch, Letter, Origin, ROW_BYTES};
+use crate::plan::Plan;
 use crate::row::Known;
 use crate::settings::Settings;
 use crate::summary::Figures;
@@ -26,6 +27,9 @@ const MAX_BUFFERED: usize = 8 << 20;
 /// A run's reading and writing.
 pub(super) struct Work {
     topic: String,
+    /// All that the run will read.
+    plan: Plan,
+    progress: Progress,
     batch_size: usize,
     max_dead_letters: u64,
     batches: BTreeMap<i32, Filling>,
@@ -54,9 +58,18 @@ struct Filling {
 }
 
 impl Work {
-    pub(super) fn new(settings: &Settings, topic: &str, workers: Workers, stop: Stop) -> Self {
+    pub(super) fn new(
+        settings: &Settings,
+        topic: &str,
+        plan: &Plan,
+        workers: Workers,
+        run: &Run,
+        stop: Stop,
+    ) -> Self {
         Self {
             topic: topic.to_owned(),
+            plan: plan.clone(),
+            progress: Progress::new(run, "offsets", plan.pending()),
             batch_size: settings.batch_size,
             max_dead_letters: settings.max_dead_letters,
             batches: BTreeMap::new(),
@@ -102,6 +115,7 @@ impl Work {
             while let Some(report) = self.workers.report() {
                 self.note(report, Some(&mut *reader));
             }
+            self.show_progress();
             if let Some(failure) = self.failure.take() {
                 return Err(failure);
             }
@@ -334,18 +348,29 @@ impl Work {
     }
 
     /// Offsets of the plan that this run has not reached, other drains' partitions aside.
-    pub(super) fn left(&self, plan: &[Range]) -> u64 {
-        plan.iter()
-            .filter(|range| {
-                !self
-                    .batches
-                    .get(&range.partition)
-                    .is_some_and(|filling| filling.given_up)
-            })
-            .map(|range| {
-                let reached = self.recorded.get(&range.partition).unwrap_or(&range.next);
-                u64::try_from(range.end - reached).unwrap_or(0)
-            })
-            .sum()
+    pub(super) fn left(&self) -> u64 {
+        left(&self.plan.ranges, &self.batches, &self.recorded)
     }
+
+    fn show_progress(&mut self) {
+        let (plan, batches, recorded) = (&self.plan, &self.batches, &self.recorded);
+        self.progress.at(|| {
+            plan.pending()
+                .saturating_sub(left(&plan.ranges, batches, recorded))
+        });
+    }
+}
+
+fn left(plan: &[Range], batches: &BTreeMap<i32, Filling>, recorded: &BTreeMap<i32, i64>) -> u64 {
+    plan.iter()
+        .filter(|range| {
+            !batches
+                .get(&range.partition)
+                .is_some_and(|filling| filling.given_up)
+        })
+        .map(|range| {
+            let reached = recorded.get(&range.partition).unwrap_or(&range.next);
+            u64::try_from(range.end - reached).unwrap_or(0)
+        })
+        .sum()
 }

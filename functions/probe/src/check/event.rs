@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sitewatch::event::{CheckEvent, MAX_ERROR, MAX_URL, VERSION};
 use sitewatch::site::Site;
+use sitewatch::words::is_obeyed;
 use uuid::Uuid;
 
 use super::observation::Observation;
@@ -96,10 +97,7 @@ pub(super) fn safe(text: &str, limit: usize) -> String {
     let mut safe = String::with_capacity(text.len().min(limit));
     let mut count = 0;
     for c in text.chars() {
-        // Besides control characters: those that reorder or hide text around them.
-        let is_unsafe = c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-        let shown: Cow<'_, str> = if is_unsafe {
+        let shown: Cow<'_, str> = if is_obeyed(c) {
             c.escape_unicode().to_string().into()
         } else {
             c.to_string().into()

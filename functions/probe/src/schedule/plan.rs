@@ -81,6 +81,11 @@ pub(crate) fn plan<'a>(
     plan
 }
 
+/// The first of the site's slots that is not before `from`.
+pub(crate) fn next_slot(name: &str, interval: Duration, from: i128) -> i128 {
+    Slots::new(name, interval).first_from(from)
+}
+
 /// The moments at which a site is checked.
 struct Slots {
     offset: i128,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use sitewatch::event::CheckEvent;
 use sitewatch::kafka::{Delivery, KafkaError, KafkaSettings, Producer};
-use sitewatch::run::{Failure, Stop};
+use sitewatch::run::{Failure, Stop, aside};
 
 use super::backlog::Backlog;
 use super::queue::{Message, Queue};
@@ -288,13 +288,15 @@ impl<'a> Publishing<'a> {
 
 /// The last resort: lines on standard error, from where they can be recovered (`drain` reads them).
 pub(super) fn print(messages: &[Message]) {
-    let mut stderr = io::stderr().lock();
-    for message in messages {
-        // When even this fails there is nowhere left to say so but the exit code.
-        drop(
-            stderr
-                .write_all(&message.payload)
-                .and_then(|()| stderr.write_all(b"\n")),
-        );
-    }
+    aside(|| {
+        let mut stderr = io::stderr().lock();
+        for message in messages {
+            // When even this fails there is nowhere left to say so but the exit code.
+            drop(
+                stderr
+                    .write_all(&message.payload)
+                    .and_then(|()| stderr.write_all(b"\n")),
+            );
+        }
+    });
 }

@@ -2,20 +2,23 @@
 
 mod backlog;
 mod kafka;
+mod line;
 mod queue;
 mod spool;
 mod stdout;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use sitewatch::event::CheckEvent;
-use sitewatch::run::{Failure, Stop};
+use sitewatch::run::{Failure, Run, Stop};
+use sitewatch::site::Site;
 
 pub(crate) use kafka::KafkaSink;
 pub(crate) use spool::Spool;
 pub(crate) use stdout::Stdout;
 
-use crate::settings::{Settings, SinkSettings};
+use crate::settings::SinkSettings;
 
 /// Where results go. Publishing never waits for Kafka, unless thousands of results wait already.
 pub(crate) enum Sink {
@@ -43,9 +46,14 @@ impl Sink {
     ///
     /// # Errors
     /// When results could go nowhere: Kafka is away and there is no spool.
-    pub(crate) fn open(settings: &Settings, stop: &Stop) -> Result<Self, Failure> {
-        match &settings.sink {
-            SinkSettings::Stdout => Ok(Self::Stdout(Stdout::default())),
+    pub(crate) fn open(
+        settings: &SinkSettings,
+        run: &Run,
+        sites: &[Arc<Site>],
+        stop: &Stop,
+    ) -> Result<Self, Failure> {
+        match settings {
+            SinkSettings::Stdout => Ok(Self::Stdout(Stdout::open(run, sites))),
             SinkSettings::Kafka { kafka, spool } => {
                 KafkaSink::open(kafka, spool.clone(), stop).map(|sink| Self::Kafka(Box::new(sink)))
             }
@@ -64,6 +72,14 @@ impl Sink {
     pub(crate) fn is_broken(&self) -> bool {
         match self {
             Self::Stdout(sink) => sink.is_broken(),
+            Self::Kafka(_) => false,
+        }
+    }
+
+    /// Whether somebody reads along as results come.
+    pub(crate) fn is_watched(&self) -> bool {
+        match self {
+            Self::Stdout(sink) => sink.is_watched(),
             Self::Kafka(_) => false,
         }
     }

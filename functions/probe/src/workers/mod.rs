@@ -89,8 +89,13 @@ impl Workers {
 
     /// Whether every check that was added is over.
     pub(crate) fn is_done(&self) -> bool {
+        self.left() == 0
+    }
+
+    /// Checks that were added and are not over.
+    pub(crate) fn left(&self) -> usize {
         let state = self.shared.lock();
-        state.ready.is_empty() && state.busy == 0
+        state.ready.len() + state.busy
     }
 
     fn keep_pace(&mut self) {

@@ -1,0 +1,212 @@
+//! Building from the sources, as the README and the Dockerfile say. Dependencies are shared with the
+//! tests' own build as far as they are the same, and the profile is the tests': a release build
+//! would take minutes and show nothing more.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sitewatch_tests::command::Run;
+use sitewatch_tests::manifests;
+
+use super::{BIN, text};
+use crate::documents::{FUNCTIONS, root};
+
+/// Compiling, on a machine that does other things as well.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// What is found by looking up from here: `target/debug/setup` has both.
+struct Target {
+    folder: PathBuf,
+    profile: String,
+}
+
+impl Target {
+    /// Of this very process. The functions are built by then, so that nobody waits for us.
+    fn of_the_tests() -> Self {
+        let setup = Run::setup();
+        let profile = setup.executable().parent().unwrap();
+        let name = profile.file_name().unwrap().to_str().unwrap();
+        Self {
+            folder: profile.parent().unwrap().to_owned(),
+            // The one profile whose folder has another name.
+            profile: if name == "debug" { "dev" } else { name }.to_owned(),
+        }
+    }
+
+    /// A run that compiles: what is in between goes to the tests' folder, what comes out does not.
+    fn compiling(&self, program: &str) -> Run {
+        let inherited = ["CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "RUSTFLAGS"];
+        Run::program(program)
+            .vars(
+                inherited
+                    .iter()
+                    .filter_map(|name| Some((name, std::env::var_os(name)?))),
+            )
+            .var("CARGO_BUILD_BUILD_DIR", &self.folder)
+            .timeout(PATIENCE)
+    }
+}
+
+#[test]
+fn cargo_installs_each_function_from_its_own_folder() {
+    let target = Target::of_the_tests();
+    let folder = tempfile::tempdir().unwrap();
+    let installed = folder.path().join("root");
+    for function in FUNCTIONS {
+        target
+            .compiling("cargo")
+            .arg("install")
+            .arg("--locked")
+            .arg("--path")
+            .arg(root().join("functions").join(function))
+            .arg("--root")
+            .arg(&installed)
+            .arg("--profile")
+            .arg(&target.profile)
+            .var("CARGO_TARGET_DIR", folder.path().join("target"))
+            .run()
+            .exits(0);
+        Run::program(installed.join("bin").join(function))
+            .arg("--version")
+            .run()
+            .exits(0)
+            .stdout_is(&format!("{function} {}\n", env!("CARGO_PKG_VERSION")));
+    }
+    let all = fs::read_dir(installed.join("bin")).unwrap().count();
+    assert_eq!(all, FUNCTIONS.len());
+}
+
+/// Does what the build stage of the Dockerfile says, in its order, below a folder: `/src` and
+/// `/image` are there. Nothing else is changed.
+fn build_image(folder: &Path, target: &Target) {
+    let stage = &manifests::read()["dockerfile"][0];
+    let mut variables = Vec::new();
+    let mut directory = None;
+    for instruction in stage["instructions"].as_array().unwrap() {
+        let (verb, rest) = instruction.as_str().unwrap().split_once(' ').unwrap();
+        match verb {
+            "WORKDIR" => {
+                let path = folder.join(rest.trim_start_matches('/'));
+                fs::create_dir_all(&path).unwrap();
+                directory = Some(path);
+            }
+            "ARG" => {
+                let (name, _) = rest.split_once('=').unwrap();
+                assert_eq!(name, "PROFILE");
+                variables.push((name, target.profile.as_str()));
+            }
+            "COPY" => copy(rest, directory.as_deref().unwrap()),
+            "RUN" => {
+                let image = folder.join("image");
+                let script = rest.replace("/image", image.to_str().unwrap());
+                target
+                    .compiling("/bin/sh")
+                    .arg("-c")
+                    .arg(script)
+                    .vars(variables.iter().copied())
+                    .in_dir(directory.as_deref().unwrap())
+                    .run()
+                    .exits(0);
+            }
+            _ => panic!("{verb} is not known here: {rest}"),
+        }
+    }
+}
+
+/// COPY, of what the ignore file lets through.
+fn copy(arguments: &str, directory: &Path) {
+    assert!(!arguments.starts_with("--"), "{arguments}");
+    let ignored = text("k8s/Dockerfile.dockerignore");
+    let words: Vec<&str> = arguments.split(' ').collect();
+    let (to, sources) = words.split_last().unwrap();
+    let to = directory.join(to);
+    fs::create_dir_all(&to).unwrap();
+    for source in sources {
+        let path = root().join(source);
+        let files: Vec<PathBuf> = if path.is_dir() {
+            let only = ignored
+                .lines()
+                .find_map(|line| line.strip_prefix(&format!("!{source}/*.")));
+            fs::read_dir(path)
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+                .filter(|path| {
+                    only.is_none() || path.extension().and_then(|end| end.to_str()) == only
+                })
+                .collect()
+        } else {
+            vec![path]
+        };
+        let run = Run::program("cp").arg("-r");
+        let run = files.iter().fold(run, |run, file| run.arg(file));
+        run.arg(&to).run().exits(0);
+    }
+}
+
+#[test]
+fn the_dockerfile_builds_an_image_that_has_all_that_its_executables_need() {
+    let target = Target::of_the_tests();
+    // Always the same place: cargo knows packages by it, and would keep a build of each.
+    let folder = target.folder.join("dockerfile");
+    fs::create_dir_all(&folder).unwrap();
+    let lock = File::create(folder.join("lock")).unwrap();
+    lock.lock().unwrap();
+    for part in ["src", "image"] {
+        fs::remove_dir_all(folder.join(part)).ok();
+    }
+    build_image(&folder, &target);
+
+    let image = folder.join("image");
+    for path in [
+        "etc/ssl/certs",
+        "usr/lib/ssl/openssl.cnf",
+        "usr/share/zoneinfo/Europe/Berlin",
+    ] {
+        assert!(image.join(path).symlink_metadata().is_ok(), "{path}");
+    }
+    let passwd = fs::read_to_string(image.join("etc/passwd")).unwrap();
+    assert!(passwd.contains(":65532:65532:"), "{passwd}");
+
+    let libraries = Run::program("find")
+        .arg(&image)
+        .arg("-name")
+        .arg("*.so*")
+        .run()
+        .exits(0)
+        .stdout;
+    let loader = libraries
+        .lines()
+        .find(|path| path.contains("/ld-linux"))
+        .expect("the loader is in the image");
+    let mut folders: Vec<&str> = libraries
+        .lines()
+        .filter_map(|path| path.rsplit_once('/'))
+        .map(|(folder, _)| folder)
+        .collect();
+    folders.sort_unstable();
+    folders.dedup();
+    // By the image's own loader, with the image's libraries.
+    let load = || {
+        Run::program(loader)
+            .arg("--inhibit-cache")
+            .arg("--library-path")
+            .arg(folders.join(":"))
+    };
+    for function in FUNCTIONS {
+        let executable = image.join(BIN.trim_start_matches('/')).join(function);
+        let list = load().arg("--list").arg(&executable).run().exits(0).stdout;
+        for found in list.lines().filter_map(|line| line.split_once(" => ")) {
+            assert!(found.1.starts_with(image.to_str().unwrap()), "{list}");
+        }
+        load()
+            .arg(&executable)
+            .arg("--version")
+            .run()
+            .exits(0)
+            .stdout_is(&format!("{function} {}\n", env!("CARGO_PKG_VERSION")));
+    }
+    // Large, and of no use to anybody.
+    fs::remove_dir_all(image).unwrap();
+    fs::remove_dir_all(folder.join("src/target")).unwrap();
+}
