@@ -12,7 +12,6 @@ mod work;
 
 use std::process::ExitCode;
 
-use sitewatch::postgres::record_run;
 use sitewatch::run::{self, Function};
 
 const MAINTAIN: Function = Function {
@@ -24,8 +23,6 @@ const MAINTAIN: Function = Function {
 
 fn main() -> ExitCode {
     run::main(&MAINTAIN, settings::read, |settings, run| {
-        let result = work::maintain(&settings, run);
-        record_run(&settings.database, "maintain", run, &result);
-        result
+        work::maintain(&settings, run)
     })
 }

@@ -99,9 +99,8 @@ fn sites(reader: &mut read::Reader<'_>, settings: &Settings) -> Result<Summary, 
         }
         Format::Html => html::write(reader, settings, &sites, &bars)?,
         Format::Prometheus => {
-            let runs = read::runs::read(reader)?;
             let lines: Vec<SiteLine> = sites.into_iter().map(|site| site.line).collect();
-            prometheus::write(settings, lines, runs, reader.span.waiting)?;
+            prometheus::write(reader, settings, lines)?;
         }
     }
     let summary = Summary::done(

@@ -1,7 +1,11 @@
 //! Lines as a table for people.
 
+use std::time::Duration;
+
 use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
+use serde_json::{Map, Value};
+use sitewatch::run::human;
 
 use crate::lines::{CheckLine, DayLine, IncidentLine, RunLine, SiteLine};
 use crate::words::{lasting, milliseconds, percentage, printable, time};
@@ -234,7 +238,7 @@ impl Line for DayLine {
 
 impl Line for RunLine {
     const HEADER: &'static [&'static str] =
-        &["function", "started at", " took", " exit code", "figures"];
+        &["function", "started at", " took", " exit code", "did"];
 
     fn state(&self) -> Option<&'static str> {
         None
@@ -244,9 +248,22 @@ impl Line for RunLine {
         vec![
             self.function.clone(),
             time(self.started_at),
-            format!("{} ms", self.duration_ms),
+            human(Duration::from_millis(
+                u64::try_from(self.duration_ms).unwrap_or(0),
+            )),
             self.exit_code.to_string(),
-            self.figures.clone(),
+            figures(&self.figures),
         ]
     }
+}
+
+/// What a run did: its figures, those aside that are nothing.
+fn figures(json: &str) -> String {
+    let figures: Map<String, Value> = serde_json::from_str(json).unwrap_or_default();
+    figures
+        .iter()
+        .filter(|(_, number)| number.as_f64() != Some(0.0))
+        .map(|(name, number)| format!("{} {number}", name.replace('_', " ")))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -2,6 +2,8 @@
 
 use std::io::{Read as _, Write as _};
 
+use sitewatch_tests::metrics;
+
 use crate::support::{Prepared, down, lines, up};
 
 use super::history::json;
@@ -129,6 +131,11 @@ fn a_file_is_written_whole_and_its_trouble_is_told() {
 #[test]
 fn metrics_are_prometheus_text_with_odd_names_escaped() {
     let prepared = filled();
+    // Of a topic, which standard input is not.
+    prepared
+        .client()
+        .batch_execute("insert into kafka_offsets values ('a topic', 3, 17)")
+        .unwrap();
     let text = prepared
         .report()
         .var("REPORT_FORMAT", "prometheus")
@@ -140,26 +147,19 @@ fn metrics_are_prometheus_text_with_odd_names_escaped() {
         r#"sitewatch_site_up{site="shop",location="default"} 0.0"#,
         r#"sitewatch_site_up{site="a\"b\\c",location="default"} 1.0"#,
         r#"sitewatch_site_response_seconds{site="shop",location="default",phase="total"} 0.0735"#,
-        r#"sitewatch_function_last_run_exit_code{function="setup"} 0.0"#,
+        r#"sitewatch_function_last_run_exit_code{function="drain"} 0.0"#,
+        r#"sitewatch_function_last_run_items{function="drain",figure="recorded"} 4.0"#,
         r#"sitewatch_function_last_run_items{function="setup",figure="migrations"} 8.0"#,
-        "sitewatch_rollup_hours_waiting 0",
+        r#"sitewatch_probe_sites{location="default"} 4.0"#,
+        r#"sitewatch_kafka_next_offset{topic="a topic",partition="3"} 17"#,
+        "sitewatch_rollups_waiting 0",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
     }
     assert!(!text.contains("# EOF"), "{text}");
-    // The tool comes with Prometheus and is rarely there.
-    if let Ok(mut tool) = std::process::Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(std::process::Stdio::piped())
-        .spawn()
-    {
-        tool.stdin
-            .take()
-            .unwrap()
-            .write_all(text.as_bytes())
-            .unwrap();
-        assert!(tool.wait().unwrap().success());
-    }
+    metrics::check(&text).unwrap();
+    let wrong = format!("{text}# HELP x_hours x\n# TYPE x_hours gauge\nx_hours 1\n");
+    assert!(metrics::check(&wrong).is_err());
 }
 
 #[test]
