@@ -64,24 +64,34 @@ fn the_settings_are_files_that_every_function_of_ours_finds() {
 }
 
 #[test]
-fn the_crontab_in_the_image_starts_probe_and_drain_every_minute() {
-    let mut started = Vec::new();
+fn the_crontab_in_the_image_starts_probe_and_drain_every_minute_and_maintain_every_hour() {
+    let jobs = [
+        ("* * * * * sitewatch ", ["probe", "drain"].as_slice()),
+        ("7 * * * * sitewatch ", &["maintain"]),
+    ];
+    let mut started = vec![Vec::new(); jobs.len()];
     for line in crontab().lines() {
-        if let Some(job) = line.strip_prefix("* * * * * sitewatch ") {
-            started.extend(
-                job.split(' ')
+        let job = jobs
+            .iter()
+            .zip(&mut started)
+            .find_map(|((when, _), found)| line.strip_prefix(when).map(|command| (command, found)));
+        if let Some((command, found)) = job {
+            found.extend(
+                command
+                    .split(' ')
                     .filter_map(|word| word.strip_prefix(BIN))
                     .map(|function| function.trim_start_matches('/')),
             );
         } else {
             let (name, _) = line.split_once('=').expect("a setting");
             let known = ["SHELL", "PATH"].contains(&name)
-                || ["probe", "drain"]
+                || jobs
                     .iter()
+                    .flat_map(|(_, functions)| *functions)
                     .any(|function| reads(function, name));
             assert!(known, "nobody reads {name}");
         }
     }
-    assert_eq!(started, ["probe", "drain"]);
+    assert_eq!(started, jobs.map(|(_, functions)| functions));
     assert!(crontab().contains("\nENV_FILE=/etc/sitewatch/env\n"));
 }
