@@ -50,6 +50,20 @@ struct Roles {
 impl Roles {
     fn new() -> Self {
         let server = Postgres::start(None);
+        // What the README has a superuser do where PostgreSQL is older than 15.
+        let mut superuser = server.superuser();
+        superuser
+            .batch_execute(&format!("alter role {USER} superuser"))
+            .unwrap();
+        server
+            .client()
+            .batch_execute(&format!(
+                "alter schema public owner to {USER}; revoke create on schema public from public"
+            ))
+            .unwrap();
+        superuser
+            .batch_execute(&format!("alter role {USER} nosuperuser"))
+            .unwrap();
         Run::setup()
             .var("DATABASE_URL", server.url())
             .var("SETUP_TOPIC", "false")
