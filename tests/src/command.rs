@@ -10,6 +10,7 @@
 mod build;
 mod finished;
 mod running;
+mod terminal;
 
 use std::{
     env,
@@ -25,6 +26,7 @@ pub use running::Running;
 pub use rustix::process::Signal;
 
 use crate::folder::Folder;
+use terminal::Terminal;
 
 /// Nothing the functions are asked to do in a test takes this long: who is here then hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -46,6 +48,7 @@ pub struct Run {
     patience: Duration,
     inherits: bool,
     user: Option<u32>,
+    terminal: Option<u16>,
 }
 
 impl Run {
@@ -93,6 +96,7 @@ impl Run {
             patience: PATIENCE,
             inherits: true,
             user: None,
+            terminal: None,
         }
     }
 
@@ -149,6 +153,13 @@ impl Run {
         self
     }
 
+    /// Lets the process print to a terminal so many columns wide; all of it is then standard
+    /// output, with the line ends of a terminal.
+    pub fn on_terminal(mut self, columns: u16) -> Self {
+        self.terminal = Some(columns);
+        self.var("TERM", "xterm-256color")
+    }
+
     /// How long the run may take before the test fails; a minute unless told otherwise.
     pub fn timeout(mut self, patience: Duration) -> Self {
         self.patience = patience;
@@ -194,6 +205,12 @@ impl Run {
         if let Some(user) = self.user {
             command.uid(user).gid(user);
         }
-        Running::start(command, self.stdin, self.patience, empty)
+        let terminal = self.terminal.map(|columns| {
+            let terminal = Terminal::open(columns).expect("open a terminal");
+            command.stdout(terminal.output().expect("print to a terminal"));
+            command.stderr(terminal.output().expect("print to a terminal"));
+            terminal
+        });
+        Running::start(command, self.stdin, terminal, self.patience, empty)
     }
 }

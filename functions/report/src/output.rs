@@ -78,11 +78,14 @@ pub(crate) fn write(
 
 fn look(settings: &Settings) -> Look {
     if settings.output.is_some() || !io::stdout().is_terminal() {
-        Look::Plain
-    } else if settings.colours {
-        Look::Coloured
-    } else {
-        Look::Framed
+        return Look::Plain;
+    }
+    match table::terminal_width() {
+        Some(width) => Look::Terminal {
+            width,
+            colours: settings.colours,
+        },
+        None => Look::Plain,
     }
 }
 
@@ -94,11 +97,16 @@ fn json<L: Serialize>(lines: &[L]) -> Result<String, Failure> {
         .map_err(|error| Failure::Defect(format!("a line could not be written as JSON: {error}")))
 }
 
-fn csv<L: Serialize>(lines: &[L]) -> Result<String, Failure> {
+fn csv<L: Line + Serialize>(lines: &[L]) -> Result<String, Failure> {
     let wrong = |error: &dyn std::fmt::Display| {
         Failure::Defect(format!("a line could not be written as CSV: {error}"))
     };
-    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut writer = csv::WriterBuilder::new()
+        .has_headers(false)
+        .from_writer(Vec::new());
+    writer
+        .write_record(L::FIELDS)
+        .map_err(|error| wrong(&error))?;
     for line in lines {
         writer.serialize(line).map_err(|error| wrong(&error))?;
     }

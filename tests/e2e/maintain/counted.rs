@@ -114,3 +114,18 @@ fn a_late_check_ends_up_in_its_own_hour_and_day() {
         );
     }
 }
+
+#[test]
+fn a_terminal_shows_how_far_it_is_and_a_pipe_does_not() {
+    let prepared = Prepared::new("maintain");
+    let events: Vec<_> = (1..40)
+        .map(|hours| at(up("a", 0), hours_ago(hours)))
+        .collect();
+    record(&prepared, &events);
+    let shown = prepared.maintain().on_terminal(100).run().exits(0).stdout;
+    assert!(shown.contains("rolling up hours: "), "{shown}");
+    assert!(shown.contains(" of 39 "), "{shown}");
+    record(&prepared, &[at(up("a", 0), hours_ago(50))]);
+    let piped = prepared.maintain().run().exits(0);
+    assert!(!piped.stderr.contains("rolling up"), "{}", piped.stderr);
+}

@@ -86,12 +86,11 @@ fn every_column_is_documented() {
     let root =
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions/report/README.md");
     let text = std::fs::read_to_string(root).unwrap();
+    let report = |kind: &str| prepared.report().var("REPORT_KIND", kind);
     for kind in ["sites", "recent", "incidents", "days", "runs"] {
         let (_, section) = text.split_once(&format!("\n## {kind}\n")).unwrap();
         let section = section.split("\n## ").next().unwrap();
-        let csv = prepared
-            .report()
-            .var("REPORT_KIND", kind)
+        let csv = report(kind)
             .var("REPORT_FORMAT", "csv")
             .run()
             .exits(0)
@@ -103,6 +102,22 @@ fn every_column_is_documented() {
         for column in header.split(',') {
             assert!(section.contains(&format!("`{column}`")), "{kind}: {column}");
         }
+        let json = report(kind).var("REPORT_FORMAT", "json").run().exits(0);
+        let line = json.stdout.lines().next().unwrap();
+        let places: Vec<usize> = header
+            .split(',')
+            .map(|column| {
+                let at = line.find(&format!("\"{column}\":"));
+                at.unwrap_or_else(|| panic!("{kind}: {column} in {line}"))
+            })
+            .collect();
+        assert!(places.is_sorted(), "{kind}: {line}");
+        let none = report(kind)
+            .var("REPORT_SITE", "no-such-site")
+            .var("REPORT_FORMAT", "csv")
+            .run()
+            .exits(0);
+        assert_eq!(none.stdout.lines().next(), Some(header), "{kind}");
     }
 }
 
@@ -221,4 +236,35 @@ fn metrics_are_pushed_to_a_gateway() {
         .exits(69)
         .stderr_has("the Pushgateway at 127.0.0.1 did not take the metrics");
     assert!(!refused.stderr.contains("hunter2"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_terminal_gets_colours_and_lines_that_fit_and_a_pipe_gets_everything() {
+    let prepared = filled();
+    let shown = |columns: u16| prepared.report().on_terminal(columns).run().exits(0).stdout;
+    let narrow = shown(60);
+    assert!(narrow.contains("\u{1b}[38;5;9m down"), "{narrow}");
+    assert!(!narrow.contains("30 d"), "{narrow}");
+    assert!(!narrow.contains("expected 200-399"), "{narrow}");
+    // The heading, four sites, the summary.
+    assert_eq!(narrow.lines().count(), 6, "{narrow}");
+    let wide = shown(200);
+    for part in ["30 d", "status 500, expected 200-399"] {
+        assert!(wide.contains(part), "{part} in\n{wide}");
+    }
+    let plain = prepared
+        .report()
+        .var("NO_COLOR", "1")
+        .var("LOG_LEVEL", "error")
+        .on_terminal(60)
+        .run()
+        .exits(0)
+        .stdout;
+    assert!(plain.contains("down"), "{plain}");
+    assert!(!plain.contains('\u{1b}'), "{plain}");
+    let piped = prepared.report().run().exits(0).stdout;
+    assert!(!piped.contains('\u{1b}'), "{piped}");
+    assert!(piped.contains("expected 200-399"), "{piped}");
+    // What is broken comes first.
+    assert!(piped.lines().nth(1).unwrap().contains("shop"), "{piped}");
 }

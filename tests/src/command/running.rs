@@ -11,7 +11,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use super::Finished;
+use super::{Finished, terminal::Terminal};
 use crate::{
     folder::Folder,
     wait,
@@ -35,6 +35,7 @@ impl Running {
     pub(super) fn start(
         mut command: Command,
         stdin: Vec<u8>,
+        terminal: Option<Terminal>,
         patience: Duration,
         directory: Option<Folder>,
     ) -> Self {
@@ -47,8 +48,16 @@ impl Running {
         let mut pipe = child.stdin.take().expect("its input is a pipe");
         // Of its own, because a process may not read; if it ends first, the rest goes nowhere.
         thread::spawn(move || pipe.write_all(&stdin).ok());
-        let stdout = Capture::start(child.stdout.take().expect("its output is a pipe"));
-        let stderr = Capture::start(child.stderr.take().expect("its errors are a pipe"));
+        let (stdout, stderr) = match terminal {
+            Some(terminal) => {
+                let printed = Capture::start(terminal.into_printed());
+                (printed, Capture::start(std::io::empty()))
+            }
+            None => (
+                Capture::start(child.stdout.take().expect("its output is a pipe")),
+                Capture::start(child.stderr.take().expect("its errors are a pipe")),
+            ),
+        };
         Self {
             child,
             started,
