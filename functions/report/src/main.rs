@@ -40,44 +40,58 @@ fn work(settings: &Settings) -> Result<Summary, Failure> {
             reader.span.waiting
         );
     }
-    let counted = |shown: usize, what: &'static str, sentence: String| {
-        Summary::done(sentence, vec![(what, shown as u64)])
-    };
-    match settings.kind {
-        Kind::Sites => sites(&mut reader, settings),
+    let summary = match settings.kind {
+        Kind::Sites => return sites(&mut reader, settings),
         Kind::Recent => {
             let checks = read::recent::read(&mut reader, settings)?;
             output::lines(settings, &checks)?;
-            let shown = checks.len();
-            Ok(counted(
-                shown,
-                "checks",
-                format!("the latest {shown} checks"),
-            ))
+            counted(settings, checks.len(), "checks", |shown| {
+                format!("the latest {shown} checks")
+            })
         }
         Kind::Incidents => {
             let incidents = read::incidents::read(&mut reader, settings)?;
             output::lines(settings, &incidents)?;
-            let shown = incidents.len();
-            Ok(counted(shown, "incidents", format!("{shown} incidents")))
+            counted(settings, incidents.len(), "incidents", |shown| {
+                format!("{shown} incidents")
+            })
         }
         Kind::Days => {
             let days = read::days::read(&mut reader, settings)?;
             output::lines(settings, &days)?;
-            let shown = days.len();
-            Ok(counted(shown, "days", format!("{shown} days of sites")))
+            let shown = days.len() as u64;
+            Summary::done(format!("{shown} days of sites"), vec![("days", shown)])
         }
         Kind::Runs => {
             let runs = read::runs::read(&mut reader)?;
             output::lines(settings, &runs)?;
-            let shown = runs.len();
-            Ok(counted(
-                shown,
-                "runs",
+            let shown = runs.len() as u64;
+            Summary::done(
                 format!("the last runs of {shown} functions"),
-            ))
+                vec![("runs", shown)],
+            )
         }
+    };
+    if settings.fail_on_down && read::sites::down(&mut reader, settings)? > 0 {
+        return Ok(summary.exiting(Exit::Down));
     }
+    Ok(summary)
+}
+
+/// The summary of what is shown of something without a natural end, and whether that is all.
+fn counted(
+    settings: &Settings,
+    shown: usize,
+    what: &'static str,
+    sentence: impl FnOnce(u64) -> String,
+) -> Summary {
+    let shown = shown as u64;
+    if settings.since.is_some() && shown >= settings.lines {
+        log::warn!(
+            "these are the latest {shown} {what}, and there may be more since REPORT_SINCE: see REPORT_RECENT"
+        );
+    }
+    Summary::done(sentence(shown), vec![(what, shown)])
 }
 
 fn sites(reader: &mut read::Reader<'_>, settings: &Settings) -> Result<Summary, Failure> {

@@ -67,8 +67,11 @@ fn a_site_that_is_down_is_told_by_the_exit_code_when_asked_for() {
     let prepared = filled();
     prepared.report().run().exits(0);
     let asked = || prepared.report().var("REPORT_FAIL_ON_DOWN", "true");
-    asked().run().exits(1);
-    asked().var("REPORT_SITE", "blog-*").run().exits(0);
+    for kind in ["sites", "recent", "incidents", "days"] {
+        let of_kind = || asked().var("REPORT_KIND", kind);
+        of_kind().run().exits(1);
+        of_kind().var("REPORT_SITE", "blog-*").run().exits(0);
+    }
 }
 
 #[test]

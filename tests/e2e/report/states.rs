@@ -121,6 +121,40 @@ fn recent_shows_checks_as_they_were_recorded_newest_first() {
 }
 
 #[test]
+fn recent_since_a_time_is_all_since_then_unless_fewer_are_asked_for() {
+    let prepared = Prepared::new("report");
+    let events: Vec<_> = (0..150).map(|second| up("shop", second)).collect();
+    prepared
+        .drain()
+        .var("DRAIN_SOURCE", "stdin")
+        .stdin(lines(&events))
+        .run()
+        .exits(0);
+    let recent = || {
+        prepared
+            .report()
+            .var("REPORT_KIND", "recent")
+            .var("REPORT_FORMAT", "csv")
+    };
+    let count = |text: &str| text.lines().count() - 1;
+    assert_eq!(count(&recent().run().exits(0).stdout), 100);
+    let since = recent().var("REPORT_SINCE", "1h").run().exits(0);
+    assert_eq!(count(&since.stdout), 150);
+    assert!(
+        !since.stderr.contains("there may be more"),
+        "{}",
+        since.stderr
+    );
+    let fewer = recent()
+        .var("REPORT_SINCE", "1h")
+        .var("REPORT_RECENT", "7")
+        .run()
+        .exits(0)
+        .stderr_has("there may be more");
+    assert_eq!(count(&fewer.stdout), 7);
+}
+
+#[test]
 fn an_older_layout_is_still_to_be_read() {
     let prepared = filled();
     assert_eq!(
