@@ -57,9 +57,13 @@ fn work(settings: &Settings) -> Result<Summary, Failure> {
             })
         }
         Kind::Days => {
-            let days = read::days::read(&mut reader, settings)?;
-            output::lines(settings, &days)?;
-            let shown = days.len() as u64;
+            let mut shown = 0;
+            output::stream(settings, |print| {
+                read::days::read(&mut reader, settings, &mut |day| {
+                    shown += 1;
+                    print(day)
+                })
+            })?;
             Summary::done(format!("{shown} days of sites"), vec![("days", shown)])
         }
         Kind::Runs => {
