@@ -1,5 +1,6 @@
 //! `report`: says what is up and what was down.
 
+mod counts;
 mod filter;
 mod histogram;
 mod html;
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 use sitewatch::postgres::{check_schema, connect};
 use sitewatch::run::{self, Exit, Failure, Function, Summary};
 
+use counts::Counts;
 use lines::SiteLine;
 use settings::{Format, Kind, Settings};
 
@@ -106,10 +108,7 @@ fn sites(reader: &mut read::Reader<'_>, settings: &Settings) -> Result<Summary, 
         _ => None,
     };
     let sites = read::sites::read(reader, settings, days)?;
-    let in_state =
-        |state: &str| sites.iter().filter(|site| site.line.state == state).count() as u64;
-    let (up, down, unknown) = (in_state("up"), in_state("down"), in_state("unknown"));
-    let all = sites.len() as u64;
+    let counts = Counts::of(sites.iter().map(|site| &site.line));
     match settings.format {
         Format::Table | Format::Json | Format::Csv => {
             let lines: Vec<SiteLine> = sites.into_iter().map(|site| site.line).collect();
@@ -121,9 +120,18 @@ fn sites(reader: &mut read::Reader<'_>, settings: &Settings) -> Result<Summary, 
             prometheus::write(reader, settings, lines)?;
         }
     }
+    let (all, down, unknown) = (counts.all(), counts.down, counts.unknown);
     let summary = Summary::done(
-        format!("{all} sites: {up} up, {down} down, {unknown} unknown"),
-        vec![("sites", all), ("down", down), ("unknown", unknown)],
+        format!(
+            "{all} {}: {} up, {down} down, {unknown} unknown",
+            if all == 1 { "site" } else { "sites" },
+            counts.up
+        ),
+        vec![
+            ("sites", all as u64),
+            ("down", down as u64),
+            ("unknown", unknown as u64),
+        ],
     );
     Ok(if settings.fail_on_down && down > 0 {
         summary.exiting(Exit::Down)

@@ -6,6 +6,7 @@ use askama::Template;
 
 use super::bar::Bar;
 use super::plot::{self, Plot, Stretch};
+use crate::counts::Counts;
 use crate::lines::{IncidentLine, SiteLine};
 use crate::read::Key;
 use crate::read::plots::Plots;
@@ -82,8 +83,7 @@ impl Page {
         incidents: Vec<IncidentLine>,
     ) -> Self {
         let lines = || sites.iter().map(|site| &site.line);
-        let count = |state| lines().filter(|line| line.state == state).count();
-        let (down, unknown) = (count("down"), count("unknown"));
+        let counts = Counts::of(lines());
         let mut certificates: Vec<CertificateView> =
             lines().filter_map(CertificateView::new).collect();
         certificates.sort_by_key(|certificate| certificate.days);
@@ -96,12 +96,12 @@ impl Page {
             title: printable(&settings.title),
             style: STYLE,
             style_hash: openssl::base64::encode_block(&openssl::sha::sha256(STYLE.as_bytes())),
-            state: match (down, unknown) {
+            state: match (counts.down, counts.unknown) {
                 (1.., _) => "down",
                 (_, 1..) => "unknown",
                 _ => "up",
             },
-            overall: overall(sites.len(), down, unknown),
+            overall: overall(counts),
             made_at: time(span.now),
             made_at_machine: span.now.to_string(),
             sites: sites
@@ -118,18 +118,19 @@ impl Page {
     }
 }
 
-fn overall(all: usize, down: usize, unknown: usize) -> String {
+fn overall(counts: Counts) -> String {
+    let all = counts.all();
     let of_all = |number: usize, what: &str| {
         let are = if number == 1 { "is" } else { "are" };
         format!("{number} of {all} sites {are} {what}")
     };
-    match (all, down, unknown) {
+    match (all, counts.down, counts.unknown) {
         (0, ..) => "There are no sites".to_owned(),
         (1, 0, 0) => "The site is up".to_owned(),
         (_, 0, 0) => format!("All {all} sites are up"),
-        (_, 0, _) => of_all(unknown, "unknown"),
-        (_, _, 0) => of_all(down, "down"),
-        _ => format!("{}, {unknown} unknown", of_all(down, "down")),
+        (_, 0, unknown) => of_all(unknown, "unknown"),
+        (_, down, 0) => of_all(down, "down"),
+        (_, down, unknown) => format!("{}, {unknown} unknown", of_all(down, "down")),
     }
 }
 
