@@ -160,7 +160,7 @@ impl Metrics {
         }
         let mut metric = encoder.encode_descriptor(
             "sitewatch_function_last_run_items",
-            "What the last run of the function did, in its own figures.",
+            "What the last run of the function did, in its own figures: of drain, recorded are its events and left is its lag.",
             None,
             MetricType::Gauge,
         )?;
