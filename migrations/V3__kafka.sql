@@ -5,6 +5,7 @@ create table kafka_offsets (
     topic text not null,
     partition integer not null,
     next_offset bigint not null,
+    topic_id text,
     updated_at timestamptz not null default now(),
 
     primary key (topic, partition),
@@ -16,6 +17,7 @@ comment on table kafka_offsets is 'The truth about what is recorded: everything 
 comment on column kafka_offsets.topic is 'Topic.';
 comment on column kafka_offsets.partition is 'Partition of the topic.';
 comment on column kafka_offsets.next_offset is 'Offset of the first message that is not recorded yet. Moved only from the value a drain read before: a drain that was overtaken changes nothing.';
+comment on column kafka_offsets.topic_id is 'Kafka''s id of the topic, as its tools print it: a topic deleted and made again has the same name and another id. Null while no client that knows it has drained the partition.';
 comment on column kafka_offsets.updated_at is 'When it was moved.';
 
 create table dead_letters (

@@ -54,7 +54,7 @@ pub(crate) struct Batch {
 }
 
 /// Memory that a row takes, beside its error's text.
-const ROW_BYTES: usize = size_of::<Row>();
+pub(crate) const ROW_BYTES: usize = size_of::<Row>();
 
 impl Batch {
     /// An empty batch that begins at `from`.
@@ -76,6 +76,11 @@ impl Batch {
             originals: Some(Vec::new()),
             ..self
         }
+    }
+
+    /// Makes room for this many rows: growing by doubling would hold half as much again for a while.
+    pub(crate) fn expect(&mut self, rows: usize) {
+        self.rows.reserve_exact(rows);
     }
 
     /// Adds a message: a row if it is an event, a dead letter if it is not.
@@ -139,6 +144,8 @@ impl Batch {
     /// Takes the batch out, leaving an empty one that begins where it ends.
     pub(crate) fn take(&mut self) -> Self {
         let mut following = Self::starting_at(self.origin, self.next);
+        // The next is mostly as large.
+        following.expect(self.rows.len());
         if self.originals.is_some() {
             following = following.with_originals();
         }

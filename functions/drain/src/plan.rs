@@ -1,7 +1,7 @@
 //! The work of a run, known before it starts: what lies between the stored offset and the end of
 //! each partition as it is now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sitewatch::kafka::{PartitionBounds, Range};
 
@@ -15,13 +15,33 @@ pub(crate) struct Loss {
     pub(crate) from: i64,
     /// Where it goes on.
     pub(crate) to: i64,
-    pub(crate) reason: &'static str,
+    pub(crate) reason: Reason,
+}
+
+/// Why Kafka does not have what comes after the stored offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    Retention,
+    MadeAgain,
 }
 
 impl Loss {
     /// Messages lost, as far as offsets tell; 0 when the topic was made anew and nobody knows.
     pub(crate) fn messages(&self) -> u64 {
-        u64::try_from(self.to - self.from).unwrap_or(0)
+        match self.reason {
+            Reason::Retention => u64::try_from(self.to - self.from).unwrap_or(0),
+            Reason::MadeAgain => 0,
+        }
+    }
+}
+
+impl Reason {
+    /// For people, in the log and in `kafka_losses`.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Retention => "Kafka's retention removed messages that were not recorded yet",
+            Self::MadeAgain => "the topic was deleted and made again",
+        }
     }
 }
 
@@ -35,13 +55,15 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Compares what Kafka has with what is recorded.
+    /// Compares what Kafka has with what is recorded. `strangers` are partitions whose stored offset
+    /// is one of another topic that had the same name.
     ///
     /// # Errors
     /// With [`OffsetReset::Fail`], the losses that a person must decide on.
     pub(crate) fn new(
         bounds: &[PartitionBounds],
         stored: &BTreeMap<i32, i64>,
+        strangers: &BTreeSet<i32>,
         reset: OffsetReset,
     ) -> Result<Self, Vec<Loss>> {
         let mut plan = Self::default();
@@ -49,7 +71,7 @@ impl Plan {
             let next = match stored.get(&bound.partition) {
                 // A partition that was never drained is read from its first message.
                 None => bound.first,
-                Some(&stored) => match lost(bound, stored) {
+                Some(&stored) => match lost(bound, stored, strangers) {
                     None => stored,
                     Some(reason) => {
                         let to = match reset {
@@ -89,11 +111,12 @@ impl Plan {
     }
 }
 
-fn lost(bound: &PartitionBounds, stored: i64) -> Option<&'static str> {
-    if stored < bound.first {
-        Some("Kafka's retention removed messages that were not recorded yet")
-    } else if stored > bound.end {
-        Some("the partition ends before what was recorded: the topic was deleted and made again")
+fn lost(bound: &PartitionBounds, stored: i64, strangers: &BTreeSet<i32>) -> Option<Reason> {
+    // Without ids a topic made again shows only while it is shorter than what was recorded.
+    if strangers.contains(&bound.partition) || stored > bound.end {
+        Some(Reason::MadeAgain)
+    } else if stored < bound.first {
+        Some(Reason::Retention)
     } else {
         None
     }
@@ -121,6 +144,7 @@ mod tests {
                 bound(3, 0, 4),
             ],
             &BTreeMap::from([(0, 4), (3, 4)]),
+            &BTreeSet::new(),
             OffsetReset::Fail,
         )
         .unwrap();
@@ -145,24 +169,28 @@ mod tests {
 
     #[test]
     fn what_kafka_no_longer_has_is_a_loss_and_never_silent() {
-        let bounds = [bound(0, 7, 10), bound(1, 0, 2)];
-        let stored = BTreeMap::from([(0, 3), (1, 50)]);
-        let earliest = Plan::new(&bounds, &stored, OffsetReset::Earliest).unwrap();
+        let bounds = [bound(0, 7, 10), bound(1, 0, 2), bound(2, 0, 9)];
+        let stored = BTreeMap::from([(0, 3), (1, 50), (2, 4)]);
+        let strangers = BTreeSet::from([2]);
+        let earliest = Plan::new(&bounds, &stored, &strangers, OffsetReset::Earliest).unwrap();
         assert_eq!(
             earliest
                 .losses
                 .iter()
                 .map(|loss| (loss.partition, loss.from, loss.to, loss.messages()))
                 .collect::<Vec<_>>(),
-            [(0, 3, 7, 4), (1, 50, 0, 0)]
+            [(0, 3, 7, 4), (1, 50, 0, 0), (2, 4, 0, 0)]
         );
-        assert_eq!(earliest.pending(), 5);
+        assert_eq!(earliest.pending(), 14);
 
-        let latest = Plan::new(&bounds, &stored, OffsetReset::Latest).unwrap();
+        let latest = Plan::new(&bounds, &stored, &strangers, OffsetReset::Latest).unwrap();
         assert_eq!(latest.pending(), 0);
-        assert_eq!(latest.losses.len(), 2);
+        assert_eq!(
+            latest.losses.iter().map(Loss::messages).collect::<Vec<_>>(),
+            [7, 0, 0]
+        );
 
-        let refused = Plan::new(&bounds, &stored, OffsetReset::Fail).unwrap_err();
-        assert_eq!(refused.len(), 2);
+        let refused = Plan::new(&bounds, &stored, &strangers, OffsetReset::Fail).unwrap_err();
+        assert_eq!(refused.len(), 3);
     }
 }

@@ -75,9 +75,12 @@ impl<'a> CheckEvent<'a> {
         {
             return Err(DecodeError::Shape("a list, not an object".to_owned()));
         }
-        let event: Self = match serde_json::from_slice(value) {
+        // Once for the whole message, rather than for each text in it.
+        let text =
+            str::from_utf8(value).map_err(|error| DecodeError::NotUtf8(error.valid_up_to()))?;
+        let event: Self = match serde_json::from_str(text) {
             Ok(event) => event,
-            Err(error) => return Err(why(value, &error)),
+            Err(error) => return Err(why(text, &error)),
         };
         event.validate()?;
         Ok(event)
@@ -197,18 +200,19 @@ fn text(name: &'static str, value: &str, least: usize, most: usize) -> Result<()
     if value.len() < least {
         return Err(field(name, "empty".to_owned()));
     }
-    if value.bytes().any(|byte| byte < 0x20 || byte == 0x7f) {
+    // To the end, found or not: without a way out it takes many bytes at a time.
+    let has_control = value
+        .bytes()
+        .fold(false, |found, byte| found | (byte < 0x20) | (byte == 0x7f));
+    if has_control {
         return Err(field(name, "contains a control character".to_owned()));
     }
     Ok(())
 }
 
 /// The most useful sentence for bytes that did not parse.
-fn why(value: &[u8], error: &serde_json::Error) -> DecodeError {
-    if let Err(error) = std::str::from_utf8(value) {
-        return DecodeError::NotUtf8(error.valid_up_to());
-    }
-    if let Ok(VersionOnly { v }) = serde_json::from_slice(value)
+fn why(value: &str, error: &serde_json::Error) -> DecodeError {
+    if let Ok(VersionOnly { v }) = serde_json::from_str(value)
         && v != u64::from(VERSION)
     {
         return DecodeError::Version(v);

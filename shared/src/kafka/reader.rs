@@ -96,6 +96,22 @@ impl Reader {
         }
     }
 
+    /// The id by which brokers know the topic, as Kafka's tools print it; one made again under the
+    /// same name has another. Asked for together with [`bounds`](Self::bounds), and not known
+    /// before. `None` from brokers before 2.8, and with the `kafka` client, whose protocol is older
+    /// than ids.
+    ///
+    /// # Errors
+    /// `Timeout`, `Failed`: the reader goes on without it.
+    pub fn topic_id(&self) -> Result<Option<&str>, KafkaError> {
+        match &self.0 {
+            #[cfg(feature = "client-rdkafka")]
+            Inner::Rdkafka(reader) => reader.topic_id(),
+            #[cfg(feature = "client-kafka")]
+            Inner::Kafka(_) => Ok(None),
+        }
+    }
+
     /// The group's committed offset of every partition, `None` where it has none.
     ///
     /// # Errors

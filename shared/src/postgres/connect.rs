@@ -3,15 +3,12 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use native_tls::TlsConnector;
 use postgres::config::Host;
 use postgres::{Client, NoTls, Transaction};
-use postgres_native_tls::MakeTlsConnector;
 
-use super::root_cause;
+use super::{root_cause, tls};
 use crate::run::Failure;
-use crate::settings::{DatabaseSettings, Problems, SslMode};
-use crate::tls;
+use crate::settings::{DatabaseSettings, SslMode};
 
 /// How long a connection may be silent before the kernel asks whether the other side is alive.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
@@ -42,16 +39,13 @@ pub fn connect(settings: &DatabaseSettings, function: &str) -> Result<Client, Fa
     if config.get_application_name().is_none() {
         config.application_name(&format!("sitewatch {function}"));
     }
-    let connector = match settings.ssl_mode {
-        SslMode::Disable => None,
-        _ => Some(connector(settings)?),
-    };
+    let tls = tls::wanted(settings)?;
     // The library's own limit holds for each host's TCP connection only; a server that accepts
     // and then stays silent would hold us for ever. An abandoned attempt ends with the process.
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
-        let result = match connector {
-            Some(connector) => config.connect(connector),
+        let result = match tls {
+            Some(tls) => config.connect(tls),
             None => config.connect(NoTls),
         };
         // Nobody listens any more once the time is over.
@@ -104,48 +98,14 @@ impl Cancel {
 
     /// Asks the server to cancel. It may be too late for that, and then nothing happens.
     pub fn cancel(&self) {
-        let asked = match connector(&self.settings) {
-            Ok(connector) if self.settings.ssl_mode != SslMode::Disable => {
-                self.token.cancel_query(connector)
-            }
+        let asked = match tls::wanted(&self.settings) {
+            Ok(Some(tls)) => self.token.cancel_query(tls),
             _ => self.token.cancel_query(NoTls),
         };
         if let Err(error) = asked {
             log::debug!("cancelling a statement failed: {}", root_cause(&error));
         }
     }
-}
-
-fn connector(settings: &DatabaseSettings) -> Result<MakeTlsConnector, Failure> {
-    let verify_authority = match settings.ssl_mode {
-        SslMode::VerifyCa | SslMode::VerifyFull => true,
-        SslMode::Require => settings.ca_file.is_some(),
-        SslMode::Disable | SslMode::Prefer => false,
-    };
-    let mut builder = TlsConnector::builder();
-    builder.danger_accept_invalid_certs(!verify_authority);
-    builder.danger_accept_invalid_hostnames(settings.ssl_mode != SslMode::VerifyFull);
-    if let Some(path) = &settings.ca_file {
-        builder.disable_built_in_roots(true);
-        for authority in
-            tls::authorities(path).map_err(|why| file_problem("DATABASE_CA_FILE", &why))?
-        {
-            builder.add_root_certificate(authority);
-        }
-    }
-    if let Some((certificate, key)) = &settings.certificate {
-        let identity = tls::identity(certificate, key)
-            .map_err(|why| file_problem("DATABASE_CERT_FILE", &why))?;
-        builder.identity(identity);
-    }
-    builder
-        .build()
-        .map(MakeTlsConnector::new)
-        .map_err(|error| file_problem("DATABASE_SSLMODE", &format!("cannot be had: {error}")))
-}
-
-fn file_problem(variable: &str, why: &str) -> Failure {
-    Problems::one(variable, why).into()
 }
 
 /// Role, hosts and ports, as a person would write them; never the password.

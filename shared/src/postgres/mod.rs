@@ -8,6 +8,7 @@ mod connect;
 mod error;
 mod runs;
 mod schema;
+mod tls;
 
 pub use connect::{Cancel, begin, connect};
 pub use error::{explain, root_cause};

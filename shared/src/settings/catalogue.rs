@@ -338,8 +338,8 @@ catalogue! {
         help: "Where events come from: kafka, or stdin for JSON lines without any Kafka.",
     }
     DRAIN_BATCH_SIZE = drain_batch_size {
-        group: Drain, default: "20000",
-        wants: "a whole number from 1 to 1000000", example: "20000",
+        group: Drain, default: "30000",
+        wants: "a whole number from 1 to 1000000", example: "30000",
         help: "The most events in one transaction.",
     }
     DRAIN_DEADLINE = drain_deadline {

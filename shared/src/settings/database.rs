@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+use native_tls::TlsConnector;
 
 use super::{Reader, Variable, parse, var};
 
@@ -66,6 +69,8 @@ pub struct DatabaseSettings {
     pub statement_timeout: Duration,
     /// The longest that a statement may wait for a lock.
     pub lock_timeout: Duration,
+    /// TLS made ready by the first connection that speaks it, for the others.
+    pub(crate) connector: Arc<OnceLock<TlsConnector>>,
 }
 
 /// Reads how to reach PostgreSQL. `None` means that problems were added.
@@ -131,6 +136,7 @@ pub fn database(reader: &mut Reader) -> Option<DatabaseSettings> {
         connect_timeout,
         statement_timeout,
         lock_timeout,
+        connector: Arc::default(),
     })
 }
 

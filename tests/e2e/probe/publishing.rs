@@ -225,28 +225,32 @@ fn kill_9_at_any_instant_loses_nothing_that_was_kept() {
     let sites = sites(&website, 40);
     let run =
         |brokers: &str| to_kafka(brokers, &topic, &sites).var("PROBE_SPOOL_DIR", folder.path());
-    // How long they take when nobody kills them, which depends on the machine.
-    let whole = |brokers: &str| run(brokers).run().elapsed;
-    let (alone, together) = (whole(NOWHERE), whole(&kafka.bootstrap()));
+    // By turns a run that can only spool, and one that sends the spool and its own.
+    let brokers = [NOWHERE.to_owned(), kafka.bootstrap()];
+    // How long they take when nobody kills them: with this machine, and with what else it does.
+    let mut takes = [0, 1].map(|turn: usize| run(&brokers[turn]).run().elapsed);
     let mut kept_once = BTreeSet::new();
-    let mut killed = 0;
-    for number in 0..KILLS {
-        // By turns a run that can only spool, and one that sends the spool and its own.
-        let (brokers, takes) = if number % 2 == 0 {
-            (NOWHERE.to_owned(), alone)
-        } else {
-            (kafka.bootstrap(), together)
-        };
-        let mut run = run(&brokers).spawn();
+    let (mut killed, mut number) = (0, 0_u32);
+    while killed < KILLS {
+        let turn = number as usize % 2;
+        let mut run = run(&brokers[turn]).spawn();
         // Numbers without a pattern, the same in every run of this test: from 0 to 1.2 of its time.
-        let instant = takes * (number.wrapping_mul(2_654_435_761) % 120) / 100;
+        let instant = takes[turn] * (number.wrapping_mul(2_654_435_761) % 120) / 100;
         std::thread::sleep(instant);
-        if !run.has_ended() {
+        let has_ended = run.has_ended();
+        if !has_ended {
             run.signal(Signal::KILL);
             killed += 1;
         }
         run.wait();
+        takes[turn] = match has_ended {
+            true => takes[turn] * 9 / 10,
+            false if instant > takes[turn] => takes[turn] * 11 / 10,
+            false => takes[turn],
+        };
         kept_once.extend(spooled(folder.path()));
+        number += 1;
+        assert!(number < 4 * KILLS, "{killed} of {number} runs were killed");
     }
     run(&kafka.bootstrap()).run().exits(0);
     assert_eq!(
@@ -258,8 +262,8 @@ fn kill_9_at_any_instant_loses_nothing_that_was_kept() {
     let lost = kept_once.difference(&on_topic).count();
     assert_eq!(lost, 0, "of {} spooled results", kept_once.len());
     assert!(
-        killed > 100 && kept_once.len() > 100,
-        "{killed} kills, {} spooled: not much was tried",
+        kept_once.len() > 100,
+        "{} spooled: not much was tried",
         kept_once.len()
     );
 }

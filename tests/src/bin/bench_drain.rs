@@ -20,6 +20,9 @@ use sitewatch_tests::kafka::{Kafka, Version};
 use sitewatch_tests::postgres::{Database, Postgres};
 use wait4::Wait4 as _;
 
+/// The topic with everything, and one with a check of each site.
+const ALL: &str = "bench";
+const FEW: &str = "few";
 /// Sites that the events are spread over.
 const SITES: u64 = 10_000;
 /// Partitions of the topic.
@@ -43,54 +46,130 @@ fn main() {
     println!(
         "{events} events of {SITES} sites, {PARTITIONS} partitions, one in {REPEAT_EVERY} twice"
     );
-    kafka.create_topic("bench", PARTITIONS);
     let began = Instant::now();
-    fill(&kafka, events);
-    println!("topic filled in {:.1} s", began.elapsed().as_secs_f64());
+    for (topic, events) in [(ALL, events), (FEW, SITES)] {
+        kafka.create_topic(topic, PARTITIONS);
+        fill(&kafka, topic, events);
+    }
+    println!("topics filled in {:.1} s", began.elapsed().as_secs_f64());
 
     let folder = tempfile::tempdir().expect("make a temporary folder");
-    let mut ratios = Vec::new();
+    let rows = folder.path().join("rows");
+    let mut figures = Figures::default();
     for round in 1..=rounds {
+        let timed = |name: &str, run: &mut dyn FnMut() -> Taken| {
+            let before = server_cpu(&postgres);
+            let taken = run();
+            let server = server_cpu(&postgres).saturating_sub(before);
+            println!(
+                "round {round}: {name:<27} {taken}, PostgreSQL {:>6.3} s CPU",
+                server.as_secs_f64()
+            );
+            taken
+        };
         let database = prepared(&postgres);
-        let drained = run(drain(&kafka, &database, &[]));
-        println!("round {round}: drain                {drained}");
-        let again = run(drain(&kafka, &database, &[]));
-        println!("round {round}: drain, nothing left  {again}");
-        let rows = folder.path().join("rows");
+        let all = timed("drain", &mut || run(drain(&kafka, ALL, &database, &[])));
+        let none = timed("drain, nothing pending", &mut || {
+            run(drain(&kafka, ALL, &database, &[]))
+        });
         let recorded = export(&postgres, &database, &rows);
         assert_eq!(recorded, events, "every event is recorded once");
+        let few = timed("drain, 10,000 pending", &mut || {
+            run(drain(&kafka, FEW, &database, &[]))
+        });
 
         let database = prepared(&postgres);
-        let copied = run(copy(&postgres, &database, &rows));
-        println!("round {round}: psql \\copy           {copied}");
-        ratios.push(drained.wall.as_secs_f64() / copied.wall.as_secs_f64());
+        let copied = timed("psql \\copy", &mut || {
+            run(copy(&postgres, &database, &rows))
+        });
 
+        // A writer each, so that two have twice the hands of one.
+        let one_writer = [("DRAIN_WORKERS", "1")];
         let database = prepared(&postgres);
-        let began = Instant::now();
-        let both: Vec<_> = (0..2)
-            .map(|_| {
-                drain(&kafka, &database, &[("DRAIN_WORKERS", "1")])
-                    .spawn()
-                    .expect("start drain")
-            })
-            .collect();
-        for mut drain in both {
-            drain.wait().expect("wait for drain");
-        }
-        println!(
-            "round {round}: two drains at once   {:.2} s wall",
-            began.elapsed().as_secs_f64()
+        let one = timed("one drain with one writer", &mut || {
+            run(drain(&kafka, ALL, &database, &one_writer))
+        });
+        let database = prepared(&postgres);
+        let two = timed("two drains with one each", &mut || {
+            let other = drain(&kafka, ALL, &database, &one_writer)
+                .spawn()
+                .expect("start drain");
+            let taken = run_any(drain(&kafka, ALL, &database, &one_writer));
+            ended(other);
+            taken
+        });
+        let recorded = count(&database);
+        assert_eq!(recorded, events, "two drains record every event once");
+
+        let ratio = |one: &Taken, other: &Taken| one.wall.as_secs_f64() / other.wall.as_secs_f64();
+        figures.add("drain / \\copy", ratio(&all, &copied));
+        figures.add("one drain / two drains", ratio(&one, &two));
+        figures.add(
+            "microseconds of drain's CPU per event",
+            all.cpu.as_secs_f64() * 1e6 / events as f64,
         );
+        figures.add("megabytes, all pending", all.memory_mb);
+        figures.add(
+            "milliseconds, nothing pending",
+            none.wall.as_secs_f64() * 1e3,
+        );
+        figures.add("megabytes, nothing pending", none.memory_mb);
+        figures.add("milliseconds, 10,000 pending", few.wall.as_secs_f64() * 1e3);
     }
-    ratios.sort_by(f64::total_cmp);
-    println!(
-        "drain / \\copy, median of {rounds}: {:.2}",
-        ratios[ratios.len() / 2]
-    );
+    figures.print(rounds);
+}
+
+/// Figures of each round, by name.
+#[derive(Default)]
+struct Figures(Vec<(&'static str, Vec<f64>)>);
+
+impl Figures {
+    fn add(&mut self, name: &'static str, figure: f64) {
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, figures)) => figures.push(figure),
+            None => self.0.push((name, vec![figure])),
+        }
+    }
+
+    fn print(mut self, rounds: u64) {
+        println!("medians of {rounds}:");
+        for (name, figures) in &mut self.0 {
+            figures.sort_by(f64::total_cmp);
+            println!("{:>8.2}  {name}", figures[figures.len() / 2]);
+        }
+    }
+}
+
+/// What PostgreSQL's processes have used so far, ended ones included.
+fn server_cpu(postgres: &Postgres) -> Duration {
+    let server = postgres.pid().expect("PostgreSQL runs");
+    let ticks = |process: u32, fields: std::ops::Range<usize>| -> u64 {
+        // A process may end between being listed and being read.
+        let Ok(stat) = std::fs::read_to_string(format!("/proc/{process}/stat")) else {
+            return 0;
+        };
+        // proc(5), counted from what follows the name: utime and stime are 11 and 12, those of
+        // ended children 13 and 14.
+        let (_, rest) = stat.rsplit_once(") ").expect("a name in parentheses");
+        let values: Vec<&str> = rest.split(' ').collect();
+        values[fields]
+            .iter()
+            .map(|ticks| ticks.parse::<u64>().unwrap())
+            .sum()
+    };
+    let children =
+        std::fs::read_to_string(format!("/proc/{server}/task/{server}/children")).unwrap();
+    let living: u64 = children
+        .split_ascii_whitespace()
+        .map(|process| ticks(process.parse().unwrap(), 11..13))
+        .sum();
+    // The kernel's ticks are hundredths of a second wherever Linux runs today.
+    Duration::from_millis((ticks(server, 11..15) + living) * 10)
 }
 
 /// What a process took.
 struct Taken {
+    status: std::process::ExitStatus,
     wall: Duration,
     cpu: Duration,
     memory_mb: f64,
@@ -108,7 +187,26 @@ impl std::fmt::Display for Taken {
     }
 }
 
-fn run(mut command: Command) -> Taken {
+fn run(command: Command) -> Taken {
+    let taken = run_any(command);
+    assert!(
+        taken.status.success(),
+        "the program ended with {}",
+        taken.status
+    );
+    taken
+}
+
+/// Waits for a drain beside another, which may leave something to that one.
+fn ended(mut drain: std::process::Child) {
+    let status = drain.wait().expect("wait for drain");
+    assert!(
+        matches!(status.code(), Some(0 | 75)),
+        "drain ended with {status}"
+    );
+}
+
+fn run_any(mut command: Command) -> Taken {
     let began = Instant::now();
     let mut child = command.spawn().expect("start the program");
     let id = child.id();
@@ -116,12 +214,8 @@ fn run(mut command: Command) -> Taken {
     let peak = std::thread::spawn(move || peak_memory(id));
     let used = child.wait4().expect("wait for the program");
     let wall = began.elapsed();
-    assert!(
-        used.status.success(),
-        "the program ended with {}",
-        used.status
-    );
     Taken {
+        status: used.status,
         wall,
         cpu: used.rusage.utime + used.rusage.stime,
         memory_mb: peak.join().expect("watch the program's memory"),
@@ -149,7 +243,7 @@ fn executable(name: &str) -> PathBuf {
     here.parent().expect("a program is in a folder").join(name)
 }
 
-fn drain(kafka: &Kafka, database: &Database, more: &[(&str, &str)]) -> Command {
+fn drain(kafka: &Kafka, topic: &str, database: &Database, more: &[(&str, &str)]) -> Command {
     let mut command = Command::new(executable("drain"));
     command
         .env_clear()
@@ -159,7 +253,7 @@ fn drain(kafka: &Kafka, database: &Database, more: &[(&str, &str)]) -> Command {
         )
         .env("DATABASE_URL", database.url())
         .env("KAFKA_BROKERS", kafka.bootstrap())
-        .env("KAFKA_TOPIC", "bench")
+        .env("KAFKA_TOPIC", topic)
         .envs(more.iter().copied())
         .envs(std::env::vars_os().filter(|(name, _)| {
             name.to_string_lossy().starts_with("DRAIN_") || name == "KAFKA_OPTIONS"
@@ -203,6 +297,10 @@ fn export(postgres: &Postgres, database: &Database, rows: &Path) -> u64 {
         .status()
         .expect("start psql");
     assert!(ended.success(), "psql ended with {ended}");
+    count(database)
+}
+
+fn count(database: &Database) -> u64 {
     let count: i64 = database
         .client()
         .query_one("select count(*) from checks", &[])
@@ -228,11 +326,11 @@ fn psql(_postgres: &Postgres, database: &Database) -> Command {
     command
 }
 
-fn fill(kafka: &Kafka, events: u64) {
+fn fill(kafka: &Kafka, topic: &str, events: u64) {
     let settings = KafkaSettings {
         client: Client::Rdkafka,
         brokers: vec![kafka.bootstrap()],
-        topic: "bench".to_owned(),
+        topic: topic.to_owned(),
         client_id: "bench".to_owned(),
         group_id: "bench".to_owned(),
         security: Security::default(),

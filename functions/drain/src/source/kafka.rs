@@ -1,6 +1,6 @@
 //! A run over the topic: plan, take partitions, read and write, tell Kafka's tools.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 
 use postgres::Client;
@@ -12,7 +12,7 @@ use sitewatch::settings::Problems;
 use super::work::Work;
 use crate::plan::{Loss, Plan};
 use crate::settings::{Settings, Start};
-use crate::store::{self, Claims, Store};
+use crate::store::{self, Claims, Store, Topic};
 use crate::summary::Figures;
 use crate::workers::Workers;
 
@@ -52,21 +52,27 @@ fn move_pending(
     let stored = store::stored(client, topic)?;
     let bounds = reader.bounds()?;
     let starts = starts(settings.start, &mut reader, &stored)?;
-    let plan = Plan::new(&bounds, &starts, settings.offset_reset)
+    let topic_id = topic_id(&reader, client, topic)?;
+    let topic_id = topic_id.as_deref();
+    let strangers = match topic_id {
+        Some(id) => store::of_another_topic(client, topic, id)?,
+        None => BTreeSet::new(),
+    };
+    let plan = Plan::new(&bounds, &starts, &strangers, settings.offset_reset)
         .map_err(|losses| undecided(topic, &losses))?;
     if settings.dry_run {
         return show(topic, &bounds, &stored, &plan);
     }
     let mut figures = Figures::default();
     if !plan.losses.is_empty() {
-        store::record_losses(client, &settings.database, topic, &plan.losses)?;
+        store::record_losses(client, &settings.database, topic, topic_id, &plan.losses)?;
         for loss in &plan.losses {
             log::warn!(
                 "{topic} partition {}: recording had got to offset {}, goes on at {}: {}",
                 loss.partition,
                 loss.from,
                 loss.to,
-                loss.reason
+                loss.reason.words()
             );
             figures.lost += loss.messages();
         }
@@ -85,6 +91,7 @@ fn move_pending(
         client,
         settings,
         topic,
+        topic_id,
     )?;
     let mut connections = Vec::new();
     while connections.len() < settings.workers.min(plan.ranges.len()) {
@@ -92,7 +99,13 @@ fn move_pending(
     }
     let stores = connections
         .into_iter()
-        .map(|client| Store::new(client, settings.database.clone(), Some(topic.to_owned())))
+        .map(|client| {
+            let topic = Topic {
+                name: topic.to_owned(),
+                id: topic_id.map(str::to_owned),
+            };
+            Store::new(client, settings.database.clone(), Some(topic))
+        })
         .collect();
     let mut work = Work::new(settings, topic, Workers::start(stores), stop);
     let mut outcome = Ok(None);
@@ -164,6 +177,21 @@ fn connect_both(
     })
 }
 
+/// The topic's id. Not to know it is an error only where it was known before: a topic made again
+/// would otherwise go unnoticed.
+fn topic_id(reader: &Reader, client: &mut Client, topic: &str) -> Result<Option<String>, Failure> {
+    match reader.topic_id() {
+        Ok(id) => Ok(id.map(str::to_owned)),
+        Err(error) if store::knows_id(client, topic)? => Err(error.into()),
+        Err(error) => {
+            log::warn!(
+                "{error}: should {topic} be deleted and made again, that shows only while it is shorter than what is recorded"
+            );
+            Ok(None)
+        }
+    }
+}
+
 /// Where each partition is to begin, as far as that is known.
 fn starts(
     start: Start,
@@ -192,7 +220,7 @@ fn undecided(topic: &str, losses: &[Loss]) -> Failure {
             format!("{topic} partition {}", loss.partition),
             format!(
                 "was recorded up to offset {}, and Kafka goes on at {}: {}; DRAIN_OFFSET_RESET=fail leaves it to you: earliest or latest goes on",
-                loss.from, loss.to, loss.reason
+                loss.from, loss.to, loss.reason.words()
             ),
         );
     }
@@ -224,7 +252,7 @@ fn show(
             .iter()
             .find(|loss| loss.partition == bound.partition);
         let note = loss.map_or_else(String::new, |loss| {
-            format!("  would go on at {}: {}", loss.to, loss.reason)
+            format!("  would go on at {}: {}", loss.to, loss.reason.words())
         });
         text.push_str(&format!(
             "{:>9} {recorded:>12} {:>12} {pending:>12}{note}\n",

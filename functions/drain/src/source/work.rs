@@ -6,7 +6,7 @@ use std::time::Duration;
 use sitewatch::kafka::{KafkaError, Polled, Range, Reader};
 use sitewatch::run::{Failure, Stop, Why};
 
-use crate::batch::{Batch, Letter, Origin};
+use crate::batch::{Batch, Letter, Origin, ROW_BYTES};
 use crate::row::Known;
 use crate::settings::Settings;
 use crate::summary::Figures;
@@ -74,11 +74,15 @@ impl Work {
 
     /// Takes up ranges, in place of those that are done.
     pub(super) fn begin(&mut self, ranges: &[Range]) {
+        let room = MAX_BUFFERED / ROW_BYTES / ranges.len().max(1);
         self.batches = ranges
             .iter()
             .map(|range| {
+                let mut batch = Batch::starting_at(Origin::Partition(range.partition), range.next);
+                let pending = usize::try_from(range.end - range.next).unwrap_or(0);
+                batch.expect(self.batch_size.min(pending).min(room));
                 let filling = Filling {
-                    batch: Batch::starting_at(Origin::Partition(range.partition), range.next),
+                    batch,
                     end: range.end,
                     given_up: false,
                 };

@@ -1,13 +1,15 @@
 //! Rows into `checks`, by COPY.
 
-use postgres::binary_copy::BinaryCopyInWriter;
+use std::io;
+
 use postgres::types::Type;
-use postgres::{Client, Transaction};
+use postgres::{Client, CopyInWriter, Transaction};
 
 use sitewatch::postgres::{explain, root_cause};
 use sitewatch::run::Failure;
 use sitewatch::settings::Problems;
 
+use super::binary::{self, Binary};
 use super::{Keyed, unless_repeated};
 
 const COLUMNS: &str = "website_id, location_id, checked_at, total_us, dns_us, connect_us, tls_us, \
@@ -159,40 +161,46 @@ fn copy(
     table: &str,
     rows: &[Keyed<'_>],
 ) -> Result<u64, postgres::Error> {
-    let sink = transaction.copy_in(&statement(table))?;
-    let mut writer = BinaryCopyInWriter::new(sink, TYPES);
-    for Keyed {
-        website_id,
-        location_id,
-        row,
-        ..
-    } in rows
-    {
-        writer.write(&[
-            website_id,
-            location_id,
-            &row.checked_at,
-            &row.total_us,
-            &row.dns_us,
-            &row.connect_us,
-            &row.tls_us,
-            &row.first_byte_us,
-            &row.body_us,
-            &row.local_wait_us,
-            &row.body_bytes,
-            &row.outcome,
-            &row.status,
-            &row.redirects,
-            &row.attempts,
-            &row.up,
-            &row.body_match,
-            &row.maintenance,
-            &row.remote_addr,
-            &row.texts.as_ref().and_then(|texts| texts.error.as_deref()),
-            &row.texts
-                .as_ref()
-                .and_then(|texts| texts.first_error.as_deref()),
-        ])?;
+    let mut sink = transaction.copy_in(&statement(table))?;
+    match send(&mut sink, rows) {
+        Ok(()) => sink.finish(),
+        Err(error) => Err(error
+            .downcast()
+            .expect("the library's writer fails with the library's errors only")),
     }
-    writer.finish()
+}
+
+fn send(sink: &mut CopyInWriter<'_>, rows: &[Keyed<'_>]) -> io::Result<()> {
+    let mut binary = Binary::new(sink, TYPES.len());
+    for check in rows {
+        write(&mut binary.row()?, check);
+    }
+    binary.finish()
+}
+
+/// The columns of [`COLUMNS`], in that order.
+fn write(row: &mut binary::Row<'_>, check: &Keyed<'_>) {
+    let from = check.row;
+    let texts = from.texts.as_ref();
+    row.int4(check.website_id)
+        .int2(check.location_id)
+        .time(from.checked_at)
+        .int4(from.total_us)
+        .int4(from.dns_us)
+        .int4(from.connect_us)
+        .int4(from.tls_us)
+        .int4(from.first_byte_us)
+        .int4(from.body_us)
+        .int4(from.local_wait_us)
+        .int4(from.body_bytes)
+        .int2(from.outcome)
+        .int2(from.status)
+        .int2(from.redirects)
+        .int2(from.attempts)
+        .bool(from.up)
+        .bool(from.body_match)
+        .bool(from.maintenance)
+        .address(from.remote_addr)
+        .text(texts.and_then(|texts| texts.error.as_deref()))
+        .text(texts.and_then(|texts| texts.first_error.as_deref()));
 }

@@ -28,6 +28,7 @@ pub(crate) struct Claims<'a> {
     client: &'a mut Client,
     settings: DatabaseSettings,
     topic: String,
+    topic_id: Option<String>,
     refused: u64,
 }
 
@@ -41,6 +42,7 @@ impl<'a> Claims<'a> {
         client: &'a mut Client,
         settings: &Settings,
         topic: &str,
+        topic_id: Option<&str>,
     ) -> Result<Self, Failure> {
         // A drain that lives has ended by its deadline. One that is frozen has not, and must not
         // keep its partitions from the others for ever.
@@ -56,6 +58,7 @@ impl<'a> Claims<'a> {
             client,
             settings: settings.database.clone(),
             topic: topic.to_owned(),
+            topic_id: topic_id.map(str::to_owned),
             refused: 0,
         })
     }
@@ -98,8 +101,9 @@ impl<'a> Claims<'a> {
             // Asked first: `on conflict` alone waits for a transaction that is moving the offset,
             // such as that of a drain which was frozen and lost its claim.
             transaction.execute_typed(
-                "insert into kafka_offsets (topic, partition, next_offset)
-                 select $1, partition, next_offset from unnest($2, $3) as new (partition, next_offset)
+                "insert into kafka_offsets (topic, partition, next_offset, topic_id)
+                 select $1, partition, next_offset, $4
+                 from unnest($2, $3) as new (partition, next_offset)
                  where not exists (
                      select from kafka_offsets as known
                      where known.topic = $1 and known.partition = new.partition)
@@ -108,6 +112,18 @@ impl<'a> Claims<'a> {
                     (&self.topic, Type::TEXT),
                     (&partitions, Type::INT4_ARRAY),
                     (&offsets, Type::INT8_ARRAY),
+                    (&self.topic_id, Type::TEXT),
+                ],
+            )?;
+            // Drained so far by a client that does not know ids.
+            transaction.execute_typed(
+                "update kafka_offsets set topic_id = $3
+                 where topic = $1 and partition = any($2) and topic_id is null
+                   and $3::text is not null",
+                &[
+                    (&self.topic, Type::TEXT),
+                    (&partitions, Type::INT4_ARRAY),
+                    (&self.topic_id, Type::TEXT),
                 ],
             )?;
             transaction.commit()
@@ -132,13 +148,15 @@ impl<'a> Claims<'a> {
                     continue;
                 };
                 transaction.execute_typed(
-                    "update kafka_offsets set next_offset = $4, updated_at = now()
+                    "update kafka_offsets
+                     set next_offset = $4, topic_id = coalesce($5, topic_id), updated_at = now()
                      where topic = $1 and partition = $2 and next_offset = $3",
                     &[
                         (&self.topic, Type::TEXT),
                         (&range.partition, Type::INT4),
                         (from, Type::INT8),
                         (&range.next, Type::INT8),
+                        (&self.topic_id, Type::TEXT),
                     ],
                 )?;
             }

@@ -4,6 +4,7 @@
 //! overtaken (frozen, retried, run twice) therefore finds nothing to move and writes nothing:
 //! exactly once rests on this line and on no lock.
 
+mod binary;
 mod checks;
 mod claims;
 mod days;
@@ -18,7 +19,7 @@ mod states;
 pub(crate) use checks::check_columns;
 pub(crate) use claims::Claims;
 pub(crate) use frozen::end_frozen;
-pub(crate) use offsets::{record_losses, stored};
+pub(crate) use offsets::{knows_id, of_another_topic, record_losses, stored};
 
 use postgres::{Client, Transaction};
 use sitewatch::postgres::{Cancel, begin, explain};
@@ -36,8 +37,15 @@ use states::KnownStates;
 pub(crate) struct Store {
     client: Client,
     settings: DatabaseSettings,
-    topic: Option<String>,
+    topic: Option<Topic>,
     memory: Memory,
+}
+
+/// What a run drains.
+pub(crate) struct Topic {
+    pub(crate) name: String,
+    /// The broker's id of it; `None` where there is none.
+    pub(crate) id: Option<String>,
 }
 
 /// What became of a batch.
@@ -64,7 +72,7 @@ pub(crate) struct Keyed<'a> {
 
 impl Store {
     /// A store over a connection of its own; `topic` is `None` when events come from a pipe.
-    pub(crate) fn new(client: Client, settings: DatabaseSettings, topic: Option<String>) -> Self {
+    pub(crate) fn new(client: Client, settings: DatabaseSettings, topic: Option<Topic>) -> Self {
         Self {
             client,
             settings,
@@ -93,7 +101,7 @@ impl Store {
                 self.settings.statement_timeout.as_millis()
             ))
             .map_err(wrong)?;
-        let topic = self.topic.as_deref();
+        let topic = self.topic.as_ref();
         if let (Origin::Partition(partition), Some(topic)) = (batch.origin, topic)
             && !offsets::advance(&mut transaction, topic, partition, batch).map_err(wrong)?
         {
@@ -104,6 +112,7 @@ impl Store {
             return Ok(Written::Refused);
         };
         for dead in [&batch.dead, &recording.refused] {
+            let topic = topic.map(|topic| topic.name.as_str());
             dead_letters::insert(&mut transaction, topic, batch.origin, dead).map_err(wrong)?;
         }
         transaction.commit().map_err(wrong)?;

@@ -167,10 +167,10 @@ fn find_or_make_sites(
     Ok(ids)
 }
 
-fn json(labels: &BTreeMap<String, String>) -> String {
+fn json(labels: &[(Box<str>, Box<str>)]) -> String {
     let object: serde_json::Map<String, serde_json::Value> = labels
         .iter()
-        .map(|(name, value)| (name.clone(), value.as_str().into()))
+        .map(|(name, value)| (name.to_string(), value.as_ref().into()))
         .collect();
     serde_json::Value::Object(object).to_string()
 }

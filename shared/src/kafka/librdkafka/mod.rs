@@ -4,6 +4,7 @@ mod admin;
 mod config;
 mod connect;
 mod fetching;
+mod identity;
 mod producer;
 mod reader;
 mod watcher;

@@ -11,20 +11,21 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::fetching::Fetching;
 use super::watcher::Watcher;
-use super::{config, connect};
+use super::{config, connect, identity};
 use crate::kafka::{KafkaError, KafkaSettings, LOG, PartitionBounds, Polled, Range};
 
 /// How long leaving may take; librdkafka leaves at once unless a thread of its own hangs.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
-/// How long the group's broker may take to answer before offsets are stored, if `connect_timeout` is
-/// not shorter. They are for tools that show lag, and what a scheduler grants between SIGTERM and
-/// SIGKILL is seconds.
-const COMMIT_GRACE: Duration = Duration::from_secs(2);
+/// How long what is not needed for reading may take, if `connect_timeout` is not shorter: the
+/// topic's id, which the controller tells, and the group's broker before offsets are stored, which
+/// are for tools that show lag. What a scheduler grants between SIGTERM and SIGKILL is seconds.
+const ASIDE: Duration = Duration::from_secs(2);
 
 pub(in crate::kafka) struct Reader {
     client: BaseConsumer<Watcher>,
     partitions: Vec<i32>,
+    topic_id: Result<Option<String>, KafkaError>,
     fetching: Fetching,
 }
 
@@ -36,6 +37,7 @@ impl Reader {
         let mut reader = Self {
             client,
             partitions: Vec::new(),
+            topic_id: Ok(None),
             fetching: Fetching::new(settings),
         };
         reader.partitions = connect::find_topic(reader.client.client(), settings, || {
@@ -45,8 +47,11 @@ impl Reader {
     }
 
     pub(in crate::kafka) fn bounds(&mut self) -> Result<Vec<PartitionBounds>, KafkaError> {
+        // Answered meanwhile.
+        let identity = identity::ask(self.client.client(), &self.fetching.topic)?;
         let firsts = self.edges(Offset::Beginning)?;
         let ends = self.edges(Offset::End)?;
+        self.topic_id = identity.answer(self.fetching.timeout.min(ASIDE));
         Ok(firsts
             .into_iter()
             .zip(ends)
@@ -56,6 +61,13 @@ impl Reader {
                 end,
             })
             .collect())
+    }
+
+    pub(in crate::kafka) fn topic_id(&self) -> Result<Option<&str>, KafkaError> {
+        match &self.topic_id {
+            Ok(id) => Ok(id.as_deref()),
+            Err(error) => Err(error.clone()),
+        }
     }
 
     /// Asks for one edge of all partitions, in one request to each broker; `fetch_watermarks` asks
@@ -139,7 +151,7 @@ impl Reader {
         // something just now.
         let asked = self.list(offsets.iter().map(|&(p, _)| (p, Offset::Invalid)))?;
         self.client
-            .committed_offsets(asked, self.fetching.timeout.min(COMMIT_GRACE))
+            .committed_offsets(asked, self.fetching.timeout.min(ASIDE))
             .map_err(|error| self.request_error(WHAT, &error))?;
         self.client
             .commit(&list, CommitMode::Sync)

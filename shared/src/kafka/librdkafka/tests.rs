@@ -107,6 +107,19 @@ fn a_partition_that_may_not_be_read_fails_alone() {
     assert!(reader.is_done());
 }
 
+/// librdkafka's own broker has no controller, which is who tells ids.
+#[test]
+fn a_topic_id_that_nobody_tells_is_an_error_of_its_own() {
+    let (_cluster, settings) = cluster(1);
+    let mut reader = Reader::connect(&settings).unwrap();
+    assert_eq!(reader.topic_id(), Ok(None));
+
+    assert_eq!(reader.bounds().unwrap().len(), 1);
+
+    let error = reader.topic_id().unwrap_err();
+    assert!(error.to_string().contains("tell the topic's id"), "{error}");
+}
+
 #[test]
 fn a_commit_that_is_refused_says_so() {
     let (cluster, settings) = cluster(1);

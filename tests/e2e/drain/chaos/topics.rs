@@ -145,7 +145,6 @@ fn a_topic_made_again_is_read_from_its_beginning() {
 
 /// Its offsets have passed the stored one again: only the topic's identity tells.
 #[test]
-#[ignore = "a known gap: no client of ours tells a topic's identity"]
 fn a_topic_made_again_and_refilled_is_read_from_its_beginning() {
     let kafka = shared::kafka(Version::V4_1);
     let mut dice = Dice::new("refilled");
