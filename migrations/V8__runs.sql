@@ -1,6 +1,6 @@
--- How the functions' runs went, for whoever asks whether the monitoring itself works. Written by
--- the functions that use the database, at the end of a run; a run that could not reach it leaves
--- no trace here, which is why started_at says how old the news is.
+-- How the functions' runs went, for whoever asks whether the monitoring itself works. Written at
+-- the end of a run by the functions that write to the database. A run that could not reach it, or
+-- that a signal ended, leaves no trace here, which is why started_at says how old the news is.
 
 create table function_runs (
     function text primary key,

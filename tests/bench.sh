@@ -2,7 +2,7 @@
 # Benchmarks, on servers started for them:
 #   tests/bench.sh drain [events] [rounds]
 #   tests/bench.sh probe [kafka] [one|thousand|at-once|slow|tls|tls-many|silent|many]…
-#   tests/bench.sh report [rounds]
+#   tests/bench.sh report [rounds] [sites]
 set -euo pipefail
 here="$(cd "$(dirname "$0")/.." && pwd)"
 which="${1:?usage: tests/bench.sh drain|probe|report …}"

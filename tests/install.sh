@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what this machine lacks to build Sitewatch and to run its tests: a C toolchain with the
 # headers of OpenSSL and zlib, PostgreSQL's server, Java 17 or newer, Maven, which fetches Kafka,
-# PgBouncer, what judges the units of cron/ and the manifests of k8s/ (systemd's tools, Go, Python's
-# venv), and Chromium, which shows whether the status page renders.
+# PgBouncer, what judges the units of cron/, the manifests of k8s/ and report's metrics (systemd's
+# tools, Go, Python's venv), and Chromium, which shows whether the status page renders.
 #
 # Silent when nothing is missing. Looks for the tools themselves, wherever they came from; only when
 # one is missing does it ask Debian's packages, as root or through sudo without a password.

@@ -56,6 +56,7 @@ pub struct Run {
 struct OnTerminal {
     stdout: bool,
     stderr: bool,
+    columns: Option<u16>,
 }
 
 impl Run {
@@ -164,6 +165,12 @@ impl Run {
     pub fn stderr_on_terminal(mut self) -> Self {
         self.on_terminal.stderr = true;
         self.var("TERM", "xterm")
+    }
+
+    /// How wide its terminals are.
+    pub fn columns(mut self, columns: u16) -> Self {
+        self.on_terminal.columns = Some(columns);
+        self
     }
 
     /// What the process reads from its standard input, which then ends.

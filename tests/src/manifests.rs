@@ -3,17 +3,16 @@
 //! `kubernetes-validate` from PyPI, which carries the API's schemas. Both are kept in the cache.
 
 use std::{
-    fs,
     hash::{DefaultHasher, Hash, Hasher},
     io::Write,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Command,
     sync::OnceLock,
 };
 
 use serde_json::Value;
 
-use crate::{Failure, cache};
+use crate::{Failure, cache, go};
 
 /// The oldest and the newest minor that Kubernetes' maintainers support.
 pub const KUBERNETES: [&str; 2] = ["1.35", "1.37"];
@@ -38,7 +37,7 @@ const PYTHON: [&str; 9] = [
 pub fn read() -> &'static Value {
     static READ: OnceLock<Value> = OnceLock::new();
     READ.get_or_init(|| {
-        let folder = workspace().join("k8s");
+        let folder = go::workspace().join("k8s");
         read_folder(&folder).unwrap_or_else(|failure| panic!("{failure}"))
     })
 }
@@ -48,7 +47,10 @@ pub fn read() -> &'static Value {
 /// # Errors
 /// When anything there is refused, with every reason.
 pub fn read_folder(folder: &Path) -> Result<Value, Failure> {
-    let output = run("judge k8s/", Command::new(checker()?).arg(folder))?;
+    let output = go::run(
+        "judge k8s/",
+        Command::new(go::build("k8s-check")?).arg(folder),
+    )?;
     serde_json::from_slice(&output.stdout)
         .map_err(|error| Failure::new(format!("k8s-check printed no JSON: {error}")))
 }
@@ -67,7 +69,7 @@ pub fn validate(minor: &str, objects: &[&Value]) -> Result<(), Failure> {
         // JSON is YAML.
         writeln!(file, "---\n{object}").map_err(failed)?;
     }
-    run(
+    go::run(
         &format!("validate against Kubernetes {minor}"),
         // Not by its own first line: that names the folder where it was installed, before it moved.
         Command::new(python()?.join("bin/python"))
@@ -76,29 +78,6 @@ pub fn validate(minor: &str, objects: &[&Value]) -> Result<(), Failure> {
             .arg(file.path()),
     )
     .map(drop)
-}
-
-/// The program, built when its sources are new to this machine.
-fn checker() -> Result<PathBuf, Failure> {
-    let sources = workspace().join("tests/k8s-check");
-    let mut hasher = DefaultHasher::new();
-    for name in ["go.mod", "go.sum", "main.go"] {
-        fs::read(sources.join(name))
-            .map_err(|error| Failure::new(format!("cannot read tests/k8s-check/{name}: {error}")))?
-            .hash(&mut hasher);
-    }
-    let folder = cache::folder(&format!("k8s-check-{:016x}", hasher.finish()), |fresh| {
-        run(
-            "build tests/k8s-check with Go (see tests/install.sh)",
-            Command::new("go")
-                .args(["build", "-trimpath", "-o"])
-                .arg(fresh.join("k8s-check"))
-                .arg(".")
-                .current_dir(&sources),
-        )
-        .map(drop)
-    })?;
-    Ok(folder.join("k8s-check"))
 }
 
 /// A Python environment with `kubernetes-validate`.
@@ -111,11 +90,11 @@ fn python() -> Result<&'static Path, Failure> {
             cache::folder(
                 &format!("kubernetes-validate-{:016x}", hasher.finish()),
                 |fresh| {
-                    run(
+                    go::run(
                         "make a Python environment (see tests/install.sh)",
                         Command::new("python3").args(["-m", "venv"]).arg(fresh),
                     )?;
-                    run(
+                    go::run(
                         "fetch kubernetes-validate with pip",
                         Command::new(fresh.join("bin/python"))
                             .args(["-m", "pip", "install", "--quiet", "--no-compile"])
@@ -128,24 +107,4 @@ fn python() -> Result<&'static Path, Failure> {
         })
         .as_deref()
         .map_err(Failure::new)
-}
-
-fn run(purpose: &str, command: &mut Command) -> Result<Output, Failure> {
-    let output = command
-        .output()
-        .map_err(|error| Failure::new(format!("cannot {purpose}: {error}")))?;
-    if output.status.success() {
-        return Ok(output);
-    }
-    let text = [output.stdout, output.stderr].concat();
-    Err(Failure::with_log(
-        format!("cannot {purpose}: {}", output.status),
-        &String::from_utf8_lossy(&text),
-    ))
-}
-
-fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("this crate is a folder of the workspace")
 }

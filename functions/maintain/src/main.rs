@@ -11,7 +11,6 @@ mod work;
 
 use std::process::ExitCode;
 
-use sitewatch::postgres::record_run;
 use sitewatch::run::{self, Function};
 
 const MAINTAIN: Function = Function {
@@ -23,8 +22,6 @@ const MAINTAIN: Function = Function {
 
 fn main() -> ExitCode {
     run::main(&MAINTAIN, settings::read, |settings, run| {
-        let result = work::maintain(&settings, run);
-        record_run(&settings.database, "maintain", run, &result);
-        result
+        work::maintain(&settings, run)
     })
 }

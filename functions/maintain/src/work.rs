@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use postgres::Client;
-use sitewatch::postgres::{Cancel, check_schema, connect};
+use sitewatch::postgres::{Cancel, check_schema, connect, record_run_over};
 use sitewatch::run::{Failure, Progress, Run, Stop, Summary};
 
 use crate::rollup::Rolled;
@@ -23,15 +23,21 @@ use crate::{ahead, days, hours, retention};
 /// # Errors
 /// When PostgreSQL cannot be used. What was done until then stays done.
 pub(crate) fn maintain(settings: &Settings, run: &Run) -> Result<Summary, Failure> {
+    let mut client = connect(&settings.database, "maintain")?;
+    check_schema(&mut client)?;
+    let result = work(settings, run, &mut client);
+    record_run_over(client, "maintain", run, &result);
+    result
+}
+
+fn work(settings: &Settings, run: &Run, client: &mut Client) -> Result<Summary, Failure> {
     let stop = run
         .stop
         .no_later_than(run.started.checked_add(settings.deadline));
-    let mut client = connect(&settings.database, "maintain")?;
-    check_schema(&mut client)?;
-    let cancel = Cancel::new(&client, &settings.database);
+    let cancel = Cancel::new(client, &settings.database);
     let mut figures = Figures::default();
     let result = interruptible(&stop, &cancel, || {
-        steps(&mut client, settings, run, &stop, &mut figures)
+        steps(client, settings, run, &stop, &mut figures)
     });
     match (result, stop.requested()) {
         (Ok(Finished::Everything), _) | (Ok(Finished::Early), None) => Ok(figures.summary(None)),

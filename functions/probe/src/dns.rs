@@ -326,7 +326,7 @@ mod tests {
     }
 
     /// Answers every question with 192.0.2.7 (RFC 1035, section 4), good for a minute, and counts.
-    fn answering(socket: UdpSocket, questions: Arc<AtomicUsize>) {
+    fn answering(socket: &UdpSocket, questions: &AtomicUsize) {
         let mut message = [0; 512];
         while let Ok((length, client)) = socket.recv_from(&mut message) {
             questions.fetch_add(1, Ordering::SeqCst);
@@ -348,7 +348,7 @@ mod tests {
         let dns = asking(socket.local_addr().unwrap());
         let questions = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&questions);
-        std::thread::spawn(move || answering(socket, counted));
+        std::thread::spawn(move || answering(&socket, &counted));
         let deadline = Instant::now() + Duration::from_secs(10);
         let answers: Vec<Answer> = std::thread::scope(|scope| {
             let checks: Vec<_> = (0..20)

@@ -1,5 +1,6 @@
 //! `report`: says what is up and what was down.
 
+mod counts;
 mod filter;
 mod histogram;
 mod html;
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 use sitewatch::postgres::{check_schema, connect};
 use sitewatch::run::{self, Exit, Failure, Function, Summary};
 
+use counts::Counts;
 use lines::SiteLine;
 use settings::{Format, Kind, Settings};
 
@@ -40,44 +42,62 @@ fn work(settings: &Settings) -> Result<Summary, Failure> {
             reader.span.waiting
         );
     }
-    let counted = |shown: usize, what: &'static str, sentence: String| {
-        Summary::done(sentence, vec![(what, shown as u64)])
-    };
-    match settings.kind {
-        Kind::Sites => sites(&mut reader, settings),
+    let summary = match settings.kind {
+        Kind::Sites => return sites(&mut reader, settings),
         Kind::Recent => {
             let checks = read::recent::read(&mut reader, settings)?;
             output::lines(settings, &checks)?;
-            let shown = checks.len();
-            Ok(counted(
-                shown,
-                "checks",
-                format!("the latest {shown} checks"),
-            ))
+            counted(settings, checks.len(), "checks", |shown| {
+                format!("the latest {shown} checks")
+            })
         }
         Kind::Incidents => {
             let incidents = read::incidents::read(&mut reader, settings)?;
             output::lines(settings, &incidents)?;
-            let shown = incidents.len();
-            Ok(counted(shown, "incidents", format!("{shown} incidents")))
+            counted(settings, incidents.len(), "incidents", |shown| {
+                format!("{shown} incidents")
+            })
         }
         Kind::Days => {
-            let days = read::days::read(&mut reader, settings)?;
-            output::lines(settings, &days)?;
-            let shown = days.len();
-            Ok(counted(shown, "days", format!("{shown} days of sites")))
+            let mut shown = 0;
+            output::stream(settings, |print| {
+                read::days::read(&mut reader, settings, &mut |day| {
+                    shown += 1;
+                    print(day)
+                })
+            })?;
+            Summary::done(format!("{shown} days of sites"), vec![("days", shown)])
         }
         Kind::Runs => {
             let runs = read::runs::read(&mut reader)?;
             output::lines(settings, &runs)?;
-            let shown = runs.len();
-            Ok(counted(
-                shown,
-                "runs",
+            let shown = runs.len() as u64;
+            Summary::done(
                 format!("the last runs of {shown} functions"),
-            ))
+                vec![("runs", shown)],
+            )
         }
+    };
+    if settings.fail_on_down && read::sites::down(&mut reader, settings)? > 0 {
+        return Ok(summary.exiting(Exit::Down));
     }
+    Ok(summary)
+}
+
+/// The summary of what is shown of something without a natural end, and whether that is all.
+fn counted(
+    settings: &Settings,
+    shown: usize,
+    what: &'static str,
+    sentence: impl FnOnce(u64) -> String,
+) -> Summary {
+    let shown = shown as u64;
+    if settings.since.is_some() && shown >= settings.lines {
+        log::warn!(
+            "these are the latest {shown} {what}, and there may be more since REPORT_SINCE: see REPORT_RECENT"
+        );
+    }
+    Summary::done(sentence(shown), vec![(what, shown)])
 }
 
 fn sites(reader: &mut read::Reader<'_>, settings: &Settings) -> Result<Summary, Failure> {
@@ -88,10 +108,7 @@ fn sites(reader: &mut read::Reader<'_>, settings: &Settings) -> Result<Summary, 
         _ => None,
     };
     let sites = read::sites::read(reader, settings, days)?;
-    let in_state =
-        |state: &str| sites.iter().filter(|site| site.line.state == state).count() as u64;
-    let (up, down, unknown) = (in_state("up"), in_state("down"), in_state("unknown"));
-    let all = sites.len() as u64;
+    let counts = Counts::of(sites.iter().map(|site| &site.line));
     match settings.format {
         Format::Table | Format::Json | Format::Csv => {
             let lines: Vec<SiteLine> = sites.into_iter().map(|site| site.line).collect();
@@ -99,14 +116,22 @@ fn sites(reader: &mut read::Reader<'_>, settings: &Settings) -> Result<Summary, 
         }
         Format::Html => html::write(reader, settings, &sites, &bars)?,
         Format::Prometheus => {
-            let runs = read::runs::read(reader)?;
             let lines: Vec<SiteLine> = sites.into_iter().map(|site| site.line).collect();
-            prometheus::write(settings, lines, runs, reader.span.waiting)?;
+            prometheus::write(reader, settings, lines)?;
         }
     }
+    let (all, down, unknown) = (counts.all(), counts.down, counts.unknown);
     let summary = Summary::done(
-        format!("{all} sites: {up} up, {down} down, {unknown} unknown"),
-        vec![("sites", all), ("down", down), ("unknown", unknown)],
+        format!(
+            "{all} {}: {} up, {down} down, {unknown} unknown",
+            if all == 1 { "site" } else { "sites" },
+            counts.up
+        ),
+        vec![
+            ("sites", all as u64),
+            ("down", down as u64),
+            ("unknown", unknown as u64),
+        ],
     );
     Ok(if settings.fail_on_down && down > 0 {
         summary.exiting(Exit::Down)

@@ -20,14 +20,94 @@ pub(crate) use crate::words::state;
 /// # Errors
 /// When they cannot be written where they are to go.
 pub(crate) fn lines<L: Line + Serialize>(settings: &Settings, lines: &[L]) -> Result<(), Failure> {
-    let text = match settings.format {
-        Format::Json => json(lines)?,
-        Format::Csv => csv(lines)?,
-        _ => table::render(lines, look(settings)),
-    };
     write(settings.output.as_deref(), |to| {
-        to.write_all(text.as_bytes())
+        if settings.format == Format::Table {
+            return to.write_all(table::render(lines, look(settings)).as_bytes());
+        }
+        let mut printer = Printer::new::<L>(settings.format, to)?;
+        for line in lines {
+            printer.print(line)?;
+        }
+        printer.finish()
     })
+}
+
+/// Prints lines as they are read, so that no more than one is in memory; a table, whose columns are
+/// as wide as its widest line, needs them all. `read` gets what to do with each, which says whether
+/// to go on.
+///
+/// # Errors
+/// As [`lines`], and those of `read`.
+pub(crate) fn stream<L: Line + Serialize>(
+    settings: &Settings,
+    read: impl FnOnce(&mut dyn FnMut(L) -> bool) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    if settings.format == Format::Table {
+        let mut all = Vec::new();
+        read(&mut |line| {
+            all.push(line);
+            true
+        })?;
+        return lines(settings, &all);
+    }
+    let mut failed = None;
+    let written = write(settings.output.as_deref(), |to| {
+        let mut printed = Ok(());
+        let mut printer = Printer::new::<L>(settings.format, to)?;
+        let read_all = read(&mut |line| {
+            printed = printer.print(&line);
+            printed.is_ok()
+        });
+        if let Err(failure) = read_all {
+            failed = Some(failure);
+            return Err(io::Error::other("there is no more to be written"));
+        }
+        printed?;
+        printer.finish()
+    });
+    failed.map_or(written, Err)
+}
+
+/// Writes lines as JSON or CSV.
+enum Printer<'a> {
+    Json(&'a mut dyn Write),
+    Csv(Box<csv::Writer<&'a mut dyn Write>>),
+}
+
+impl<'a> Printer<'a> {
+    fn new<L: Line>(format: Format, to: &'a mut dyn Write) -> io::Result<Self> {
+        if format == Format::Json {
+            return Ok(Self::Json(to));
+        }
+        let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(to);
+        writer.write_record(L::FIELDS).map_err(cause)?;
+        Ok(Self::Csv(Box::new(writer)))
+    }
+
+    fn print<L: Serialize>(&mut self, line: &L) -> io::Result<()> {
+        match self {
+            Self::Json(to) => {
+                serde_json::to_writer(&mut **to, line)?;
+                to.write_all(b"\n")
+            }
+            Self::Csv(writer) => writer.serialize(line).map_err(cause),
+        }
+    }
+
+    fn finish(self) -> io::Result<()> {
+        match self {
+            Self::Json(_) => Ok(()),
+            Self::Csv(mut writer) => writer.flush(),
+        }
+    }
+}
+
+/// The library's own way from its errors to these forgets that a pipe was closed.
+fn cause(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    }
 }
 
 /// Hands the place to write to to `fill`: standard output, or a file that takes its name once it
@@ -78,32 +158,15 @@ pub(crate) fn write(
 
 fn look(settings: &Settings) -> Look {
     if settings.output.is_some() || !io::stdout().is_terminal() {
-        Look::Plain
-    } else if settings.colours {
-        Look::Coloured
-    } else {
-        Look::Framed
+        return Look::Plain;
     }
-}
-
-fn json<L: Serialize>(lines: &[L]) -> Result<String, Failure> {
-    lines
-        .iter()
-        .map(|line| serde_json::to_string(line).map(|json| json + "\n"))
-        .collect::<Result<_, _>>()
-        .map_err(|error| Failure::Defect(format!("a line could not be written as JSON: {error}")))
-}
-
-fn csv<L: Serialize>(lines: &[L]) -> Result<String, Failure> {
-    let wrong = |error: &dyn std::fmt::Display| {
-        Failure::Defect(format!("a line could not be written as CSV: {error}"))
-    };
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for line in lines {
-        writer.serialize(line).map_err(|error| wrong(&error))?;
+    match table::terminal_width() {
+        Some(width) => Look::Terminal {
+            width,
+            colours: settings.colours,
+        },
+        None => Look::Plain,
     }
-    let bytes = writer.into_inner().map_err(|error| wrong(&error))?;
-    String::from_utf8(bytes).map_err(|error| wrong(&error))
 }
 
 /// The URL without user name and password.

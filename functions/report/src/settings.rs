@@ -33,6 +33,9 @@ const OURS: &[&Variable] = &[
 /// Lines shown of what has no natural end, when nothing is said.
 const LINES: u64 = 100;
 
+/// The most that can be asked for, and what is shown when a time is given to begin at.
+const MOST_LINES: u64 = 100_000;
+
 /// Typed and valid. Not `Debug`: the Pushgateway's URL may hold a password.
 pub(crate) struct Settings {
     pub(crate) database: DatabaseSettings,
@@ -91,7 +94,7 @@ pub(crate) enum Kind {
 
 /// Reads them; `None` means that problems were added.
 pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
-    let lines = reader.optional(&var::REPORT_RECENT, parse::count(1, 100_000));
+    let lines = reader.optional(&var::REPORT_RECENT, parse::count(1, MOST_LINES));
     let kind = reader.or_default(
         &var::REPORT_KIND,
         parse::word(&[
@@ -138,13 +141,19 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
             .unwrap_or_default(),
         states: reader.optional(&var::REPORT_STATE, filter::states),
     };
+    let since = reader.optional(&var::REPORT_SINCE, |text| since(text, now));
+    // A page lists incidents in passing.
+    let usual = match kind {
+        Kind::Recent | Kind::Incidents if since.is_some() => MOST_LINES,
+        _ => LINES,
+    };
     let settings = Settings {
         kind,
         format,
         output: reader.optional(&var::REPORT_OUTPUT, parse::path),
         filter,
-        since: reader.optional(&var::REPORT_SINCE, |text| since(text, now)),
-        lines: lines.unwrap_or(LINES),
+        since,
+        lines: lines.unwrap_or(usual),
         stale_after: reader.or_default(&var::REPORT_STALE_AFTER, parse::positive_duration),
         fail_on_down: reader.or_default(&var::REPORT_FAIL_ON_DOWN, parse::boolean),
         title: reader.or_default(&var::REPORT_TITLE, parse::text),

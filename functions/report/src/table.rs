@@ -1,15 +1,27 @@
 //! Lines as a table for people.
 
-use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
-use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
+use std::time::Duration;
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{
+    Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, Width,
+};
+use serde_json::{Map, Value};
+use sitewatch::run::human;
 
 use crate::lines::{CheckLine, DayLine, IncidentLine, RunLine, SiteLine};
 use crate::words::{lasting, milliseconds, percentage, printable, time};
 
 /// What can be a line of a table.
 pub(crate) trait Line {
+    /// The names of the fields, in their order: a CSV file without lines has them as well.
+    const FIELDS: &'static [&'static str];
+
     /// The headings; those of figures begin with a space, which is not shown.
     const HEADER: &'static [&'static str];
+
+    /// Those that a narrow terminal does without, the first one first.
+    const SPARE: &'static [&'static str];
 
     /// What the line's colour says; `None`: nothing.
     fn state(&self) -> Option<&'static str>;
@@ -21,35 +33,55 @@ pub(crate) trait Line {
 /// How a table looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
-    /// A line is a line, however long.
+    /// Everything there is, however long.
     Plain,
-    /// Fitted to a terminal.
-    Framed,
-    /// Likewise, with colours.
-    Coloured,
+    /// What fits into a terminal so wide: a line is a line there as well.
+    Terminal { width: u16, colours: bool },
 }
+
+/// How wide the terminal is that standard output is; `None` when it does not say.
+pub(crate) fn terminal_width() -> Option<u16> {
+    Table::new().width().filter(|width| *width > 0)
+}
+
+/// The fewest characters of a name or a reason that are still worth showing.
+const LEAST: u16 = 12;
+
+/// Between two columns.
+const PADDING: u16 = 2;
 
 /// Renders the lines.
 pub(crate) fn render<L: Line>(lines: &[L], look: Look) -> String {
     let mut table = Table::new();
     table
-        .load_style(match look {
-            Look::Plain => NOTHING,
-            Look::Framed | Look::Coloured => UTF8_FULL_CONDENSED,
-        })
-        .set_content_arrangement(match look {
-            Look::Plain => ContentArrangement::Disabled,
-            Look::Framed | Look::Coloured => ContentArrangement::Dynamic,
-        })
-        .set_header(L::HEADER.iter().map(|heading| Cell::new(heading.trim())));
+        .load_style(NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_truncation_indicator("…");
+    let colours = matches!(look, Look::Terminal { colours: true, .. });
+    if colours {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
+    table.set_header(L::HEADER.iter().map(|heading| {
+        let cell = Cell::new(heading.trim());
+        let cell = match heading.starts_with(' ') {
+            true => cell.set_alignment(CellAlignment::Right),
+            false => cell,
+        };
+        match colours {
+            true => cell.add_attribute(Attribute::Bold),
+            false => cell,
+        }
+    }));
     for line in lines {
         table.add_row(line.cells().iter().zip(L::HEADER).map(|(text, heading)| {
             let cell = Cell::new(printable(text));
             if heading.starts_with(' ') {
                 return cell.set_alignment(CellAlignment::Right);
             }
-            match (look, *heading, line.state()) {
-                (Look::Coloured, "state" | "ended", Some(state)) => cell.fg(match state {
+            match (*heading, line.state()) {
+                ("state" | "ended", Some(state)) if colours => cell.fg(match state {
                     "up" => Color::Green,
                     "down" => Color::Red,
                     _ => Color::Yellow,
@@ -57,6 +89,9 @@ pub(crate) fn render<L: Line>(lines: &[L], look: Look) -> String {
                 _ => cell,
             }
         }));
+    }
+    if let Look::Terminal { width, .. } = look {
+        fit::<L>(&mut table, width);
     }
     let mut text: String = table
         .lines()
@@ -68,6 +103,53 @@ pub(crate) fn render<L: Line>(lines: &[L], look: Look) -> String {
     text
 }
 
+/// Leaves out columns until names and reasons have some room, then shares out what there is.
+fn fit<L: Line>(table: &mut Table, width: u16) {
+    let last = L::HEADER.len() - 1;
+    let can_shrink =
+        |at: usize| L::HEADER[at] == "site" || (at == last && !L::HEADER[at].starts_with(' '));
+    let natural = table.column_max_content_widths();
+    let mut shown: Vec<usize> = (0..natural.len()).collect();
+    let least = |at: usize| match can_shrink(at) {
+        true => natural[at].min(LEAST),
+        false => natural[at],
+    };
+    let sum = |columns: &[usize], width_of: &dyn Fn(usize) -> u16| -> u16 {
+        columns
+            .iter()
+            .fold(0, |sum, at| sum.saturating_add(width_of(*at) + PADDING))
+    };
+    let mut spare = L::SPARE.iter();
+    while sum(&shown, &least) > width
+        && let Some(heading) = spare.next()
+    {
+        shown.retain(|at| L::HEADER[*at] != *heading);
+    }
+    let mut room = width.saturating_sub(sum(&shown, &least));
+    let mut wanted: u16 = shown
+        .iter()
+        .fold(0, |sum, at| sum.saturating_add(natural[*at] - least(*at)));
+    let mut sharing = shown.iter().filter(|at| can_shrink(**at)).count() as u16;
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_constraint(if !shown.contains(&at) {
+            ColumnConstraint::Hidden
+        } else if can_shrink(at) {
+            // An equal share, and what the others can do without.
+            let wants = natural[at] - least(at);
+            wanted = wanted.saturating_sub(wants);
+            let more = wants.min((room / sharing).max(room.saturating_sub(wanted)));
+            room -= more;
+            sharing -= 1;
+            ColumnConstraint::Absolute(Width::Fixed(least(at) + more + PADDING))
+        } else {
+            ColumnConstraint::ContentWidth
+        });
+    }
+    for row in table.row_iter_mut() {
+        row.max_height(1);
+    }
+}
+
 fn place(site: &str, location: Option<&str>) -> String {
     match location {
         Some(location) if location != "default" => format!("{site} ({location})"),
@@ -76,6 +158,38 @@ fn place(site: &str, location: Option<&str>) -> String {
 }
 
 impl Line for SiteLine {
+    const FIELDS: &'static [&'static str] = &[
+        "site",
+        "url",
+        "location",
+        "state",
+        "since",
+        "checked_at",
+        "outcome",
+        "status",
+        "uptime_24h",
+        "checks_24h",
+        "dns_us",
+        "connect_us",
+        "tls_us",
+        "first_byte_us",
+        "body_us",
+        "total_us",
+        "certificate_not_after",
+        "error",
+        "uptime_7d",
+        "uptime_30d",
+        "uptime_90d",
+        "p50_us",
+        "p95_us",
+        "p99_us",
+        "certificate_days",
+        "certificate_issuer",
+        "last_error",
+        "last_error_at",
+        "labels",
+    ];
+
     const HEADER: &'static [&'static str] = &[
         "site",
         "state",
@@ -88,6 +202,17 @@ impl Line for SiteLine {
         " p95",
         " certificate",
         "last error",
+    ];
+
+    const SPARE: &'static [&'static str] = &[
+        " 30 d",
+        " 7 d",
+        " p50",
+        " certificate",
+        " 90 d",
+        " p95",
+        " 24 h",
+        "since",
     ];
 
     fn state(&self) -> Option<&'static str> {
@@ -125,6 +250,30 @@ impl Line for SiteLine {
 }
 
 impl Line for CheckLine {
+    const FIELDS: &'static [&'static str] = &[
+        "checked_at",
+        "site",
+        "url",
+        "location",
+        "state",
+        "outcome",
+        "status",
+        "body_match",
+        "dns_us",
+        "connect_us",
+        "tls_us",
+        "first_byte_us",
+        "body_us",
+        "total_us",
+        "local_wait_us",
+        "body_bytes",
+        "redirects",
+        "attempts",
+        "remote_addr",
+        "error",
+        "maintenance",
+    ];
+
     const HEADER: &'static [&'static str] = &[
         "checked at",
         "site",
@@ -138,6 +287,16 @@ impl Line for CheckLine {
         " body",
         " total",
         "why",
+    ];
+
+    const SPARE: &'static [&'static str] = &[
+        " body",
+        " connect",
+        " dns",
+        " tls",
+        " first byte",
+        " status",
+        "outcome",
     ];
 
     fn state(&self) -> Option<&'static str> {
@@ -165,6 +324,18 @@ impl Line for CheckLine {
 }
 
 impl Line for IncidentLine {
+    const FIELDS: &'static [&'static str] = &[
+        "site",
+        "location",
+        "opened_at",
+        "closed_at",
+        "duration_s",
+        "ended",
+        "outcome",
+        "error",
+        "checks",
+    ];
+
     const HEADER: &'static [&'static str] = &[
         "site",
         "down from",
@@ -175,6 +346,8 @@ impl Line for IncidentLine {
         " checks",
         "why",
     ];
+
+    const SPARE: &'static [&'static str] = &[" checks", "outcome", "to"];
 
     fn state(&self) -> Option<&'static str> {
         Some(match self.ended {
@@ -199,6 +372,21 @@ impl Line for IncidentLine {
 }
 
 impl Line for DayLine {
+    const FIELDS: &'static [&'static str] = &[
+        "day",
+        "site",
+        "location",
+        "checks",
+        "up",
+        "down",
+        "unknown",
+        "maintenance",
+        "uptime",
+        "p50_us",
+        "p95_us",
+        "p99_us",
+    ];
+
     const HEADER: &'static [&'static str] = &[
         "day",
         "site",
@@ -211,6 +399,8 @@ impl Line for DayLine {
         " p95",
         " p99",
     ];
+
+    const SPARE: &'static [&'static str] = &[" maintenance", " unknown", " p99", " p50", " down"];
 
     fn state(&self) -> Option<&'static str> {
         None
@@ -233,8 +423,18 @@ impl Line for DayLine {
 }
 
 impl Line for RunLine {
+    const FIELDS: &'static [&'static str] = &[
+        "function",
+        "started_at",
+        "duration_ms",
+        "exit_code",
+        "figures",
+    ];
+
     const HEADER: &'static [&'static str] =
-        &["function", "started at", " took", " exit code", "figures"];
+        &["function", "started at", " took", " exit code", "did"];
+
+    const SPARE: &'static [&'static str] = &["started at"];
 
     fn state(&self) -> Option<&'static str> {
         None
@@ -244,9 +444,95 @@ impl Line for RunLine {
         vec![
             self.function.clone(),
             time(self.started_at),
-            format!("{} ms", self.duration_ms),
+            human(Duration::from_millis(
+                u64::try_from(self.duration_ms).unwrap_or(0),
+            )),
             self.exit_code.to_string(),
-            self.figures.clone(),
+            figures(&self.figures),
         ]
+    }
+}
+
+/// What a run did: its figures, those aside that are nothing.
+fn figures(json: &str) -> String {
+    let figures: Map<String, Value> = serde_json::from_str(json).unwrap_or_default();
+    figures
+        .iter()
+        .filter(|(_, number)| number.as_f64() != Some(0.0))
+        .map(|(name, number)| format!("{} {number}", name.replace('_', " ")))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Of(&'static str, &'static str);
+
+    impl Line for Of {
+        const FIELDS: &'static [&'static str] = &[];
+
+        const HEADER: &'static [&'static str] = &["site", "state", " p50", " p95", "why"];
+
+        const SPARE: &'static [&'static str] = &[" p50", " p95"];
+
+        fn state(&self) -> Option<&'static str> {
+            Some("down")
+        }
+
+        fn cells(&self) -> Vec<String> {
+            [self.0, "down", "10 ms", "20 ms", self.1]
+                .map(str::to_owned)
+                .to_vec()
+        }
+    }
+
+    fn lines() -> [Of; 2] {
+        [
+            Of("a-name-that-is-rather-long", "no response in time"),
+            Of("短い名前", "status 503, expected 200-399"),
+        ]
+    }
+
+    #[test]
+    fn a_line_is_a_line_on_a_terminal_of_any_width() {
+        for width in [20, 40, 60, 80, 120] {
+            for colours in [true, false] {
+                let text = render(&lines(), Look::Terminal { width, colours });
+                assert_eq!(text.lines().count(), 3, "{text}");
+                assert_eq!(text.contains('\u{1b}'), colours, "{text}");
+                if !colours && width >= 40 {
+                    let longest = text.lines().map(|line| line.chars().count()).max();
+                    assert!(longest <= Some(width.into()), "{width}:\n{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_narrow_terminal_does_without_figures_before_it_cuts_names() {
+        let at = |width| {
+            render(
+                &lines()[..1],
+                Look::Terminal {
+                    width,
+                    colours: false,
+                },
+            )
+        };
+        assert!(at(80).contains("10 ms"));
+        assert!(at(80).contains("no response in time"));
+        assert!(!at(40).contains("10 ms"));
+        assert!(at(40).contains('…'));
+    }
+
+    #[test]
+    fn in_a_pipe_everything_is_shown() {
+        let text = render(&lines(), Look::Plain);
+        for part in ["a-name-that-is-rather-long", "10 ms", "expected 200-399"] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        assert!(!text.contains('\u{1b}'));
     }
 }

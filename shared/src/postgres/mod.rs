@@ -12,5 +12,5 @@ mod tls;
 
 pub use connect::{Cancel, begin, connect};
 pub use error::{explain, root_cause};
-pub use runs::record_run;
+pub use runs::{record_run, record_run_over};
 pub use schema::{SCHEMA_VERSION, check_schema};

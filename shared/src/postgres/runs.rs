@@ -1,13 +1,14 @@
 //! The trace that a run leaves in the database.
 
-use std::time::{Duration, Instant};
+use std::sync::mpsc;
+use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use postgres::Client;
 use postgres::types::Type;
 use serde_json::{Map, Value};
 
-use super::{begin, connect, root_cause};
+use super::{connect, root_cause};
 use crate::run::{Failure, Run, Summary};
 use crate::settings::DatabaseSettings;
 
@@ -15,81 +16,123 @@ use crate::settings::DatabaseSettings;
 const LIMIT: Duration = Duration::from_secs(1);
 
 /// Records how a run of `function` went, over a connection of its own. Never fails the run: what
-/// counts is done by then, and the log says the same. A run that could not reach the database, or
-/// found another schema there, leaves no trace.
+/// counts is done by then, and the log says the same. A run that could not reach the database,
+/// found another schema there or was asked to end leaves no trace.
 pub fn record_run(
     settings: &DatabaseSettings,
-    function: &str,
+    function: &'static str,
     run: &Run,
     result: &Result<Summary, Failure>,
 ) {
-    let (exit_code, figures) = match result {
-        Ok(summary) => (summary.exit.code(), summary.figures.as_slice()),
-        Err(Failure::Unavailable(_) | Failure::Configuration(_)) => return,
-        Err(failure) => (failure.exit().code(), [].as_slice()),
-    };
     // Whoever asked for the end waits for it.
-    if run.stop.requested().is_some() {
+    if run.stop.requested().is_some()
+        || matches!(
+            result,
+            Err(Failure::Unavailable(_) | Failure::Configuration(_))
+        )
+    {
         return;
     }
-    let settings = &DatabaseSettings {
+    let settings = DatabaseSettings {
         connect_timeout: settings.connect_timeout.min(LIMIT),
-        statement_timeout: settings.statement_timeout.min(LIMIT),
         ..settings.clone()
     };
-    let figures: Map<String, Value> = figures
-        .iter()
-        .map(|(name, number)| ((*name).to_owned(), Value::from(*number)))
-        .collect();
-    let written = connect(settings, function).map(|mut client| {
-        write(
-            &mut client,
-            settings,
-            function,
-            run.started,
-            i16::from(exit_code),
-            &Value::Object(figures),
-        )
-    });
-    let why = match written {
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => root_cause(&error),
-        Err(failure) => failure.to_string(),
-    };
-    log::warn!("how this run went could not be recorded in function_runs: {why}");
+    match connect(&settings, function) {
+        Ok(client) => leave(client, Trace::new(function, run, result)),
+        Err(failure) => missing(&failure.to_string()),
+    }
 }
 
-fn write(
-    client: &mut Client,
-    settings: &DatabaseSettings,
-    function: &str,
-    started: Instant,
+/// As [`record_run`], over a connection that the run has no more use for, and then closes it.
+/// Whatever the run failed of is recorded, unless the connection broke.
+pub fn record_run_over(
+    client: Client,
+    function: &'static str,
+    run: &Run,
+    result: &Result<Summary, Failure>,
+) {
+    if run.stop.requested().is_none() && !client.is_closed() {
+        leave(client, Trace::new(function, run, result));
+    }
+}
+
+/// What is recorded of a run.
+struct Trace {
+    function: &'static str,
+    started_at: Timestamp,
+    duration_ms: i64,
     exit_code: i16,
-    figures: &Value,
-) -> Result<(), postgres::Error> {
-    let duration_ms = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
-    let started_at = Timestamp::now() - jiff::SignedDuration::from_millis(duration_ms);
-    let mut transaction = begin(client, settings)?;
-    // Losing this to a crash of the server would be no loss: not worth a wait for the disk. Two
-    // runs at once must not wait for each other either; the later one's news is the better.
-    transaction
-        .batch_execute("set local synchronous_commit = off; set local lock_timeout = 1000")?;
-    transaction.execute_typed(
-        "insert into function_runs as last (function, started_at, duration_ms, exit_code, figures)
-         values ($1, $2, $3, $4, $5::text::jsonb)
-         on conflict (function) do update set
-             started_at = excluded.started_at,
-             duration_ms = excluded.duration_ms,
-             exit_code = excluded.exit_code,
-             figures = excluded.figures
-         where last.started_at <= excluded.started_at",
-        &[
-            (&function, Type::TEXT),
-            (&started_at, Type::TIMESTAMPTZ),
-            (&duration_ms, Type::INT8),
-            (&exit_code, Type::INT2),
-            (&figures.to_string(), Type::TEXT),
-        ],
-    )?;
-    transaction.commit()
+    figures: String,
+}
+
+impl Trace {
+    fn new(function: &'static str, run: &Run, result: &Result<Summary, Failure>) -> Self {
+        let (exit_code, figures) = match result {
+            Ok(summary) => (summary.exit.code(), summary.figures.as_slice()),
+            Err(failure) => (failure.exit().code(), [].as_slice()),
+        };
+        let figures: Map<String, Value> = figures
+            .iter()
+            .map(|(name, number)| ((*name).to_owned(), Value::from(*number)))
+            .collect();
+        let duration_ms = i64::try_from(run.started.elapsed().as_millis()).unwrap_or(i64::MAX);
+        Self {
+            function,
+            started_at: Timestamp::now() - SignedDuration::from_millis(duration_ms),
+            duration_ms,
+            exit_code: i16::from(exit_code),
+            figures: Value::Object(figures).to_string(),
+        }
+    }
+
+    /// One statement and one exchange, a transaction of its own: a run that is frozen in the middle
+    /// of it holds nothing that the next one would wait for.
+    ///
+    /// Losing this to a crash of the server would be no loss: not worth a wait for the disk. Two
+    /// runs at once must not wait for each other long either; the later one's news is the better.
+    fn write(&self, client: &mut Client) -> Result<(), postgres::Error> {
+        client.execute_typed(
+            "insert into function_runs as last (function, started_at, duration_ms, exit_code, figures)
+             select $1, $2, $3, $4, $5::jsonb
+             where set_config('lock_timeout', $6, true) is not null
+                 and set_config('synchronous_commit', 'off', true) is not null
+             on conflict (function) do update set
+                 started_at = excluded.started_at,
+                 duration_ms = excluded.duration_ms,
+                 exit_code = excluded.exit_code,
+                 figures = excluded.figures
+             where last.started_at <= excluded.started_at",
+            &[
+                (&self.function, Type::TEXT),
+                (&self.started_at, Type::TIMESTAMPTZ),
+                (&self.duration_ms, Type::INT8),
+                (&self.exit_code, Type::INT2),
+                (&self.figures, Type::TEXT),
+                (&LIMIT.as_millis().to_string(), Type::TEXT),
+            ],
+        )?;
+        Ok(())
+    }
+}
+
+/// On a thread: a server that has fallen silent must not hold us, and the thread ends with the
+/// process.
+fn leave(mut client: Client, trace: Trace) {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let written = trace.write(&mut client);
+        // Closed in the same time, or PostgreSQL logs that we broke off.
+        drop(client);
+        // Nobody listens any more once the time is over.
+        drop(sender.send(written));
+    });
+    match receiver.recv_timeout(LIMIT) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => missing(&root_cause(&error)),
+        Err(_) => missing("PostgreSQL does not answer"),
+    }
+}
+
+fn missing(why: &str) {
+    log::warn!("how this run went could not be recorded in function_runs: {why}");
 }

@@ -475,7 +475,7 @@ catalogue! {
     REPORT_RECENT = report_recent {
         group: Report,
         wants: "a whole number from 1 to 100000", example: "20",
-        help: "How many of the latest checks, or incidents. Set without REPORT_KIND, it means recent. When not set: 100.",
+        help: "How many of the latest checks, or incidents, at most. Set without REPORT_KIND, it means recent. When not set: 100, or with REPORT_SINCE all since then, up to 100000.",
     }
     REPORT_STALE_AFTER = report_stale_after {
         group: Report, default: "10m",
@@ -485,7 +485,7 @@ catalogue! {
     REPORT_FAIL_ON_DOWN = report_fail_on_down {
         group: Report, default: "false",
         wants: "true or false", example: "true",
-        help: "Whether to exit with 1 when a site that is shown is down: for pipelines and for use by hand.",
+        help: "Whether to exit with 1 when a site that is shown, or whose checks, incidents or days are, is down: for pipelines and for use by hand.",
     }
     REPORT_TITLE = report_title {
         group: Report, default: "Status",

@@ -5,7 +5,7 @@
 //! users and a `sendmail` of the test's: nothing of the machine's is read or changed.
 
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -220,21 +220,42 @@ fn told_in_one_line(mail: &str) {
 }
 
 #[test]
-fn the_line_for_a_report_prints_one_once_it_is_uncommented() {
+fn the_lines_for_reports_make_them_once_they_are_uncommented() {
     let installed = Installed::new(USER);
-    let crontab = Crontab::parse(&installed.crontab.replace("\n#0 6", "\n0 6"));
+    let everything: String = installed
+        .crontab
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(command) if command.contains(" * * * ") => format!("{command}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let usual = Crontab::parse(&installed.crontab);
+    let crontab = Crontab::parse(&everything);
     let home = installed.path("var");
     for _ in 0..2 {
-        crontab.tick(&home, USER);
+        usual.tick(&home, USER);
     }
-    let (_, report) = crontab.lines.last().unwrap();
-    crontab
-        .start(report, &home, USER)
-        .run()
-        .exits(0)
+    let [mailed, page, metrics] = &crontab.lines[usual.lines.len()..] else {
+        panic!("three lines have a # before them: {:?}", crontab.lines);
+    };
+    let run = |(_, command): &(String, String)| crontab.start(command, &home, USER).run().exits(0);
+    run(mailed)
         .stdout_has("one ")
         .stdout_has("two ")
         .stderr_is("");
+    for (line, file, part) in [
+        (page, "status.html", "All 2 sites are up"),
+        (metrics, "sitewatch.prom", "sitewatch_site_up{site=\"one\""),
+    ] {
+        run(line).stdout_is("").stderr_is("");
+        let path = home.join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(part), "{part} in {text}");
+        // Whoever serves it is somebody else.
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o044, 0o044, "{mode:o}");
+    }
 }
 
 #[test]

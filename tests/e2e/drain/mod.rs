@@ -8,3 +8,4 @@ mod refused;
 mod security;
 mod stdin;
 mod topic;
+mod trace;

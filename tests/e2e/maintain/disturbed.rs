@@ -78,26 +78,41 @@ fn several_at_once_and_drains_among_them_give_what_one_gives() {
 
 #[test]
 fn killed_anywhere_it_is_taken_up_by_the_next_run() {
-    let prepared = Prepared::new("maintain");
-    record(&prepared, &many("a", 60));
+    const HOURS: i64 = 24 * 5;
     let expected = {
         let other = Prepared::new("maintain");
-        record(&other, &many("a", 60));
+        record(&other, &many("a", HOURS));
         other.maintain().run().exits(0);
         rollups(&other)
     };
-    for milliseconds in [15, 40, 80, 130] {
-        let run = prepared.maintain().spawn();
-        // Any moment will do: the point is that it does not matter which.
-        std::thread::sleep(Duration::from_millis(milliseconds));
+    let prepared = Prepared::new("maintain");
+    record(&prepared, &many("a", HOURS));
+    let maintain = || prepared.maintain().var("MAINTAIN_KEEP_CHECKS", "1d");
+    let mut client = prepared.client();
+    let mut count = |query: &str| -> i64 { client.query_one(query, &[]).unwrap().get(0) };
+    let old_days =
+        "select count(*) from check_partitions where day < (now() at time zone 'UTC')::date - 1";
+    let days = count(old_days);
+    assert!(days >= 3, "{days}");
+    // While it begins, among the hours, the days, the drops.
+    for (what, least) in [
+        ("select 0::int8", 0),
+        ("select count(distinct hour) from checks_hourly", 1),
+        ("select count(distinct hour) from checks_hourly", HOURS / 2),
+        ("select count(distinct day) from checks_daily", 2),
+        (&format!("select {days} - ({old_days})"), 1),
+    ] {
+        let mut run = maintain().spawn();
+        wait::until(what, Duration::from_secs(60), || {
+            count(what) >= least || run.has_ended()
+        });
         run.signal(Signal::KILL);
         drop(run.wait());
     }
     // A killed run's connection may still hold the lock for a moment.
     wait::until("everything is rolled up", Duration::from_secs(20), || {
-        prepared.maintain().run().exits(0);
-        prepared.count("select count(*) from dirty_hours") == 0
+        maintain().run().exits(0);
+        count("select count(*) from dirty_hours") == 0 && count(old_days) == 0
     });
-    prepared.maintain().run().exits(0);
     assert_eq!(rollups(&prepared), expected);
 }

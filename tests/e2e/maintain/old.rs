@@ -49,6 +49,55 @@ fn months_of_hourly_figures_go_when_they_are_old() {
 }
 
 #[test]
+fn partitions_are_there_before_they_are_needed_and_drain_makes_the_one_that_is_not() {
+    let prepared = Prepared::new("maintain");
+    let ahead = || {
+        prepared.count(
+            "select count(*) from check_partitions where day >= (now() at time zone 'UTC')::date",
+        )
+    };
+    let rollups_until = || {
+        prepared.count(
+            "select max(right(relname, 6))::int8 from pg_class
+             where relname ~ '^(checks|response_times|outages)_hourly_[0-9]{6}$'",
+        )
+    };
+    // `setup` has made as many as `maintain` does. Without either there are none.
+    assert_eq!(ahead(), 8);
+    prepared
+        .client()
+        .batch_execute(
+            "do $$
+             declare name text;
+             begin
+                 for name in select check_partitions.name from check_partitions loop
+                     execute format('drop table %I', name);
+                 end loop;
+             end
+             $$",
+        )
+        .unwrap();
+    record(&prepared, &[up("shop", 0)]);
+    assert_eq!(prepared.count("select count(*) from checks"), 1);
+    assert_eq!(ahead(), 1);
+    prepared.maintain().run().exits(0);
+    assert_eq!(ahead(), 8);
+    let month = rollups_until();
+    prepared
+        .maintain()
+        .var("MAINTAIN_AHEAD", "40d")
+        .run()
+        .exits(0);
+    assert_eq!(ahead(), 41);
+    assert!(rollups_until() > month);
+    prepared
+        .maintain()
+        .run()
+        .exits(0)
+        .stderr_has("nothing to do");
+}
+
+#[test]
 fn a_drop_waits_for_nobody_long() {
     let prepared = Prepared::new("maintain");
     record(&prepared, &[at(up("shop", 0), hours_ago(24 * 10))]);

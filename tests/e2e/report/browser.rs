@@ -123,7 +123,11 @@ fn the_page_renders_and_what_is_foreign_is_text() {
         "<title>Status of &lt;b&gt;us&lt;/b&gt;: 1 of 3 sites is down</title>",
         "&lt;script&gt;document.title='owned'&lt;/script&gt;",
         "&lt;img src=x onerror=alert(1)&gt;",
+        "<header>",
         "<main>",
+        "<footer",
+        "lang=\"en\"",
+        "<section aria-labelledby=\"sites\">",
         "✗ down",
         "✓ up",
         "<polyline",
@@ -143,6 +147,37 @@ fn the_page_renders_and_what_is_foreign_is_text() {
         assert!(std::fs::metadata(&picture).unwrap().len() > 10_000);
         std::fs::remove_file(&picture).unwrap();
     }
+}
+
+/// In a frame as wide as a small phone, within a page that may run scripts and tells what it sees.
+#[test]
+fn a_phone_shows_all_of_it_without_scrolling_sideways() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = page(folder.path());
+    let html = std::fs::read_to_string(&path)
+        .unwrap()
+        .replace("<details>", "<details open>");
+    let measured = |html: &str| {
+        let frame = folder.path().join("frame.html");
+        let attribute = html.replace('&', "&amp;").replace('"', "&quot;");
+        let text = format!(
+            r#"<!doctype html><iframe width="320" height="700" srcdoc="{attribute}"></iframe>
+            <script>onload = () => {{
+                const shown = document.querySelector("iframe").contentDocument.documentElement;
+                const cells = [...shown.querySelectorAll("td")];
+                document.title = "wider by " + (shown.scrollWidth - shown.clientWidth) + ", "
+                    + cells.filter(cell => cell.offsetWidth < 100).length + " narrow cells";
+            }}</script>"#
+        );
+        std::fs::write(&frame, text).unwrap();
+        let dom = browse(&frame, &["--dump-dom".to_owned()]).dom;
+        let (_, title) = dom.split_once("<title>").unwrap();
+        title.split_once("</title>").unwrap().0.to_owned()
+    };
+    assert!(html.contains("<td"), "{html}");
+    assert_eq!(measured(&html), "wider by 0, 0 narrow cells");
+    let too_wide = html.replacen("<h1>", &format!("<h1>{}", "wide".repeat(50)), 1);
+    assert_ne!(measured(&too_wide), "wider by 0, 0 narrow cells");
 }
 
 #[test]

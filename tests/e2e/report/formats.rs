@@ -2,6 +2,8 @@
 
 use std::io::{Read as _, Write as _};
 
+use sitewatch_tests::metrics;
+
 use crate::support::{Prepared, down, lines, up};
 
 use super::history::json;
@@ -65,8 +67,11 @@ fn a_site_that_is_down_is_told_by_the_exit_code_when_asked_for() {
     let prepared = filled();
     prepared.report().run().exits(0);
     let asked = || prepared.report().var("REPORT_FAIL_ON_DOWN", "true");
-    asked().run().exits(1);
-    asked().var("REPORT_SITE", "blog-*").run().exits(0);
+    for kind in ["sites", "recent", "incidents", "days"] {
+        let of_kind = || asked().var("REPORT_KIND", kind);
+        of_kind().run().exits(1);
+        of_kind().var("REPORT_SITE", "blog-*").run().exits(0);
+    }
 }
 
 #[test]
@@ -84,12 +89,11 @@ fn every_column_is_documented() {
     let root =
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions/report/README.md");
     let text = std::fs::read_to_string(root).unwrap();
+    let report = |kind: &str| prepared.report().var("REPORT_KIND", kind);
     for kind in ["sites", "recent", "incidents", "days", "runs"] {
         let (_, section) = text.split_once(&format!("\n## {kind}\n")).unwrap();
         let section = section.split("\n## ").next().unwrap();
-        let csv = prepared
-            .report()
-            .var("REPORT_KIND", kind)
+        let csv = report(kind)
             .var("REPORT_FORMAT", "csv")
             .run()
             .exits(0)
@@ -101,6 +105,22 @@ fn every_column_is_documented() {
         for column in header.split(',') {
             assert!(section.contains(&format!("`{column}`")), "{kind}: {column}");
         }
+        let json = report(kind).var("REPORT_FORMAT", "json").run().exits(0);
+        let line = json.stdout.lines().next().unwrap();
+        let places: Vec<usize> = header
+            .split(',')
+            .map(|column| {
+                let at = line.find(&format!("\"{column}\":"));
+                at.unwrap_or_else(|| panic!("{kind}: {column} in {line}"))
+            })
+            .collect();
+        assert!(places.is_sorted(), "{kind}: {line}");
+        let none = report(kind)
+            .var("REPORT_SITE", "no-such-site")
+            .var("REPORT_FORMAT", "csv")
+            .run()
+            .exits(0);
+        assert_eq!(none.stdout.lines().next(), Some(header), "{kind}");
     }
 }
 
@@ -129,6 +149,11 @@ fn a_file_is_written_whole_and_its_trouble_is_told() {
 #[test]
 fn metrics_are_prometheus_text_with_odd_names_escaped() {
     let prepared = filled();
+    // Of a topic, which standard input is not.
+    prepared
+        .client()
+        .batch_execute("insert into kafka_offsets values ('a topic', 3, 17)")
+        .unwrap();
     let text = prepared
         .report()
         .var("REPORT_FORMAT", "prometheus")
@@ -140,26 +165,19 @@ fn metrics_are_prometheus_text_with_odd_names_escaped() {
         r#"sitewatch_site_up{site="shop",location="default"} 0.0"#,
         r#"sitewatch_site_up{site="a\"b\\c",location="default"} 1.0"#,
         r#"sitewatch_site_response_seconds{site="shop",location="default",phase="total"} 0.0735"#,
-        r#"sitewatch_function_last_run_exit_code{function="setup"} 0.0"#,
+        r#"sitewatch_function_last_run_exit_code{function="drain"} 0.0"#,
+        r#"sitewatch_function_last_run_items{function="drain",figure="recorded"} 4.0"#,
         r#"sitewatch_function_last_run_items{function="setup",figure="migrations"} 8.0"#,
-        "sitewatch_rollup_hours_waiting 0",
+        r#"sitewatch_probe_sites{location="default"} 4.0"#,
+        r#"sitewatch_kafka_next_offset{topic="a topic",partition="3"} 17"#,
+        "sitewatch_rollups_waiting 0",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
     }
     assert!(!text.contains("# EOF"), "{text}");
-    // The tool comes with Prometheus and is rarely there.
-    if let Ok(mut tool) = std::process::Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(std::process::Stdio::piped())
-        .spawn()
-    {
-        tool.stdin
-            .take()
-            .unwrap()
-            .write_all(text.as_bytes())
-            .unwrap();
-        assert!(tool.wait().unwrap().success());
-    }
+    metrics::check(&text).unwrap();
+    let wrong = format!("{text}# HELP x_hours x\n# TYPE x_hours gauge\nx_hours 1\n");
+    assert!(metrics::check(&wrong).is_err());
 }
 
 #[test]
@@ -221,4 +239,44 @@ fn metrics_are_pushed_to_a_gateway() {
         .exits(69)
         .stderr_has("the Pushgateway at 127.0.0.1 did not take the metrics");
     assert!(!refused.stderr.contains("hunter2"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_terminal_gets_colours_and_lines_that_fit_and_a_pipe_gets_everything() {
+    let prepared = filled();
+    let shown = |columns: u16| {
+        prepared
+            .report()
+            .stdout_on_terminal()
+            .columns(columns)
+            .run()
+            .exits(0)
+            .stdout
+    };
+    let narrow = shown(60);
+    assert!(narrow.contains("\u{1b}[38;5;9m down"), "{narrow}");
+    assert!(!narrow.contains("30 d"), "{narrow}");
+    assert!(!narrow.contains("expected 200-399"), "{narrow}");
+    // The heading, four sites, the summary.
+    assert_eq!(narrow.lines().count(), 6, "{narrow}");
+    let wide = shown(200);
+    for part in ["30 d", "status 500, expected 200-399"] {
+        assert!(wide.contains(part), "{part} in\n{wide}");
+    }
+    let plain = prepared
+        .report()
+        .var("NO_COLOR", "1")
+        .var("LOG_LEVEL", "error")
+        .stdout_on_terminal()
+        .columns(60)
+        .run()
+        .exits(0)
+        .stdout;
+    assert!(plain.contains("down"), "{plain}");
+    assert!(!plain.contains('\u{1b}'), "{plain}");
+    let piped = prepared.report().run().exits(0).stdout;
+    assert!(!piped.contains('\u{1b}'), "{piped}");
+    assert!(piped.contains("expected 200-399"), "{piped}");
+    // What is broken comes first.
+    assert!(piped.lines().nth(1).unwrap().contains("shop"), "{piped}");
 }

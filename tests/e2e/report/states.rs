@@ -1,6 +1,6 @@
 //! `report`: what a person and a program see.
 
-use crate::support::{Prepared, down, lines, up};
+use crate::support::{Prepared, down, last_line, lines, up};
 
 fn filled() -> Prepared {
     let prepared = Prepared::new("report");
@@ -118,6 +118,71 @@ fn recent_shows_checks_as_they_were_recorded_newest_first() {
         })
         .collect();
     assert_eq!(sites, ["blog up", "shop down", "shop up"]);
+}
+
+#[test]
+fn a_site_that_is_seen_from_several_places_is_one_as_the_worst_of_them_sees_it() {
+    let prepared = Prepared::new("report");
+    let mut elsewhere = down("shop", 60);
+    elsewhere.location = "fra1".into();
+    let mut same = up("blog", 60);
+    same.location = "fra1".into();
+    prepared
+        .drain()
+        .var("DRAIN_SOURCE", "stdin")
+        .stdin(lines(&[up("shop", 60), elsewhere, up("blog", 60), same]))
+        .run()
+        .exits(0);
+    let table = prepared.report().run().exits(0);
+    assert_eq!(
+        last_line(&table.stderr),
+        "2 sites: 1 up, 1 down, 0 unknown",
+        "{}",
+        table.stderr
+    );
+    // The heading, and a line for each place.
+    assert_eq!(table.stdout.lines().count(), 5, "{}", table.stdout);
+    assert!(table.stdout.contains("shop (fra1)"), "{}", table.stdout);
+    let page = prepared
+        .report()
+        .var("REPORT_FORMAT", "html")
+        .run()
+        .exits(0);
+    assert!(page.stdout.contains(">1 of 2 sites is down<"));
+}
+
+#[test]
+fn recent_since_a_time_is_all_since_then_unless_fewer_are_asked_for() {
+    let prepared = Prepared::new("report");
+    let events: Vec<_> = (0..150).map(|second| up("shop", second)).collect();
+    prepared
+        .drain()
+        .var("DRAIN_SOURCE", "stdin")
+        .stdin(lines(&events))
+        .run()
+        .exits(0);
+    let recent = || {
+        prepared
+            .report()
+            .var("REPORT_KIND", "recent")
+            .var("REPORT_FORMAT", "csv")
+    };
+    let count = |text: &str| text.lines().count() - 1;
+    assert_eq!(count(&recent().run().exits(0).stdout), 100);
+    let since = recent().var("REPORT_SINCE", "1h").run().exits(0);
+    assert_eq!(count(&since.stdout), 150);
+    assert!(
+        !since.stderr.contains("there may be more"),
+        "{}",
+        since.stderr
+    );
+    let fewer = recent()
+        .var("REPORT_SINCE", "1h")
+        .var("REPORT_RECENT", "7")
+        .run()
+        .exits(0)
+        .stderr_has("there may be more");
+    assert_eq!(count(&fewer.stdout), 7);
 }
 
 #[test]

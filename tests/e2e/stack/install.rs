@@ -15,7 +15,7 @@ fn it_is_silent_where_these_tests_run() {
 
 #[test]
 fn without_a_way_to_install_it_says_what_is_missing() {
-    // Enough to run the script, and none of the tools it looks for on PATH. PostgreSQL may be found
+    // Enough to run the script, and none of the tools it looks for on PATH. Some are looked for
     // beside it.
     let path = tempfile::tempdir().unwrap();
     symlink("/bin/bash", path.path().join("bash")).unwrap();
@@ -28,7 +28,9 @@ fn without_a_way_to_install_it_says_what_is_missing() {
         "Missing to build Sitewatch and to run its tests:\n  - a C compiler and make\n",
         "  - Java 17 or newer\n  - Maven (mvn)\n",
         "  apt-get install build-essential pkg-config libssl-dev zlib1g-dev ",
-        " default-jre-headless maven systemd util-linux golang-go python3-venv chromium\n",
+        " default-jre-headless maven ",
+        " systemd util-linux ",
+        " golang-go python3-venv chromium\n",
     ] {
         assert!(
             finished.stderr.contains(part),

@@ -40,12 +40,12 @@ impl Running {
         on_terminal: OnTerminal,
     ) -> Self {
         let stdout = on_terminal.stdout.then(|| {
-            let (ours, theirs) = terminal::open();
+            let (ours, theirs) = terminal::open(on_terminal.columns);
             command.stdout(theirs);
             ours
         });
         let stderr = on_terminal.stderr.then(|| {
-            let (ours, theirs) = terminal::open();
+            let (ours, theirs) = terminal::open(on_terminal.columns);
             command.stderr(theirs);
             ours
         });

@@ -8,7 +8,7 @@ use rustix::{
     termios::{Winsize, tcsetwinsize},
 };
 
-/// Wide enough for a progress bar, a name and figures.
+/// Wide enough for a progress bar, a name and figures, unless told otherwise.
 const COLUMNS: u16 = 100;
 
 /// Makes a pseudo-terminal: our end, which cannot be read any more once the process has ended, and
@@ -16,7 +16,7 @@ const COLUMNS: u16 = 100;
 ///
 /// # Panics
 /// When the system has none left.
-pub(super) fn open() -> (File, Stdio) {
+pub(super) fn open(columns: Option<u16>) -> (File, Stdio) {
     let make = || -> rustix::io::Result<(File, Stdio)> {
         let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         grantpt(&ours)?;
@@ -28,7 +28,7 @@ pub(super) fn open() -> (File, Stdio) {
             &theirs,
             Winsize {
                 ws_row: 25,
-                ws_col: COLUMNS,
+                ws_col: columns.unwrap_or(COLUMNS),
                 ws_xpixel: 0,
                 ws_ypixel: 0,
             },

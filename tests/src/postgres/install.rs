@@ -32,7 +32,8 @@ pub(super) struct Install {
 }
 
 impl Install {
-    /// The newest PostgreSQL found, with its data template ready.
+    /// The PostgreSQL whose executables `SITEWATCH_POSTGRES` names the folder of, else the newest
+    /// found, with its data template ready.
     pub(super) fn find() -> Result<&'static Self, Failure> {
         static INSTALL: OnceLock<Result<Install, Failure>> = OnceLock::new();
         INSTALL
@@ -43,7 +44,7 @@ impl Install {
 
     fn prepare() -> Result<Self, Failure> {
         let bin = executables().ok_or_else(|| {
-            Failure::new("PostgreSQL is not installed: run tests/install.sh, or put `postgres` and `initdb` on PATH")
+            Failure::new("PostgreSQL is not installed: run tests/install.sh, put `postgres` and `initdb` on PATH, or name their folder in SITEWATCH_POSTGRES")
         })?;
         let user = unprivileged_user()?;
         let folder = Folder::new("postgres-template").map_err(cannot_prepare)?;
@@ -136,6 +137,9 @@ fn cannot_prepare(error: io::Error) -> Failure {
 
 fn executables() -> Option<PathBuf> {
     let complete = |bin: &PathBuf| bin.join("postgres").is_file() && bin.join("initdb").is_file();
+    if let Some(chosen) = env::var_os("SITEWATCH_POSTGRES") {
+        return Some(PathBuf::from(chosen)).filter(complete);
+    }
     newest_first()
         .into_iter()
         .chain(env::split_paths(&env::var_os("PATH").unwrap_or_default()))

@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use postgres::Client;
 use sitewatch::kafka::{KafkaSettings, PartitionBounds, Range, Reader};
-use sitewatch::postgres::{check_schema, connect};
+use sitewatch::postgres::{check_schema, connect, record_run_over};
 use sitewatch::run::{Exit, Failure, Run, Summary};
 use sitewatch::settings::Problems;
 
@@ -30,18 +30,32 @@ pub(crate) fn drain(
     kafka: &KafkaSettings,
     run: &Run,
 ) -> Result<Summary, Failure> {
+    let (mut client, reader) = connect_both(settings, kafka)?;
+    let result = reader.and_then(|reader| move_pending(settings, kafka, run, &mut client, reader));
+    if !settings.dry_run {
+        record_run_over(client, "drain", run, &result);
+    }
+    result
+}
+
+fn move_pending(
+    settings: &Settings,
+    kafka: &KafkaSettings,
+    run: &Run,
+    client: &mut Client,
+    mut reader: Reader,
+) -> Result<Summary, Failure> {
     let stop = run
         .stop
         .no_later_than(Some(run.started + settings.deadline));
-    let (mut client, mut reader) = connect_both(settings, kafka)?;
     let topic = kafka.topic.as_str();
-    let stored = store::stored(&mut client, topic)?;
+    let stored = store::stored(client, topic)?;
     let bounds = reader.bounds()?;
     let starts = starts(settings.start, &mut reader, &stored)?;
-    let topic_id = topic_id(&reader, &mut client, topic)?;
+    let topic_id = topic_id(&reader, client, topic)?;
     let topic_id = topic_id.as_deref();
     let strangers = match topic_id {
-        Some(id) => store::of_another_topic(&mut client, topic, id)?,
+        Some(id) => store::of_another_topic(client, topic, id)?,
         None => BTreeSet::new(),
     };
     let plan = Plan::new(&bounds, &starts, &strangers, settings.offset_reset)
@@ -51,13 +65,7 @@ pub(crate) fn drain(
     }
     let mut figures = Figures::default();
     if !plan.losses.is_empty() {
-        store::record_losses(
-            &mut client,
-            &settings.database,
-            topic,
-            topic_id,
-            &plan.losses,
-        )?;
+        store::record_losses(client, &settings.database, topic, topic_id, &plan.losses)?;
         for loss in &plan.losses {
             log::warn!(
                 "{topic} partition {}: recording had got to offset {}, goes on at {}: {}",
@@ -73,11 +81,11 @@ pub(crate) fn drain(
     if plan.ranges.is_empty() {
         commit_group(&mut reader, &positions);
         reader.close();
-        return Ok(figures.summary());
+        return Ok(summary(figures, &plan));
     }
 
-    store::check_columns(&mut client)?;
-    store::end_frozen(&mut client, &settings.database)?;
+    store::check_columns(client)?;
+    store::end_frozen(client, &settings.database)?;
     let mut claims = Claims::begin(
         connect(&settings.database, "drain")?,
         client,
@@ -123,7 +131,7 @@ pub(crate) fn drain(
     if stopped.is_some() {
         figures.left = work.left();
     }
-    let summary = figures.summary();
+    let summary = summary(figures, &plan);
     Ok(match stopped {
         Some(why) => {
             let mut summary = summary.exiting(Exit::Unfinished);
@@ -135,8 +143,19 @@ pub(crate) fn drain(
     })
 }
 
+/// The run's summary, with how much there was to do when it began: the lag that it found.
+fn summary(figures: Figures, plan: &Plan) -> Summary {
+    let mut summary = figures.summary();
+    summary.figures.push(("pending", plan.pending()));
+    summary
+}
+
 /// PostgreSQL and Kafka are reached at the same time: together they are most of a short run.
-fn connect_both(settings: &Settings, kafka: &KafkaSettings) -> Result<(Client, Reader), Failure> {
+/// Without Kafka there is still PostgreSQL to leave a trace in.
+fn connect_both(
+    settings: &Settings,
+    kafka: &KafkaSettings,
+) -> Result<(Client, Result<Reader, Failure>), Failure> {
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| Reader::connect(kafka));
         let client = connect(&settings.database, "drain").and_then(|mut client| {
@@ -147,9 +166,8 @@ fn connect_both(settings: &Settings, kafka: &KafkaSettings) -> Result<(Client, R
             .join()
             .map_err(|_| Failure::Defect("connecting to Kafka broke off".to_owned()))?;
         match (client, reader) {
-            (Ok(client), Ok(reader)) => Ok((client, reader)),
+            (Ok(client), reader) => Ok((client, reader.map_err(Failure::from))),
             (Err(failure), Ok(_)) => Err(failure),
-            (Ok(_), Err(error)) => Err(error.into()),
             // Both at once: say both, whoever mends one should not have to come back for the other.
             (Err(failure), Err(error)) => {
                 log::error!("{error}");
@@ -299,7 +317,7 @@ fn shares(ranges: &[Range], workers: usize) -> Vec<&[Range]> {
 /// them.
 fn take_up(
     settings: &Settings,
-    claims: &mut Claims,
+    claims: &mut Claims<'_>,
     share: &[Range],
     stored: &BTreeMap<i32, i64>,
     work: &mut Work,

@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use sitewatch::postgres::{check_schema, connect};
+use sitewatch::postgres::{check_schema, connect, record_run};
 use sitewatch::run::{Exit, Failure, Run, Summary};
 
 use crate::batch::{Batch, Letter, Origin};
@@ -29,7 +29,16 @@ struct Line {
 }
 
 /// Records the events on standard input, up to its end.
+///
+/// # Errors
+/// When PostgreSQL cannot be used or the input not be read; what was recorded before stays so.
 pub(crate) fn drain(settings: &Settings, run: &Run) -> Result<Summary, Failure> {
+    let result = record_lines(settings, run);
+    record_run(&settings.database, "drain", run, &result);
+    result
+}
+
+fn record_lines(settings: &Settings, run: &Run) -> Result<Summary, Failure> {
     let stop = run
         .stop
         .no_later_than(Some(run.started + settings.deadline));

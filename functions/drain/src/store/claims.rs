@@ -23,23 +23,23 @@ const GRACE: Duration = Duration::from_secs(10);
 /// PgBouncer keeps them with us, and they end with the connection whatever happens to the process.
 /// That transaction reads and writes nothing, so that nobody waits for it and nothing is kept from
 /// being vacuumed.
-pub(crate) struct Claims {
+pub(crate) struct Claims<'a> {
     locks: Client,
-    client: Client,
+    client: &'a mut Client,
     settings: DatabaseSettings,
     topic: String,
     topic_id: Option<String>,
     refused: u64,
 }
 
-impl Claims {
+impl<'a> Claims<'a> {
     /// None yet. `locks` keeps them; `client` is asked and told everything else.
     ///
     /// # Errors
     /// When PostgreSQL cannot be asked.
     pub(crate) fn begin(
         mut locks: Client,
-        client: Client,
+        client: &'a mut Client,
         settings: &Settings,
         topic: &str,
         topic_id: Option<&str>,
@@ -97,7 +97,7 @@ impl Claims {
         let offsets: Vec<i64> = taken.iter().map(|range| range.next).collect();
         let partitions: Vec<i32> = taken.iter().map(|range| range.partition).collect();
         let mut add = || -> Result<(), postgres::Error> {
-            let mut transaction = begin(&mut self.client, &self.settings)?;
+            let mut transaction = begin(self.client, &self.settings)?;
             // Asked first: `on conflict` alone waits for a transaction that is moving the offset,
             // such as that of a drain which was frozen and lost its claim.
             transaction.execute_typed(
@@ -142,7 +142,7 @@ impl Claims {
         from: &BTreeMap<i32, i64>,
     ) -> Result<(), Failure> {
         let mut go_back = || -> Result<(), postgres::Error> {
-            let mut transaction = begin(&mut self.client, &self.settings)?;
+            let mut transaction = begin(self.client, &self.settings)?;
             for range in ranges {
                 let Some(from) = from.get(&range.partition) else {
                     continue;
@@ -170,6 +170,6 @@ impl Claims {
     /// # Errors
     /// When PostgreSQL cannot be asked.
     pub(crate) fn stored(&mut self) -> Result<BTreeMap<i32, i64>, Failure> {
-        stored(&mut self.client, &self.topic)
+        stored(self.client, &self.topic)
     }
 }

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use askama::Template;
 
 use super::bar::Bar;
-use super::plot::{self, Plot};
+use super::plot::{self, Plot, Stretch};
+use crate::counts::Counts;
 use crate::lines::{IncidentLine, SiteLine};
 use crate::read::Key;
 use crate::read::plots::Plots;
@@ -82,28 +83,33 @@ impl Page {
         incidents: Vec<IncidentLine>,
     ) -> Self {
         let lines = || sites.iter().map(|site| &site.line);
-        let count = |state| lines().filter(|line| line.state == state).count();
-        let (down, unknown) = (count("down"), count("unknown"));
+        let counts = Counts::of(lines());
         let mut certificates: Vec<CertificateView> =
             lines().filter_map(CertificateView::new).collect();
         certificates.sort_by_key(|certificate| certificate.days);
+        let stretches = [
+            Stretch::day(span),
+            Stretch::week(span),
+            Stretch::quarter(span),
+        ];
         Self {
             title: printable(&settings.title),
             style: STYLE,
             style_hash: openssl::base64::encode_block(&openssl::sha::sha256(STYLE.as_bytes())),
-            state: match (down, unknown) {
+            state: match (counts.down, counts.unknown) {
                 (1.., _) => "down",
                 (_, 1..) => "unknown",
                 _ => "up",
             },
-            overall: overall(sites.len(), down, unknown),
+            overall: overall(counts),
             made_at: time(span.now),
             made_at_machine: span.now.to_string(),
             sites: sites
                 .iter()
                 .map(|site| {
                     let bar = site.key.and_then(|key| bars.get(&key));
-                    SiteView::new(&site.line, bar, site.key.and_then(|key| plots.get(&key)))
+                    let plots = site.key.and_then(|key| plots.get(&key));
+                    SiteView::new(&site.line, bar, plots, &stretches)
                 })
                 .collect(),
             incidents: incidents.into_iter().map(IncidentView::new).collect(),
@@ -112,23 +118,29 @@ impl Page {
     }
 }
 
-fn overall(all: usize, down: usize, unknown: usize) -> String {
+fn overall(counts: Counts) -> String {
+    let all = counts.all();
     let of_all = |number: usize, what: &str| {
         let are = if number == 1 { "is" } else { "are" };
         format!("{number} of {all} sites {are} {what}")
     };
-    match (all, down, unknown) {
+    match (all, counts.down, counts.unknown) {
         (0, ..) => "There are no sites".to_owned(),
         (1, 0, 0) => "The site is up".to_owned(),
         (_, 0, 0) => format!("All {all} sites are up"),
-        (_, 0, _) => of_all(unknown, "unknown"),
-        (_, _, 0) => of_all(down, "down"),
-        _ => format!("{}, {unknown} unknown", of_all(down, "down")),
+        (_, 0, unknown) => of_all(unknown, "unknown"),
+        (_, down, 0) => of_all(down, "down"),
+        (_, down, unknown) => format!("{}, {unknown} unknown", of_all(down, "down")),
     }
 }
 
 impl SiteView {
-    fn new(line: &SiteLine, bar: Option<&Bar>, plots: Option<&Plots>) -> Self {
+    fn new(
+        line: &SiteLine,
+        bar: Option<&Bar>,
+        plots: Option<&Plots>,
+        stretches: &[Stretch; 3],
+    ) -> Self {
         let why = match (line.state, line.checked_at) {
             (_, None) => "never checked".to_owned(),
             ("unknown", Some(at)) if line.error.is_none() => {
@@ -159,9 +171,9 @@ impl SiteView {
             plots: plots
                 .map(|plots| {
                     [
-                        plot::draw("24 hours", &plots.day, "%H:%M"),
-                        plot::draw("7 days", &plots.week, "%m-%d"),
-                        plot::draw("90 days", &plots.quarter, "%m-%d"),
+                        plot::draw(&stretches[0], &plots.day),
+                        plot::draw(&stretches[1], &plots.week),
+                        plot::draw(&stretches[2], &plots.quarter),
                     ]
                     .into_iter()
                     .flatten()
@@ -221,5 +233,47 @@ fn place(location: &str) -> String {
         String::new()
     } else {
         printable(location)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The value of a colour in a part of the style sheet.
+    fn colour(part: &str, name: &str) -> [f64; 3] {
+        let (_, rest) = part.split_once(&format!("--{name}: #")).unwrap();
+        let number = u32::from_str_radix(rest.get(..6).unwrap(), 16).unwrap();
+        [number >> 16, (number >> 8) & 0xff, number & 0xff].map(|value| {
+            let value = f64::from(value) / 255.0;
+            if value <= 0.040_45 {
+                value / 12.92
+            } else {
+                ((value + 0.055) / 1.055).powf(2.4)
+            }
+        })
+    }
+
+    /// As the Web Content Accessibility Guidelines define it.
+    fn contrast(one: [f64; 3], other: [f64; 3]) -> f64 {
+        let luminance = |[r, g, b]: [f64; 3]| 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
+        let (one, other) = (luminance(one), luminance(other));
+        (one / other).max(other / one)
+    }
+
+    #[test]
+    fn every_word_can_be_read_in_light_and_in_dark() {
+        let (light, rest) = STYLE
+            .split_once("@media (prefers-color-scheme: dark)")
+            .unwrap();
+        let (dark, _) = rest.split_once("\n}\n").unwrap();
+        for part in [light, dark] {
+            for text in ["text", "quiet", "good", "poor", "bad", "median", "high"] {
+                for behind in ["page", "card"] {
+                    let found = contrast(colour(part, text), colour(part, behind));
+                    assert!(found >= 4.5, "{text} on {behind}: {found:.2}\n{part}");
+                }
+            }
+        }
     }
 }

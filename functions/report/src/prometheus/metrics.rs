@@ -9,12 +9,16 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use crate::lines::{RunLine, SiteLine};
+use crate::read::offsets::Offset;
+use crate::read::probes::Probes;
 
 /// What metrics are made of.
 #[derive(Debug)]
 pub(super) struct Metrics {
     pub(super) sites: Vec<SiteLine>,
+    pub(super) probes: Vec<Probes>,
     pub(super) runs: Vec<RunLine>,
+    pub(super) offsets: Vec<Offset>,
     /// Hours older than a day that wait to be rolled up.
     pub(super) hours_waiting: i64,
 }
@@ -64,6 +68,22 @@ const PHASES: &[Phase] = &[
     ("first_byte", |site| site.first_byte_us),
     ("body", |site| site.body_us),
     ("total", |site| site.total_us),
+];
+
+/// A metric of a place's probes.
+type OfProbes = (&'static str, &'static str, fn(&Probes) -> f64);
+
+const OF_PROBES: &[OfProbes] = &[
+    (
+        "sitewatch_probe_last_check_timestamp_seconds",
+        "When the newest recorded check from there began.",
+        |probes| seconds(probes.last_check_at),
+    ),
+    (
+        "sitewatch_probe_sites",
+        "Sites whose newest check from there is recent enough to tell their state.",
+        |probes| probes.sites as f64,
+    ),
 ];
 
 /// A run's metric.
@@ -117,7 +137,15 @@ impl Collector for Metrics {
                 }
             }
         }
-        self.encode_runs(&mut encoder)
+        for (name, help, value) in OF_PROBES {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for probes in &self.probes {
+                let labels = [("location", probes.location.as_str())];
+                ConstGauge::new(value(probes)).encode(metric.encode_family(&labels)?)?;
+            }
+        }
+        self.encode_runs(&mut encoder)?;
+        self.encode_progress(&mut encoder)
     }
 }
 
@@ -132,7 +160,7 @@ impl Metrics {
         }
         let mut metric = encoder.encode_descriptor(
             "sitewatch_function_last_run_items",
-            "What the last run of the function did, in its own figures.",
+            "What the last run of the function did, in its own figures: of drain, recorded are its events and left is its lag.",
             None,
             MetricType::Gauge,
         )?;
@@ -149,8 +177,26 @@ impl Metrics {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn encode_progress(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let mut metric = encoder.encode_descriptor(
+            "sitewatch_kafka_next_offset",
+            "The first message of the partition that drain has not recorded.",
+            None,
+            MetricType::Gauge,
+        )?;
+        for offset in &self.offsets {
+            let partition = offset.partition.to_string();
+            let labels = [
+                ("topic", offset.topic.as_str()),
+                ("partition", partition.as_str()),
+            ];
+            ConstGauge::new(offset.next).encode(metric.encode_family(&labels)?)?;
+        }
         let metric = encoder.encode_descriptor(
-            "sitewatch_rollup_hours_waiting",
+            "sitewatch_rollups_waiting",
             "Hours older than a day that wait for maintain to roll them up.",
             None,
             MetricType::Gauge,

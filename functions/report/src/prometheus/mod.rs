@@ -10,26 +10,28 @@ use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::registry::Registry;
 use sitewatch::run::Failure;
 
-use crate::lines::{RunLine, SiteLine};
+use crate::lines::SiteLine;
 use crate::output;
+use crate::read::{Reader, offsets, probes, runs};
 use crate::settings::Settings;
 use metrics::Metrics;
 
 /// Writes or pushes the metrics.
 ///
 /// # Errors
-/// When they cannot be written, or the gateway does not take them.
+/// When PostgreSQL cannot be asked, they cannot be written, or the gateway does not take them.
 pub(crate) fn write(
+    reader: &mut Reader<'_>,
     settings: &Settings,
     sites: Vec<SiteLine>,
-    runs: Vec<RunLine>,
-    hours_waiting: i64,
 ) -> Result<(), Failure> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Metrics {
         sites,
-        runs,
-        hours_waiting,
+        probes: probes::read(reader, settings)?,
+        runs: runs::read(reader)?,
+        offsets: offsets::read(reader)?,
+        hours_waiting: reader.span.waiting,
     }));
     // Without OpenMetrics' end mark, which neither of the readers above expects.
     let mut text = String::new();

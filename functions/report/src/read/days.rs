@@ -1,11 +1,13 @@
 //! What each site's days were like.
 
 use jiff::tz::TimeZone;
+use postgres::Row;
+use postgres::fallible_iterator::FallibleIterator as _;
 use postgres::types::Type;
 use sitewatch::postgres::explain;
 use sitewatch::run::Failure;
 
-use super::Reader;
+use super::{Parameter, Reader};
 use crate::histogram::Histogram;
 use crate::lines::DayLine;
 use crate::settings::Settings;
@@ -22,43 +24,50 @@ const QUERY: &str = "
     where counts.day >= $1 and ($2::int4[] is null or counts.website_id = any ($2))
     order by counts.day desc, websites.name, locations.name";
 
-/// Reads the days that are over, newest first.
+/// Reads the days that are over, newest first; `each` says whether to go on.
 ///
 /// # Errors
 /// When PostgreSQL cannot be asked.
-pub(crate) fn read(reader: &mut Reader<'_>, settings: &Settings) -> Result<Vec<DayLine>, Failure> {
+pub(crate) fn read(
+    reader: &mut Reader<'_>,
+    settings: &Settings,
+    each: &mut dyn FnMut(DayLine) -> bool,
+) -> Result<(), Failure> {
     let wrong = |error: postgres::Error| explain("reading days", &error);
     let first = settings.since.map_or_else(
         || reader.span.first_day(),
         |since| TimeZone::UTC.to_datetime(since).date(),
     );
-    let rows = reader
+    let parameters: [Parameter<'_>; 2] = [(&first, Type::DATE), (&reader.only, Type::INT4_ARRAY)];
+    // A row at a time: there are ninety of each site.
+    let mut rows = reader
         .transaction
-        .query_typed(
-            QUERY,
-            &[(&first, Type::DATE), (&reader.only, Type::INT4_ARRAY)],
-        )
+        .query_typed_raw(QUERY, parameters)
         .map_err(wrong)?;
-    Ok(rows
-        .iter()
-        .map(|row| {
-            let (up, down): (i32, i32) = (row.get(4), row.get(5));
-            let mut total = Histogram::default();
-            total.add(&row.get::<_, Option<Vec<i32>>>(8).unwrap_or_default());
-            DayLine {
-                day: row.get(0),
-                site: row.get(1),
-                location: row.get(2),
-                checks: row.get(3),
-                up,
-                down,
-                unknown: row.get(6),
-                maintenance: row.get(7),
-                uptime: (up + down > 0).then(|| 100.0 * f64::from(up) / f64::from(up + down)),
-                p50_us: total.percentile(0.5),
-                p95_us: total.percentile(0.95),
-                p99_us: total.percentile(0.99),
-            }
-        })
-        .collect())
+    while let Some(row) = rows.next().map_err(wrong)? {
+        if !each(day(&row)) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn day(row: &Row) -> DayLine {
+    let (up, down): (i32, i32) = (row.get(4), row.get(5));
+    let mut total = Histogram::default();
+    total.add(&row.get::<_, Option<Vec<i32>>>(8).unwrap_or_default());
+    DayLine {
+        day: row.get(0),
+        site: row.get(1),
+        location: row.get(2),
+        checks: row.get(3),
+        up,
+        down,
+        unknown: row.get(6),
+        maintenance: row.get(7),
+        uptime: (up + down > 0).then(|| 100.0 * f64::from(up) / f64::from(up + down)),
+        p50_us: total.percentile(0.5),
+        p95_us: total.percentile(0.95),
+        p99_us: total.percentile(0.99),
+    }
 }

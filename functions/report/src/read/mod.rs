@@ -3,7 +3,9 @@
 
 pub(crate) mod days;
 pub(crate) mod incidents;
+pub(crate) mod offsets;
 pub(crate) mod plots;
+pub(crate) mod probes;
 pub(crate) mod recent;
 pub(crate) mod response_times;
 pub(crate) mod runs;

@@ -66,20 +66,7 @@ pub(crate) fn read(
     settings: &Settings,
     each_day: Option<&mut dyn FnMut(Day)>,
 ) -> Result<Vec<Site>, Failure> {
-    let wrong = |error: postgres::Error| explain("reading the state of the sites", &error);
-    let rows = reader
-        .transaction
-        .query_typed(
-            QUERY,
-            &[
-                (&settings.stale_after.as_secs_f64(), Type::FLOAT8),
-                (&reader.only, Type::INT4_ARRAY),
-            ],
-        )
-        .map_err(wrong)?;
-    let now = reader.span.now;
-    let mut sites: Vec<Site> = rows.iter().map(|row| site(row, now)).collect();
-    drop(rows);
+    let mut sites = states(reader, settings)?;
     keep(&mut sites, &settings.filter);
     if settings.format != Format::Prometheus {
         // Metrics have none of these: whoever keeps them works out such figures from them.
@@ -92,6 +79,33 @@ pub(crate) fn read(
         _ => 2,
     });
     Ok(sites)
+}
+
+/// How many of the sites are down, whatever states are shown.
+///
+/// # Errors
+/// When PostgreSQL cannot be asked.
+pub(crate) fn down(reader: &mut Reader<'_>, settings: &Settings) -> Result<u64, Failure> {
+    let sites = states(reader, settings)?;
+    Ok(sites
+        .iter()
+        .filter(|site| site.line.state == "down")
+        .count() as u64)
+}
+
+fn states(reader: &mut Reader<'_>, settings: &Settings) -> Result<Vec<Site>, Failure> {
+    let rows = reader
+        .transaction
+        .query_typed(
+            QUERY,
+            &[
+                (&settings.stale_after.as_secs_f64(), Type::FLOAT8),
+                (&reader.only, Type::INT4_ARRAY),
+            ],
+        )
+        .map_err(|error| explain("reading the state of the sites", &error))?;
+    let now = reader.span.now;
+    Ok(rows.iter().map(|row| site(row, now)).collect())
 }
 
 /// Uptimes and response times.

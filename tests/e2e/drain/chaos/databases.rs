@@ -4,6 +4,9 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp};
 use sitewatch_tests::certificates::{Authority, Validity};
 use sitewatch_tests::command::{Finished, Run};
 use sitewatch_tests::kafka::Version;
@@ -47,6 +50,20 @@ struct Roles {
 impl Roles {
     fn new() -> Self {
         let server = Postgres::start(None);
+        // What the README has a superuser do where PostgreSQL is older than 15.
+        let mut superuser = server.superuser();
+        superuser
+            .batch_execute(&format!("alter role {USER} superuser"))
+            .unwrap();
+        server
+            .client()
+            .batch_execute(&format!(
+                "alter schema public owner to {USER}; revoke create on schema public from public"
+            ))
+            .unwrap();
+        superuser
+            .batch_execute(&format!("alter role {USER} nosuperuser"))
+            .unwrap();
         Run::setup()
             .var("DATABASE_URL", server.url())
             .var("SETUP_TOPIC", "false")
@@ -88,6 +105,14 @@ impl Roles {
             "{role}: {statement}: {error}"
         );
     }
+}
+
+/// A UTC day that is no longer kept.
+fn old_day(number: i64) -> Date {
+    Timestamp::now()
+        .to_zoned(TimeZone::UTC)
+        .date()
+        .saturating_sub(Span::new().days(100 + number))
 }
 
 #[test]
@@ -169,8 +194,40 @@ fn each_function_does_with_the_rights_that_are_documented() {
             .exits(0)
     };
     assert!(report("json").stdout.contains("\"a\""));
-    report("table");
-    report("csv");
+    for format in ["table", "csv", "html", "prometheus"] {
+        report(format);
+    }
+    for day in 0..3 {
+        roles
+            .server
+            .client()
+            .execute("select create_check_partitions($1, $1)", &[&old_day(day)])
+            .unwrap();
+    }
+    let maintain = Run::maintain()
+        .var("DATABASE_URL", roles.url("maintain"))
+        .run()
+        .exits(0);
+    assert!(
+        maintain.stderr.contains("3 days of checks dropped"),
+        "{}",
+        maintain.stderr
+    );
+    for kind in ["recent", "incidents", "days", "runs"] {
+        let shown = Run::report()
+            .var("DATABASE_URL", roles.url("report"))
+            .var("REPORT_KIND", kind)
+            .var("REPORT_FORMAT", "csv")
+            .run()
+            .exits(0)
+            .stdout;
+        assert!(shown.lines().count() > 1, "{kind}: {shown}");
+        if kind == "runs" {
+            for function in ["drain", "maintain", "setup"] {
+                assert!(shown.contains(&format!("\n{function},")), "{shown}");
+            }
+        }
+    }
 
     // And no more than that.
     for statement in [
@@ -181,6 +238,14 @@ fn each_function_does_with_the_rights_that_are_documented() {
         "drop table checks",
     ] {
         roles.may_not("drain", statement);
+    }
+    for statement in [
+        "delete from checks",
+        "insert into checks select * from checks",
+        "update retention set checks_from = 'infinity'",
+        "drop table checks",
+    ] {
+        roles.may_not("maintain", statement);
     }
     for role in ["probe", "report"] {
         roles.may_not(role, "insert into websites (name, url) values ('x', 'x')");

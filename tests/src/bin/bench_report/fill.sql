@@ -1,4 +1,4 @@
--- A history for the benchmark: 10,000 sites from one place, checked once a minute.
+-- A history for the benchmark: bench.sites sites from one place, checked once a minute.
 --   * the last 12 hours and the running one as single checks, marked to be rolled up;
 --   * one whole day, 100 days ago, as single checks that nobody should read any more;
 --   * 8 days of hours and 90 days of days as rollups, and outages over 90 days.
@@ -9,7 +9,7 @@ select
     'site-' || to_char(n, 'FM00000'),
     'https://www' || n || '.example.com/some/page',
     jsonb_build_object('team', 'team-' || n % 20)
-from generate_series(1, 10000) as n;
+from generate_series(1, current_setting('bench.sites')::integer) as n;
 
 insert into locations (name) values ('bench');
 
@@ -41,7 +41,7 @@ as $$
             (20000 + (site % 97) * 1000 + exp(10 * random()))::integer as took,
             site % 500 = 0 or random() < 0.001 as fails
         from generate_series(from_time, to_time, interval '1 minute') as minute
-        cross join generate_series(1, 10000) as site
+        cross join generate_series(1, current_setting('bench.sites')::integer) as site
         cross join locations
         where minute + site * interval '5 milliseconds' < now()
     ) as made
@@ -86,7 +86,7 @@ from generate_series(
     date_trunc('hour', now(), 'UTC') - interval '13 hours',
     interval '1 hour'
 ) as hour
-cross join generate_series(1, 10000) as site
+cross join generate_series(1, current_setting('bench.sites')::integer) as site
 cross join locations;
 
 insert into response_times_hourly (hour, website_id, location_id, total, dns, connect, tls, first_byte, body)
@@ -104,7 +104,7 @@ from (
         (now() at time zone 'UTC')::date - ago as day, site,
         case when site % 500 = 0 then 1440 when (site + ago) % 10 = 0 then 12 else 0 end as down
     from generate_series(1, 90) as ago
-    cross join generate_series(1, 10000) as site
+    cross join generate_series(1, current_setting('bench.sites')::integer) as site
 ) as made
 cross join locations;
 
@@ -125,7 +125,7 @@ from generate_series(
     date_trunc('hour', now(), 'UTC') - interval '13 hours',
     interval '1 hour'
 ) as hour
-cross join generate_series(1, 10000) as site
+cross join generate_series(1, current_setting('bench.sites')::integer) as site
 cross join locations
 where site % 500 = 0 or (extract(epoch from hour)::bigint / 3600 + site) % 240 = 0;
 

@@ -1,7 +1,7 @@
-//! How fast `report` and `maintain` are on a history of 10,000 sites.
+//! How fast `report` and `maintain` are on a history of 10,000 sites or as many as are asked for.
 //!
-//! `tests/bench.sh report [rounds]`; prints a line a run. `BENCH_KEEP=true` leaves the server up
-//! until Enter is pressed, and prints its address.
+//! `tests/bench.sh report [rounds] [sites]`; prints a line a run, and at the end what the limits are
+//! for. `BENCH_KEEP=true` leaves the server up until Enter is pressed, and prints its address.
 #![allow(clippy::print_stdout, reason = "showing figures is what it is for")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
 #![allow(
@@ -19,21 +19,44 @@ use wait4::Wait4 as _;
 /// The history.
 const FILL: &str = include_str!("fill.sql");
 
+/// Sites when nothing is said: what the limits below are for.
+const SITES: u32 = 10_000;
+
+/// What a page or a table may take, and an hour or a day of `maintain`'s.
+const REPORT_LIMIT: Limit = Limit {
+    wall: Duration::from_secs(2),
+    memory_mb: Some(128.0),
+};
+/// Nine hundred thousand lines are nobody's page: what counts is the memory.
+const LINES_LIMIT: Limit = Limit {
+    wall: Duration::from_secs(60),
+    memory_mb: Some(128.0),
+};
+const HOUR_LIMIT: Limit = Limit {
+    wall: Duration::from_secs(10),
+    memory_mb: None,
+};
+const DROP_LIMIT: Limit = Limit {
+    wall: Duration::from_secs(1),
+    memory_mb: None,
+};
+
 fn main() {
-    let rounds: u32 = std::env::args().nth(1).map_or(3, |text| {
-        text.parse().expect("wants a whole number: [rounds]")
-    });
+    let mut arguments = std::env::args()
+        .skip(1)
+        .map(|text| -> u32 { text.parse().expect("wants whole numbers: [rounds] [sites]") });
+    let rounds = arguments.next().unwrap_or(3);
+    let sites = arguments.next().unwrap_or(SITES);
     // The defaults, but for room to fill the database in a reasonable time.
     let postgres = Postgres::options().set("max_wal_size", "16GB").start();
     let database = postgres.create_database("bench");
-    report_run(
-        "setup",
-        &run(&function("setup", &database, &[("SETUP_TOPIC", "false")])),
-    );
+    machine(&database);
+    let set_up = run(&function("setup", &database, &[("SETUP_TOPIC", "false")]));
+    report_run("setup", &set_up);
     let began = Instant::now();
-    fill(&database);
+    fill(&database, sites);
     println!(
-        "filled in {:.0} s: {} checks, {} hours and {} days of sites, {} outages",
+        "filled in {:.0} s: {sites} sites, {} checks, {} hours and {} days of sites, {} outages",
         began.elapsed().as_secs_f64(),
         count(&database, "checks"),
         count(&database, "checks_hourly"),
@@ -46,11 +69,13 @@ fn main() {
         &run(&function("maintain", &database, keep_old)),
     );
     database.client().batch_execute("vacuum analyze").unwrap();
+    let mut figures = Figures::default();
     for _ in 0..rounds {
         mark_an_hour(&database);
-        report_run(
-            "maintain, an hour of 600,000 checks",
-            &run(&function("maintain", &database, keep_old)),
+        figures.add(
+            format!("maintain, an hour of {} checks", sites * 60),
+            &HOUR_LIMIT,
+            run(&function("maintain", &database, keep_old)),
         );
     }
     report_run(
@@ -62,31 +87,98 @@ fn main() {
         std::io::stdin().read_line(&mut String::new()).unwrap();
     }
     database.client().batch_execute("vacuum analyze").unwrap();
-    reports(&database, rounds);
-    report_run(
-        "maintain, a day of 14,400,000 checks dropped",
-        &run(&function("maintain", &database, &[])),
+    reports(&database, rounds, &mut figures);
+    figures.add(
+        format!("maintain, a day of {} checks dropped", sites * 1_440),
+        &DROP_LIMIT,
+        run(&function("maintain", &database, &[])),
     );
-    println!("{} checks are left", count(&database, "checks"));
-    reports(&database, rounds);
+    reports(&database, rounds, &mut figures);
+    figures.print();
 }
 
-fn reports(database: &Database, rounds: u32) {
+/// What the figures are worth nothing without.
+fn machine(database: &Database) {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or("processor unknown", |(_, model)| model);
+    let version: String = database
+        .client()
+        .query_one("show server_version", &[])
+        .unwrap()
+        .get(0);
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    println!("{cores} cores of {model}, PostgreSQL {version}");
+}
+
+/// The figures that have a limit, to be printed together at the end.
+#[derive(Default)]
+struct Figures(Vec<(String, &'static Limit, Vec<Taken>)>);
+
+/// How long a run may take, and how much memory.
+struct Limit {
+    wall: Duration,
+    memory_mb: Option<f64>,
+}
+
+impl Figures {
+    fn add(&mut self, name: String, limit: &'static Limit, taken: Taken) {
+        report_run(&name, &taken);
+        match self.0.iter_mut().find(|(known, ..)| *known == name) {
+            Some((_, _, all)) => all.push(taken),
+            None => self.0.push((name, limit, vec![taken])),
+        }
+    }
+
+    fn print(&mut self) {
+        println!(
+            "\nmedian and longest of the runs, most memory, against the limits for {SITES} sites"
+        );
+        for (name, limit, all) in &mut self.0 {
+            all.sort_by_key(|taken| taken.wall);
+            let longest = all[all.len() - 1].wall;
+            let memory_mb = all.iter().map(|taken| taken.memory_mb).fold(0.0, f64::max);
+            let is_over =
+                longest > limit.wall || limit.memory_mb.is_some_and(|limit| memory_mb > limit);
+            println!(
+                "{name:<60} {:>7.3} s {:>7.3} s of {:>2} s {memory_mb:>6.1} MB{}{}",
+                all[all.len() / 2].wall.as_secs_f64(),
+                longest.as_secs_f64(),
+                limit.wall.as_secs(),
+                limit
+                    .memory_mb
+                    .map(|limit| format!(" of {limit} MB"))
+                    .unwrap_or_default(),
+                if is_over { "  OVER" } else { "" },
+            );
+        }
+    }
+}
+
+fn reports(database: &Database, rounds: u32, figures: &mut Figures) {
     let folder = tempfile::tempdir().expect("make a temporary folder");
     let page = folder.path().join("page.html").display().to_string();
     let metrics = folder.path().join("sites.prom").display().to_string();
+    let checks = count(database, "checks");
     for (name, variables) in [
-        ("report, table", vec![]),
+        ("table", vec![]),
         (
-            "report, incidents of 7 days",
-            vec![("REPORT_KIND", "incidents")],
+            "incidents of 7 days",
+            vec![("REPORT_KIND", "incidents"), ("REPORT_SINCE", "7d")],
+        ),
+        ("recent", vec![("REPORT_KIND", "recent")]),
+        (
+            "days of 90 days as JSON",
+            vec![("REPORT_KIND", "days"), ("REPORT_FORMAT", "json")],
         ),
         (
-            "report, html",
+            "html",
             vec![("REPORT_FORMAT", "html"), ("REPORT_OUTPUT", page.as_str())],
         ),
         (
-            "report, prometheus",
+            "prometheus",
             vec![
                 ("REPORT_FORMAT", "prometheus"),
                 ("REPORT_OUTPUT", metrics.as_str()),
@@ -94,7 +186,15 @@ fn reports(database: &Database, rounds: u32) {
         ),
     ] {
         for _ in 0..rounds {
-            report_run(name, &run(&function("report", database, &variables)));
+            figures.add(
+                format!("report, {name}, {checks} checks"),
+                if name.starts_with("days") {
+                    &LINES_LIMIT
+                } else {
+                    &REPORT_LIMIT
+                },
+                run(&function("report", database, &variables)),
+            );
         }
     }
     for path in [page, metrics] {
@@ -118,7 +218,7 @@ fn mark_an_hour(database: &Database) {
         .unwrap();
 }
 
-fn fill(database: &Database) {
+fn fill(database: &Database, sites: u32) {
     let mut child = Command::new("psql")
         .args([
             "-X",
@@ -132,7 +232,8 @@ fn fill(database: &Database) {
         .stdin(Stdio::piped())
         .spawn()
         .expect("start psql");
-    std::io::Write::write_all(&mut child.stdin.take().unwrap(), FILL.as_bytes()).unwrap();
+    let text = format!("set bench.sites = {sites};\n{FILL}");
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
     let ended = child.wait().expect("wait for psql");
     assert!(ended.success(), "psql ended with {ended}");
 }
@@ -154,7 +255,7 @@ struct Taken {
 
 fn report_run(name: &str, taken: &Taken) {
     println!(
-        "{name:<46} {:>7.3} s wall, {:>6.3} s CPU of its own, {:>5.1} MB",
+        "{name:<60} {:>7.3} s wall, {:>6.3} s CPU of its own, {:>5.1} MB",
         taken.wall.as_secs_f64(),
         taken.cpu.as_secs_f64(),
         taken.memory_mb
