@@ -243,7 +243,7 @@ fn what_cron_runs_in_the_image_records_checks_and_writes_the_page() {
     for said in [
         "1 check: 1 up",
         "1 check recorded",
-        "1 sites: 1 up",
+        "1 site: 1 up",
         "maintain: ",
     ] {
         assert!(log.contains(said), "{log}");

@@ -257,8 +257,8 @@ fn a_terminal_gets_colours_and_lines_that_fit_and_a_pipe_gets_everything() {
     assert!(narrow.contains("\u{1b}[38;5;9m down"), "{narrow}");
     assert!(!narrow.contains("30 d"), "{narrow}");
     assert!(!narrow.contains("expected 200-399"), "{narrow}");
-    // The heading, four sites, the summary.
-    assert_eq!(narrow.lines().count(), 6, "{narrow}");
+    // The heading and four sites.
+    assert_eq!(narrow.lines().count(), 5, "{narrow}");
     let wide = shown(200);
     for part in ["30 d", "status 500, expected 200-399"] {
         assert!(wide.contains(part), "{part} in\n{wide}");
