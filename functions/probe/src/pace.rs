@@ -24,18 +24,18 @@ use std::time::{Duration, Instant};
 const STILL: Duration = Duration::from_millis(2);
 /// How often the limit is thought over while checks wait to be begun.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
-/// Moving checks per processor at most. A check takes about 0.1 ms of a processor, so this many in
-/// [`STILL`] leave more than half of it for the answers of those begun before; more would not be
+/// Moving checks per processor at most. A check takes about 0.05 ms of a processor, so this many
+/// in [`STILL`] leave more than half of it for the answers of those begun before; more would not be
 /// faster, only queue with a server that is as quick as we are.
-const MOST: usize = 8;
+const MOST: usize = 12;
 /// And at the beginning.
 const FIRST: usize = 4;
 /// Mean wait for a processor at a phase's border, up to which there is room for more. A switch
-/// between two ready threads takes a few microseconds; this is a queue of about two.
-const SHORT: Duration = Duration::from_micros(60);
+/// between two ready threads takes a few microseconds; this is a queue of a few.
+const SHORT: Duration = Duration::from_micros(100);
 /// From here on the limit falls. Beyond a millisecond our own queue shows in the figures of fast
 /// sites.
-const LONG: Duration = Duration::from_micros(500);
+const LONG: Duration = Duration::from_micros(750);
 /// Least time between two reductions: what was begun before must show its effect first.
 const COOL: Duration = Duration::from_millis(10);
 
@@ -176,18 +176,18 @@ mod tests {
         pace.adjust(3, now);
         assert_eq!(pace.limit(), 5, "nothing is held back");
         for _ in 0..50 {
-            pace.adjust(16, now);
+            pace.adjust(24, now);
         }
         assert_eq!(pace.limit(), 2 * MOST);
         load.note(Duration::from_millis(5));
-        pace.adjust(16, now + COOL);
-        assert_eq!(pace.limit(), 12);
+        pace.adjust(24, now + COOL);
+        assert_eq!(pace.limit(), 18);
         load.note(Duration::from_millis(5));
-        pace.adjust(16, now + COOL);
-        assert_eq!(pace.limit(), 12, "too soon");
+        pace.adjust(24, now + COOL);
+        assert_eq!(pace.limit(), 18, "too soon");
         for tick in 2..50 {
             load.note(Duration::from_millis(5));
-            pace.adjust(16, now + COOL * tick);
+            pace.adjust(24, now + COOL * tick);
         }
         assert_eq!(pace.limit(), 2);
     }

@@ -16,7 +16,8 @@ use crate::sink::Sink;
 /// once used it keeps, its stack and what the allocator caches for it: 80 KiB after a whole check,
 /// half of that while it waits for the first answer. Starting a thread costs a tenth of a check,
 /// which with so many waiting for slow sites is there to be spent.
-const KEPT: usize = 128;
+const KEPT: usize = 384;
+
 /// What the checks found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
