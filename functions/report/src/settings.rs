@@ -133,6 +133,13 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
             "is set, but nothing would be sent there; wants REPORT_FORMAT=prometheus",
         );
     }
+    let output = reader.optional(&var::REPORT_OUTPUT, parse::path);
+    if pushgateway.is_some() && output.is_some() {
+        reader.problem(
+            var::REPORT_OUTPUT.name,
+            "is set, but metrics go to PROMETHEUS_PUSHGATEWAY_URL instead; wants one of the two",
+        );
+    }
     let now = Timestamp::now();
     let filter = Filter {
         names: reader.optional(&var::REPORT_SITE, filter::names),
@@ -150,7 +157,7 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
     let settings = Settings {
         kind,
         format,
-        output: reader.optional(&var::REPORT_OUTPUT, parse::path),
+        output,
         filter,
         since,
         lines: lines.unwrap_or(usual),

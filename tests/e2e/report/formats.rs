@@ -220,6 +220,11 @@ fn metrics_are_pushed_to_a_gateway() {
             format!("http://u:hunter2@{address}"),
         )
     };
+    pushed()
+        .var("REPORT_OUTPUT", "metrics.prom")
+        .run()
+        .exits(78)
+        .stderr_has("REPORT_OUTPUT is set, but metrics go to PROMETHEUS_PUSHGATEWAY_URL instead");
     pushed().run().exits(0).stdout_is("");
     let taken = gateway.join().unwrap();
     assert!(
