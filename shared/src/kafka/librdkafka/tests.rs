@@ -16,8 +16,12 @@ const TOPIC: &str = "mocked";
 const PATIENCE: Duration = Duration::from_secs(5);
 
 fn cluster(partitions: i32) -> (Cluster, KafkaSettings) {
-    let cluster = MockCluster::new(1).unwrap();
-    cluster.create_topic(TOPIC, partitions, 1).unwrap();
+    cluster_of(1, partitions)
+}
+
+fn cluster_of(brokers: i32, partitions: i32) -> (Cluster, KafkaSettings) {
+    let cluster = MockCluster::new(brokers).unwrap();
+    cluster.create_topic(TOPIC, partitions, brokers).unwrap();
     let settings = KafkaSettings {
         client: Client::Rdkafka,
         brokers: vec![cluster.bootstrap_servers()],
@@ -105,6 +109,45 @@ fn a_partition_that_may_not_be_read_fails_alone() {
         "{error}"
     );
     assert!(reader.is_done());
+}
+
+#[test]
+fn a_leader_that_moves_while_reading_is_followed_to_the_end() {
+    const MESSAGES: i64 = 4_000;
+    let (cluster, settings) = cluster_of(2, 1);
+    cluster.partition_leader(TOPIC, 0, Some(1)).unwrap();
+    let mut producer = Producer::connect(&settings).unwrap();
+    // More than is fetched ahead.
+    let payload = [b'x'; 1_000];
+    for id in 0..MESSAGES {
+        producer.send(id as u64, b"key", &payload).unwrap();
+    }
+    let deliveries = producer.finish(Instant::now() + PATIENCE);
+    assert!(deliveries.iter().all(|delivery| delivery.result.is_ok()));
+
+    let mut reader = Reader::connect(&settings).unwrap();
+    let bounds = reader.bounds().unwrap()[0];
+    assert_eq!(bounds.end, MESSAGES);
+    let whole = Range {
+        partition: 0,
+        next: 0,
+        end: bounds.end,
+    };
+    reader.assign(&[whole]).unwrap();
+    let mut offsets = Vec::new();
+    let deadline = Instant::now() + 3 * PATIENCE;
+    while !reader.is_done() {
+        assert!(Instant::now() < deadline, "{} were read", offsets.len());
+        match reader.poll(Duration::from_millis(100)).unwrap() {
+            Some(Polled::Message(message)) => offsets.push(message.offset()),
+            Some(Polled::Failed { error, .. }) => panic!("{error}"),
+            Some(Polled::Position { .. }) | None => {}
+        }
+        if offsets.len() == 1 {
+            cluster.partition_leader(TOPIC, 0, Some(2)).unwrap();
+        }
+    }
+    assert_eq!(offsets, (0..MESSAGES).collect::<Vec<_>>());
 }
 
 /// librdkafka's own broker has no controller, which is who tells ids.
