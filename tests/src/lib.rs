@@ -18,6 +18,7 @@ mod folder;
 mod go;
 pub mod kafka;
 pub mod manifests;
+pub mod memory;
 pub mod metrics;
 pub mod package;
 pub mod pages;

@@ -1,73 +1,38 @@
 //! Processes that live for milliseconds: they end cleanly, however often.
 
-use std::{env, process::Command, time::Duration};
-
-use sitewatch::kafka::{Client, KafkaSettings, Reader};
+use sitewatch_tests::command::Run;
 use sitewatch_tests::shared;
+use sitewatch_tests::websites::Website;
 
-use super::{PAIRS, all_delivered, mutual_tls, plain, produce, read, whole};
+use super::PAIRS;
+use crate::support::Prepared;
 
-const BROKER: &str = "SITEWATCH_E2E_BROKER";
-const FOLDER: &str = "SITEWATCH_E2E_CERTIFICATES";
-const TOPIC: &str = "SITEWATCH_E2E_TOPIC";
-const CLIENT: &str = "SITEWATCH_E2E_CLIENT";
+/// Lives of each function: together enough to meet a crash that comes in 3 of 100.
+const LIVES: i64 = 30;
 
-/// Enough to meet a crash that came in 3 of 100 lives.
-const LIVES: usize = 60;
-
+/// One that wrote and one that read and stored offsets, by turns: a crash while they leave is a
+/// signal instead of an exit code.
 #[test]
 fn a_process_ends_cleanly_under_tls_every_time() {
+    let website = Website::up("hello");
     for (client, version) in PAIRS {
         let kafka = shared::kafka(version);
         let topic = super::topic("lives", client, version);
         kafka.create_topic(&topic, 2);
-        for life in 0..LIVES {
-            let output = Command::new(env::current_exe().unwrap())
-                .args([
-                    "--exact",
-                    "kafka::lifetime::one_short_life",
-                    "--ignored",
-                    "--nocapture",
-                ])
-                .env(BROKER, kafka.ssl_bootstrap())
-                .env(FOLDER, kafka.certificate_dir())
-                .env(TOPIC, &topic)
-                .env(CLIENT, format!("{client:?}"))
-                .output()
-                .unwrap();
-            assert!(
-                output.status.success(),
-                "life {life} of {client:?}: {output:?}"
-            );
+        let prepared = Prepared::new("lives");
+        let with_kafka = |run: Run| {
+            run.var("KAFKA_ENDPOINT", kafka.ssl_bootstrap())
+                .var("KAFKA_CERT_DIR", kafka.certificate_dir())
+                .var("KAFKA_CLIENT", format!("{client:?}").to_lowercase())
+                .var("KAFKA_TOPIC", &topic)
+        };
+        for _ in 0..LIVES {
+            with_kafka(Run::probe())
+                .var("SITES", website.url())
+                .run()
+                .exits(0);
+            with_kafka(prepared.drain()).run().exits(0);
         }
+        assert_eq!(prepared.count("select count(*) from checks"), LIVES);
     }
-}
-
-/// What [`a_process_ends_cleanly_under_tls_every_time`] starts.
-#[test]
-#[ignore = "a part of another test, which runs it as a process"]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the arguments of this process, from the test that starts it"
-)]
-fn one_short_life() {
-    let [broker, folder, topic, client] =
-        [BROKER, FOLDER, TOPIC, CLIENT].map(|name| env::var(name).unwrap());
-    let client = match client.as_str() {
-        "Kafka" => Client::Kafka,
-        _ => Client::Rdkafka,
-    };
-    let settings: KafkaSettings = mutual_tls(
-        plain(client, &broker, &topic),
-        std::path::Path::new(&folder),
-    );
-    all_delivered(&produce(&settings, &[b"one".to_vec(), b"two".to_vec()]), 2);
-    let mut reader = Reader::connect(&settings).unwrap();
-    let ranges = whole(&mut reader);
-    let story = read(&mut reader, &ranges);
-    assert!(story.messages.len() >= 2);
-    reader.commit(&[(0, ranges[0].end)]).unwrap();
-    // A reader that still fetches is dropped on some lives, one that is done on others.
-    reader.assign(&ranges).unwrap();
-    reader.poll(Duration::ZERO).unwrap();
 }

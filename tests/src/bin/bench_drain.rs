@@ -17,6 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use sitewatch::event::{CheckEvent, Outcome, VERSION};
 use sitewatch::kafka::{Client, KafkaSettings, Producer, Security};
 use sitewatch_tests::kafka::{Kafka, Version};
+use sitewatch_tests::memory;
 use sitewatch_tests::postgres::{Database, Postgres};
 use wait4::Wait4 as _;
 
@@ -210,8 +211,7 @@ fn run_any(mut command: Command) -> Taken {
     let began = Instant::now();
     let mut child = command.spawn().expect("start the program");
     let id = child.id();
-    // What wait4 tells of memory counts this program too, as it was before the other's began.
-    let peak = std::thread::spawn(move || peak_memory(id));
+    let peak = std::thread::spawn(move || memory::peak_of(id));
     let used = child.wait4().expect("wait for the program");
     let wall = began.elapsed();
     Taken {
@@ -220,22 +220,6 @@ fn run_any(mut command: Command) -> Taken {
         cpu: used.rusage.utime + used.rusage.stime,
         memory_mb: peak.join().expect("watch the program's memory"),
     }
-}
-
-/// The most memory a process held, asked for until it is gone, in megabytes.
-fn peak_memory(process: u32) -> f64 {
-    let mut peak_kib = 0;
-    while let Ok(status) = std::fs::read_to_string(format!("/proc/{process}/status")) {
-        let high_water = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let Some(high_water) = high_water else { break };
-        peak_kib = high_water
-            .trim()
-            .trim_end_matches(" kB")
-            .parse()
-            .unwrap_or(peak_kib);
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    f64::from(peak_kib) * 1024.0 / 1e6
 }
 
 fn executable(name: &str) -> PathBuf {

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use sitewatch_tests::memory;
 use sitewatch_tests::postgres::{Database, Postgres};
 use wait4::Wait4 as _;
 
@@ -294,8 +295,7 @@ fn run(function: &Function) -> Taken {
         .spawn()
         .expect("start the function");
     let id = child.id();
-    // What wait4 tells of memory counts this program too, as it was before the other's began.
-    let peak = std::thread::spawn(move || peak_memory(id));
+    let peak = std::thread::spawn(move || memory::peak_of(id));
     let used = child.wait4().expect("wait for the function");
     let wall = began.elapsed();
     assert!(
@@ -309,20 +309,4 @@ fn run(function: &Function) -> Taken {
         cpu: used.rusage.utime + used.rusage.stime,
         memory_mb: peak.join().expect("watch the function's memory"),
     }
-}
-
-/// The most memory a process held, asked for until it is gone, in megabytes.
-fn peak_memory(process: u32) -> f64 {
-    let mut peak_kib = 0;
-    while let Ok(status) = std::fs::read_to_string(format!("/proc/{process}/status")) {
-        let high_water = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let Some(high_water) = high_water else { break };
-        peak_kib = high_water
-            .trim()
-            .trim_end_matches(" kB")
-            .parse()
-            .unwrap_or(peak_kib);
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    f64::from(peak_kib) * 1024.0 / 1e6
 }
