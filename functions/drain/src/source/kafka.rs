@@ -12,7 +12,7 @@ use sitewatch::settings::Problems;
 use super::work::Work;
 use crate::plan::{Loss, Plan};
 use crate::settings::{Settings, Start};
-use crate::store::{self, Claims, Store, Topic};
+use crate::store::{self, Claims, Store, Stored, Topic};
 use crate::summary::Figures;
 use crate::workers::Workers;
 
@@ -51,13 +51,11 @@ fn move_pending(
     let topic = kafka.topic.as_str();
     let stored = store::stored(client, topic)?;
     let bounds = reader.bounds()?;
-    let starts = starts(settings.start, &mut reader, &stored)?;
-    let topic_id = topic_id(&reader, client, topic)?;
+    let topic_id = topic_id(&reader, &stored, topic)?;
     let topic_id = topic_id.as_deref();
-    let strangers = match topic_id {
-        Some(id) => store::of_another_topic(client, topic, id)?,
-        None => BTreeSet::new(),
-    };
+    let strangers = topic_id.map_or_else(BTreeSet::new, |id| stored.of_another_topic(id));
+    let stored = stored.offsets;
+    let starts = starts(settings.start, &mut reader, &stored)?;
     let plan = Plan::new(&bounds, &starts, &strangers, settings.offset_reset)
         .map_err(|losses| undecided(topic, &losses))?;
     if settings.dry_run {
@@ -179,10 +177,10 @@ fn connect_both(
 
 /// The topic's id. Not to know it is an error only where it was known before: a topic made again
 /// would otherwise go unnoticed.
-fn topic_id(reader: &Reader, client: &mut Client, topic: &str) -> Result<Option<String>, Failure> {
+fn topic_id(reader: &Reader, stored: &Stored, topic: &str) -> Result<Option<String>, Failure> {
     match reader.topic_id() {
         Ok(id) => Ok(id.map(str::to_owned)),
-        Err(error) if store::knows_id(client, topic)? => Err(error.into()),
+        Err(error) if stored.knows_id() => Err(error.into()),
         Err(error) => {
             log::warn!(
                 "{error}: should {topic} be deleted and made again, that shows only while it is shorter than what is recorded"

@@ -170,6 +170,6 @@ impl<'a> Claims<'a> {
     /// # Errors
     /// When PostgreSQL cannot be asked.
     pub(crate) fn stored(&mut self) -> Result<BTreeMap<i32, i64>, Failure> {
-        stored(self.client, &self.topic)
+        Ok(stored(self.client, &self.topic)?.offsets)
     }
 }

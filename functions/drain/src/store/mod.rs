@@ -19,7 +19,7 @@ mod states;
 pub(crate) use checks::check_columns;
 pub(crate) use claims::Claims;
 pub(crate) use frozen::end_frozen;
-pub(crate) use offsets::{knows_id, of_another_topic, record_losses, stored};
+pub(crate) use offsets::{Stored, record_losses, stored};
 
 use postgres::{Client, Transaction};
 use sitewatch::postgres::{Cancel, begin, explain};

@@ -12,54 +12,48 @@ use super::Topic;
 use crate::batch::Batch;
 use crate::plan::Loss;
 
-/// The stored offset of each partition of a topic that was ever drained.
-///
-/// # Errors
-/// When PostgreSQL cannot be asked.
-pub(crate) fn stored(client: &mut Client, topic: &str) -> Result<BTreeMap<i32, i64>, Failure> {
-    Ok(client
-        .query_typed(
-            "select partition, next_offset from kafka_offsets where topic = $1",
-            &[(&topic, Type::TEXT)],
-        )
-        .map_err(|error| explain("reading where recording has got to", &error))?
-        .into_iter()
-        .map(|row| (row.get(0), row.get(1)))
-        .collect())
+/// What is stored of a topic's partitions that were ever drained.
+#[derive(Default)]
+pub(crate) struct Stored {
+    /// The offset to go on from.
+    pub(crate) offsets: BTreeMap<i32, i64>,
+    /// Kafka's id of the topic that the offset is one of, where it is known.
+    ids: BTreeMap<i32, String>,
 }
 
-/// Partitions whose stored offset is one of another topic that had the same name.
-///
-/// # Errors
-/// When PostgreSQL cannot be asked.
-pub(crate) fn of_another_topic(
-    client: &mut Client,
-    topic: &str,
-    id: &str,
-) -> Result<BTreeSet<i32>, Failure> {
-    Ok(client
-        .query_typed(
-            "select partition from kafka_offsets where topic = $1 and topic_id <> $2",
-            &[(&topic, Type::TEXT), (&id, Type::TEXT)],
-        )
-        .map_err(|error| explain("comparing the topic's id", &error))?
-        .into_iter()
-        .map(|row| row.get(0))
-        .collect())
+impl Stored {
+    /// Partitions whose offset is one of another topic that had the same name.
+    pub(crate) fn of_another_topic(&self, id: &str) -> BTreeSet<i32> {
+        let others = self.ids.iter().filter(|(_, stored)| *stored != id);
+        others.map(|(partition, _)| *partition).collect()
+    }
+
+    /// Whether the topic's id was known to an earlier run.
+    pub(crate) fn knows_id(&self) -> bool {
+        !self.ids.is_empty()
+    }
 }
 
-/// Whether the topic's id was known to an earlier run.
+/// Where recording of a topic has got to.
 ///
 /// # Errors
 /// When PostgreSQL cannot be asked.
-pub(crate) fn knows_id(client: &mut Client, topic: &str) -> Result<bool, Failure> {
-    client
+pub(crate) fn stored(client: &mut Client, topic: &str) -> Result<Stored, Failure> {
+    let rows = client
         .query_typed(
-            "select from kafka_offsets where topic = $1 and topic_id is not null limit 1",
+            "select partition, next_offset, topic_id from kafka_offsets where topic = $1",
             &[(&topic, Type::TEXT)],
         )
-        .map(|rows| !rows.is_empty())
-        .map_err(|error| explain("looking up the topic's id", &error))
+        .map_err(|error| explain("reading where recording has got to", &error))?;
+    let mut stored = Stored::default();
+    for row in rows {
+        let partition = row.get(0);
+        stored.offsets.insert(partition, row.get(1));
+        if let Some(id) = row.get(2) {
+            stored.ids.insert(partition, id);
+        }
+    }
+    Ok(stored)
 }
 
 /// Moves the partition's offset from where the batch begins to where it ends; `false` when it is
