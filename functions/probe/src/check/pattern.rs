@@ -5,7 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use memchr::memmem::Finder;
 use regex_automata::hybrid::dfa::DFA;
-use regex_automata::nfa::thompson;
+use regex_automata::nfa::thompson::backtrack::BoundedBacktracker;
+use regex_automata::nfa::thompson::{self, NFA};
+use regex_automata::{Anchored, Input};
 use regex_syntax::hir::literal::{ExtractKind, Extractor};
 use regex_syntax::hir::{Hir, HirKind};
 use sitewatch::site::Pattern;
@@ -15,9 +17,8 @@ use sitewatch::site::Pattern;
 pub(crate) enum Compiled {
     /// Nothing but text.
     Text(Box<Finder<'static>>),
-    /// Anything that can be decided byte by byte, behind a text that every match begins with: the
-    /// text is looked for first, several times as fast, and the automaton is made when it is found.
-    Prefixed(Box<Finder<'static>>, OnceLock<Option<Box<DFA>>>, Box<Hir>),
+    /// Anything that can be decided byte by byte, behind a text that every match begins with.
+    Prefixed(Box<Prefixed>),
     /// The same without such a text.
     Automaton(Box<DFA>),
     /// The rest.
@@ -46,9 +47,14 @@ impl Compiled {
             return Self::Text(Box::new(Finder::new(&literal.0).into_owned()));
         }
         if let Some(prefix) = prefix(&hir) {
-            return Self::Prefixed(Box::new(prefix), OnceLock::new(), Box::new(hir));
+            return Self::Prefixed(Box::new(Prefixed {
+                prefix,
+                hir,
+                nfa: OnceLock::new(),
+                dfa: OnceLock::new(),
+            }));
         }
-        match automaton(&hir) {
+        match nfa(&hir).as_ref().and_then(dfa) {
             Some(automaton) => Self::Automaton(automaton),
             None => regex::bytes::RegexBuilder::new(text)
                 .size_limit(2 * Pattern::MAX_COMPILED)
@@ -58,7 +64,52 @@ impl Compiled {
     }
 }
 
-/// The text that every match begins with, if there is one and nothing depends on what is before it.
+/// An expression whose every match begins with the same text. The text is looked for first, several
+/// times as fast as any automaton goes; the rest is compiled when it is found.
+#[derive(Debug)]
+pub(crate) struct Prefixed {
+    pub(super) prefix: Finder<'static>,
+    hir: Hir,
+    nfa: OnceLock<Option<NFA>>,
+    dfa: OnceLock<Option<Box<DFA>>>,
+}
+
+impl Prefixed {
+    /// How far behind the first prefix a match is looked for by trying: most pages that are as
+    /// expected are decided here, for a tenth of what the automaton and its states take to make.
+    const NEAR: usize = 256;
+    /// Memory for that, in bytes: a bit for each state at each place, so 256 states.
+    const TRIED: usize = 8 * 1024;
+
+    fn nfa(&self) -> Option<&NFA> {
+        self.nfa.get_or_init(|| nfa(&self.hir)).as_ref()
+    }
+
+    /// The automaton; `None` is a defect, like [`Compiled::Broken`].
+    pub(super) fn dfa(&self) -> Option<&DFA> {
+        self.dfa
+            .get_or_init(|| self.nfa().and_then(dfa))
+            .as_deref()
+    }
+
+    /// Whether a match begins where `text` does and ends soon; false when that is not known. Where
+    /// `text` is cut makes no difference: nothing with a prefix looks at what is around a match.
+    pub(super) fn matches_near(&self, text: &[u8]) -> bool {
+        let near = text.get(..Self::NEAR).unwrap_or(text);
+        let config = BoundedBacktracker::config().visited_capacity(Self::TRIED);
+        let tried = self.nfa().and_then(|nfa| {
+            let tries = BoundedBacktracker::builder()
+                .configure(config)
+                .build_from_nfa(nfa.clone())
+                .ok()?;
+            let near = Input::new(near).anchored(Anchored::Yes);
+            tries.try_is_match(&mut tries.create_cache(), near).ok()
+        });
+        tried == Some(true)
+    }
+}
+
+/// The text that every match begins with, if there is one and nothing depends on what is around it.
 fn prefix(hir: &Hir) -> Option<Finder<'static>> {
     if !hir.properties().look_set().is_empty() {
         return None;
@@ -68,20 +119,25 @@ fn prefix(hir: &Hir) -> Option<Finder<'static>> {
     (prefix.len() >= LEAST_PREFIX).then(|| Finder::new(prefix).into_owned())
 }
 
-/// The automaton, if one over bytes can decide the expression.
-pub(super) fn automaton(hir: &Hir) -> Option<Box<DFA>> {
+fn nfa(hir: &Hir) -> Option<NFA> {
     let config = thompson::Config::new()
         .utf8(false)
         .which_captures(thompson::WhichCaptures::None)
         .nfa_size_limit(Some(Pattern::MAX_COMPILED));
-    let nfa = thompson::Compiler::new()
+    thompson::Compiler::new()
         .configure(config)
         .build_from_hir(hir)
-        .ok()?;
+        .ok()
+}
+
+/// The automaton, if one over bytes can decide the expression.
+fn dfa(nfa: &NFA) -> Option<Box<DFA>> {
     let config = DFA::config()
         .cache_capacity(CACHE)
         .skip_cache_capacity_check(true);
-    let automaton = DFA::builder().configure(config).build_from_nfa(nfa);
+    let automaton = DFA::builder()
+        .configure(config)
+        .build_from_nfa(nfa.clone());
     automaton.ok().map(Box::new)
 }
 

@@ -12,7 +12,7 @@ use regex_automata::Input;
 use regex_automata::hybrid::LazyStateID;
 use regex_automata::hybrid::dfa::{Cache, DFA};
 
-use super::pattern::{Compiled, automaton};
+use super::pattern::Compiled;
 
 /// One search under way.
 #[derive(Debug)]
@@ -66,23 +66,24 @@ impl Search {
                     self.state = State::Found;
                 }
             }
-            (Compiled::Prefixed(finder, automaton_of, hir), State::Prefix(tail)) => {
+            (Compiled::Prefixed(prefixed), State::Prefix(tail)) => {
                 let before = tail.clone();
-                let Some(at) = find(finder, tail, chunk) else {
+                let Some(at) = find(&prefixed.prefix, tail, chunk) else {
                     return;
                 };
-                let dfa = automaton_of.get_or_init(|| automaton(hir));
-                self.state = dfa.as_deref().map_or(State::Hopeless, State::start);
+                let rest = chunk.get(at.saturating_sub(before.len())..);
+                let rest = rest.unwrap_or_default();
+                if at >= before.len() && prefixed.matches_near(rest) {
+                    self.state = State::Found;
+                    return;
+                }
+                self.state = prefixed.dfa().map_or(State::Hopeless, State::start);
                 self.feed(before.get(at..).unwrap_or_default());
-                self.feed(
-                    chunk
-                        .get(at.saturating_sub(before.len())..)
-                        .unwrap_or_default(),
-                );
+                self.feed(rest);
             }
             (Compiled::Automaton(dfa), State::Automaton(..)) => self.step(dfa, chunk),
-            (Compiled::Prefixed(_, dfa, _), State::Automaton(..)) => {
-                if let Some(Some(dfa)) = dfa.get() {
+            (Compiled::Prefixed(prefixed), State::Automaton(..)) => {
+                if let Some(dfa) = prefixed.dfa() {
                     self.step(dfa, chunk);
                 }
             }
@@ -121,10 +122,9 @@ impl Search {
         match (&*self.compiled, &mut self.state) {
             (_, State::Found) => true,
             (Compiled::Automaton(dfa), State::Automaton(cache, at)) => ends(dfa, cache, *at),
-            (Compiled::Prefixed(_, dfa, _), State::Automaton(cache, at)) => dfa
-                .get()
-                .and_then(Option::as_ref)
-                .is_some_and(|dfa| ends(dfa, cache, *at)),
+            (Compiled::Prefixed(prefixed), State::Automaton(cache, at)) => {
+                prefixed.dfa().is_some_and(|dfa| ends(dfa, cache, *at))
+            }
             (Compiled::Whole(regex), State::Whole(body)) => regex.is_match(body),
             _ => false,
         }
@@ -212,6 +212,9 @@ mod tests {
                 true,
             ),
             ("site 7 is wel+", &[b"a site 7 is we", b"t"], false),
+            ("site 7 is wel+", &[b"site 7 is wet, site 7 is well"], true),
+            ("site 7(?s:.)*end", &[b"site 7", &[b' '; 500], b"end"], true),
+            ("site 7(?s:.)*end", &[b"site 7 is at its end"], true),
             (
                 "site 7 (is )?fine",
                 &[b"site 7 not", b" site 7 is fine"],

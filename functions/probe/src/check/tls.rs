@@ -22,7 +22,7 @@ use sitewatch::site::{Tls, TlsVersion};
 
 use super::certificate::CertificateSeen;
 use super::failure::Failure;
-use super::stream::Timed;
+use super::stream::Buffered;
 use super::trace::Phase;
 
 /// The TLS contexts of a run.
@@ -127,9 +127,9 @@ pub(super) fn handshake(
     context: &SslContext,
     tls: &Tls,
     host: &str,
-    stream: Timed,
+    stream: Buffered,
     seen: impl FnOnce(CertificateSeen),
-) -> Result<SslStream<Timed>, Unsecured> {
+) -> Result<SslStream<Buffered>, Unsecured> {
     let name = tls.server_name.as_deref().unwrap_or(host);
     let ssl = client(context, name).map_err(|error| broken(&error))?;
     let mut stream = SslStream::new(ssl, stream).map_err(|error| broken(&error))?;

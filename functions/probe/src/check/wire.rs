@@ -15,7 +15,7 @@ use super::buffers::WireBuffers;
 use super::connect::{Unconnected, connect};
 use super::failure::Failure;
 use super::hop::Hop;
-use super::stream::Timed;
+use super::stream::{Buffered, Timed};
 use super::tls::{Unsecured, handshake};
 use super::trace::Phase;
 use super::tunnel::{Untunnelled, open_tunnel};
@@ -102,7 +102,7 @@ impl HopConnector {
         }
     }
 
-    fn secure(&self, stream: Timed) -> Result<SslStream<Timed>, Error> {
+    fn secure(&self, stream: Timed) -> Result<SslStream<Buffered>, Error> {
         let hop = &self.0;
         hop.trace.enter(Phase::Tls);
         let context = hop
@@ -110,6 +110,7 @@ impl HopConnector {
             .tls
             .get(&hop.site.tls)
             .map_err(|text| fail(hop, Failure::new(Outcome::Local, text)))?;
+        let stream = Buffered::new(stream);
         let result = handshake(&context, &hop.site.tls, &hop.host, stream, |seen| {
             hop.trace.note(|noted| noted.certificate = Some(seen));
         });
@@ -139,14 +140,14 @@ pub(super) struct Wire {
 
 enum Channel {
     Plain(Timed),
-    Tls(Box<SslStream<Timed>>),
+    Tls(Box<SslStream<Buffered>>),
 }
 
 impl Channel {
     fn timed(&mut self) -> &mut Timed {
         match self {
             Self::Plain(stream) => stream,
-            Self::Tls(stream) => stream.get_mut(),
+            Self::Tls(stream) => stream.get_mut().timed(),
         }
     }
 
