@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sitewatch::run::{Failure, Summary};
+use sitewatch::run::{Exit, Failure, Summary};
 use sitewatch::site::Site;
 use sitewatch::words::printable;
 
@@ -13,7 +13,7 @@ use crate::check::tls::TlsContexts;
 use crate::round::{due, period};
 use crate::schedule::{Period, in_shard, next_slot};
 use crate::settings::Settings;
-use crate::sites::{ours, prepare};
+use crate::sites::{Refused, ours, prepare};
 
 /// Says what a run that starts now would do.
 ///
@@ -21,6 +21,7 @@ use crate::sites::{ours, prepare};
 /// What would stop that run before its first check: secrets and files that are not there.
 pub(crate) fn show(
     sites: Vec<Site>,
+    mut refused: Refused,
     settings: &Settings,
     tls: &TlsContexts,
 ) -> Result<Summary, Failure> {
@@ -32,9 +33,9 @@ pub(crate) fn show(
         .filter(|site| !site.enabled && in_shard(&site.name, index, count))
         .map(|site| site.name.clone())
         .collect();
-    let sites = ours(sites, settings.shard);
-    prepare(&sites, &settings.secrets, tls)?;
+    let mut sites = ours(sites, settings.shard);
     let elsewhere = all - sites.len() - disabled.len();
+    prepare(&mut sites, &mut refused, &settings.secrets, tls)?;
 
     let period = period(settings, now.as_nanosecond());
     let run = This {
@@ -96,7 +97,17 @@ pub(crate) fn show(
             parts.push(format!("{number} {what}"));
         }
     }
-    Ok(Summary::done(
+    let refused = refused.left_out();
+    if refused > 0 {
+        let sites = counted(refused, "site");
+        parts.push(format!("{sites} of the table cannot be checked"));
+    }
+    let exit = if refused > 0 {
+        Exit::Configuration
+    } else {
+        Exit::Done
+    };
+    let summary = Summary::done(
         format!("dry run: {}, nothing checked", parts.join(", ")),
         vec![
             ("checks_due", due.len() as u64),
@@ -104,8 +115,10 @@ pub(crate) fn show(
             ("not_due", not_due as u64),
             ("disabled", disabled.len() as u64),
             ("other_shards", elsewhere as u64),
+            ("refused", refused as u64),
         ],
-    ))
+    );
+    Ok(summary.exiting(exit))
 }
 
 /// What the run is, as far as that decides which sites are due.

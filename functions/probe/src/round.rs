@@ -15,7 +15,7 @@ use crate::dry_run;
 use crate::schedule::{Due, Period, plan};
 use crate::settings::Settings;
 use crate::sink::Sink;
-use crate::sites::{load, ours, prepare};
+use crate::sites::{Loaded, load, ours, prepare};
 use crate::summary::{Ended, summary};
 use crate::workers::Workers;
 
@@ -40,13 +40,13 @@ pub(crate) fn run(mut settings: Settings, run: &Run) -> Result<Summary, Failure>
         &mut settings.sites,
         crate::settings::Source::List(Vec::new()),
     );
-    let sites = load(source)?;
+    let Loaded { sites, mut refused } = load(source)?;
     let tls = TlsContexts::default();
     let Some(sink) = &settings.sink else {
-        return dry_run::show(sites, &settings, &tls);
+        return dry_run::show(sites, refused, &settings, &tls);
     };
-    let sites = ours(sites, settings.shard);
-    prepare(&sites, &settings.secrets, &tls)?;
+    let mut sites = ours(sites, settings.shard);
+    prepare(&mut sites, &mut refused, &settings.secrets, &tls)?;
     let now = Timestamp::now().as_nanosecond();
     let due = due(&sites, &settings, period(&settings, now), now);
     let sink = Arc::new(Sink::open(sink, run, &sites, &stop)?);
@@ -77,6 +77,7 @@ pub(crate) fn run(mut settings: Settings, run: &Run) -> Result<Summary, Failure>
         tally,
         delivered,
         left,
+        refused: refused.left_out(),
         stopped: stop.requested(),
         fail_on_down: settings.fail_on_down,
     }))

@@ -1,5 +1,6 @@
 //! The sites of this run: read, enabled, ours, and with everything they refer to at hand.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sitewatch::postgres::{connect, explain};
@@ -13,13 +14,60 @@ use crate::check::tls::TlsContexts;
 use crate::schedule::in_shard;
 use crate::settings::Source;
 
+/// The sites as they were read.
+pub(crate) struct Loaded {
+    pub(crate) sites: Vec<Site>,
+    pub(crate) refused: Refused,
+}
+
+/// What becomes of sites that cannot be checked as they are.
+///
+/// A list is one person's and is deployed as a whole: a mistake in it stops the run before the
+/// first check, where it is seen at once. The table's rows are many people's, at any hour: whoever
+/// spoils one must not switch off the monitoring of the others.
+pub(crate) enum Refused {
+    /// The run ends.
+    Fatal,
+    /// These many were told and left out.
+    LeftOut(usize),
+}
+
+impl Refused {
+    /// Tells the problems that these many sites have.
+    ///
+    /// # Errors
+    /// The problems, when they are fatal.
+    fn tell(&mut self, sites: usize, problems: Problems) -> Result<(), Failure> {
+        match self {
+            _ if problems.list().is_empty() => Ok(()),
+            Self::Fatal => Err(Failure::Configuration(problems)),
+            Self::LeftOut(count) => {
+                *count += sites;
+                log::error!("{problems}");
+                Ok(())
+            }
+        }
+    }
+
+    /// How many sites were left out.
+    pub(crate) fn left_out(&self) -> usize {
+        match self {
+            Self::Fatal => 0,
+            Self::LeftOut(count) => *count,
+        }
+    }
+}
+
 /// Reads the sites: all of a list, of the database's those that are enabled.
 ///
 /// # Errors
-/// When the database cannot be read, or its rows are no valid sites.
-pub(crate) fn load(source: Source) -> Result<Vec<Site>, Failure> {
+/// When the database cannot be read.
+pub(crate) fn load(source: Source) -> Result<Loaded, Failure> {
     match source {
-        Source::List(sites) => Ok(sites),
+        Source::List(sites) => Ok(Loaded {
+            sites,
+            refused: Refused::Fatal,
+        }),
         Source::Database(database, defaults) => from_database(&database, &defaults),
     }
 }
@@ -33,10 +81,7 @@ pub(crate) fn ours(sites: Vec<Site>, shard: (u32, u32)) -> Vec<Arc<Site>> {
         .collect()
 }
 
-fn from_database(
-    settings: &DatabaseSettings,
-    defaults: &SiteDefaults,
-) -> Result<Vec<Site>, Failure> {
+fn from_database(settings: &DatabaseSettings, defaults: &SiteDefaults) -> Result<Loaded, Failure> {
     let mut client = connect(settings, "probe")?;
     let rows = client
         .query(
@@ -58,13 +103,16 @@ fn from_database(
             settings: json(row.get(6)),
         })
     });
-    parse_objects(rows, defaults).map_err(|problems| {
-        let mut all = Problems::default();
-        for problem in problems.list() {
-            all.add("table websites, by name:", problem.to_string());
-        }
-        Failure::Configuration(all)
-    })
+    let (sites, wrong) = parse_objects(rows, defaults);
+    let mut problems = Problems::default();
+    let mut positions = BTreeSet::new();
+    for problem in wrong.list() {
+        positions.insert(problem.position);
+        problems.add("table websites, by name:", problem.to_string());
+    }
+    let mut refused = Refused::LeftOut(0);
+    refused.tell(positions.len(), problems)?;
+    Ok(Loaded { sites, refused })
 }
 
 /// The column's text; jsonb always parses.
@@ -72,17 +120,20 @@ fn json(text: Option<&str>) -> Option<serde_json::Value> {
     text.and_then(|text| serde_json::from_str(text).ok())
 }
 
-/// Proves, before any check, that the secrets and files that sites name are there.
+/// Keeps those of the sites whose secrets and files are there, before any check needs them.
 ///
 /// # Errors
-/// Every one that is not, with the site that names it.
+/// Everything that is not there, with the site that names it, when that is fatal.
 pub(crate) fn prepare(
-    sites: &[Arc<Site>],
+    sites: &mut Vec<Arc<Site>>,
+    refused: &mut Refused,
     secrets: &Secrets,
     tls: &TlsContexts,
 ) -> Result<(), Failure> {
+    let all = sites.len();
     let mut problems = Problems::default();
-    for site in sites {
+    sites.retain(|site| {
+        let before = problems.list().len();
         for (field, text) in texts(site) {
             if let Err(why) = secrets.find(text) {
                 problems.add(format!("site {}: {field}", site.name), why);
@@ -94,12 +145,9 @@ pub(crate) fn prepare(
         {
             problems.add(format!("site {}:", site.name), why);
         }
-    }
-    if problems.list().is_empty() {
-        Ok(())
-    } else {
-        Err(Failure::Configuration(problems))
-    }
+        problems.list().len() == before
+    });
+    refused.tell(all - sites.len(), problems)
 }
 
 fn texts(site: &Site) -> impl Iterator<Item = (&str, &Text)> {

@@ -11,6 +11,8 @@ pub(crate) struct Ended {
     pub(crate) delivered: Delivered,
     /// Checks that were due and not begun.
     pub(crate) left: usize,
+    /// Sites that cannot be checked as they are; each was told.
+    pub(crate) refused: usize,
     pub(crate) stopped: Option<Why>,
     pub(crate) fail_on_down: bool,
 }
@@ -21,6 +23,7 @@ pub(crate) fn summary(ended: Ended) -> Summary {
         tally,
         delivered,
         left,
+        refused,
         stopped,
         fail_on_down,
     } = ended;
@@ -46,6 +49,10 @@ pub(crate) fn summary(ended: Ended) -> Summary {
     if left > 0 {
         parts.push(format!("{left} not begun"));
     }
+    if refused > 0 {
+        let sites = if refused == 1 { "site" } else { "sites" };
+        parts.push(format!("{refused} {sites} of the table not checked"));
+    }
     if let Some(why) = stopped {
         parts.push(format!("stopped by {}", why.words()));
     }
@@ -53,6 +60,8 @@ pub(crate) fn summary(ended: Ended) -> Summary {
         Exit::Unavailable
     } else if delivered.spooled > 0 || left > 0 || stopped.is_some() {
         Exit::Unfinished
+    } else if refused > 0 {
+        Exit::Configuration
     } else if fail_on_down && tally.down > 0 {
         Exit::Down
     } else {
@@ -71,6 +80,7 @@ pub(crate) fn summary(ended: Ended) -> Summary {
         ("spooled", delivered.spooled),
         ("printed", delivered.printed),
         ("not_begun", left as u64),
+        ("refused", refused as u64),
     ];
     Summary::done(parts.join(", "), figures).exiting(exit)
 }

@@ -65,17 +65,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Unavailable(text) | Self::Unfinished(text) => f.write_str(text),
             Self::Defect(text) => write!(f, "{text}; this is a defect of ours, please report it"),
-            Self::Configuration(problems) => {
-                let list = problems.list();
-                if let [problem] = list {
-                    return write!(f, "{problem}");
-                }
-                write!(f, "{} problems in the configuration", list.len())?;
-                for problem in list {
-                    write!(f, "\n  {problem}")?;
-                }
-                Ok(())
-            }
+            Self::Configuration(problems) => write!(f, "{problems}"),
         }
     }
 }

@@ -26,6 +26,25 @@ impl fmt::Display for Problem {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
 
+/// A list of 10,000 sites generated with one mistake has 10,000 problems; these many tell enough.
+const SHOWN: usize = 50;
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let [problem] = self.0.as_slice() {
+            return write!(f, "{problem}");
+        }
+        write!(f, "{} problems in the configuration", self.0.len())?;
+        for problem in self.0.iter().take(SHOWN) {
+            write!(f, "\n  {problem}")?;
+        }
+        if self.0.len() > SHOWN {
+            write!(f, "\n  and {} more", self.0.len() - SHOWN)?;
+        }
+        Ok(())
+    }
+}
+
 impl Problems {
     /// A single problem.
     #[must_use]
@@ -93,4 +112,22 @@ fn shorten(given: &str) -> String {
     let mut short: String = given.chars().take(LIMIT).collect();
     short.push('…');
     short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_problems_is_cut() {
+        let mut problems = Problems::one("SITES:", "site 1: url is missing");
+        assert_eq!(problems.to_string(), "SITES: site 1: url is missing");
+        for _ in 0..SHOWN {
+            problems.add("SITES:", "site 2: url is missing");
+        }
+        let text = problems.to_string();
+        assert!(text.starts_with("51 problems in the configuration\n  SITES: site 1"));
+        assert!(text.ends_with("\n  and 1 more"), "{text}");
+        assert_eq!(text.lines().count(), 1 + SHOWN + 1);
+    }
 }

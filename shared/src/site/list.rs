@@ -52,19 +52,18 @@ fn each(text: &str, mut each: impl FnMut(Value)) -> Result<(), SiteProblems> {
     Ok(())
 }
 
-/// Reads sites from JSON objects, such as [`fields_of_row`](super::fields_of_row) makes them.
-///
-/// # Errors
-/// Everything that is wrong with them.
+/// Reads sites from JSON objects, such as [`fields_of_row`](super::fields_of_row) makes them: those
+/// that can be checked, and everything that is wrong with the others.
+#[must_use]
 pub fn parse_objects(
     objects: impl IntoIterator<Item = Map<String, Value>>,
     defaults: &SiteDefaults,
-) -> Result<Vec<Site>, SiteProblems> {
+) -> (Vec<Site>, SiteProblems) {
     let mut reading = Reading::new(defaults);
     for object in objects {
         reading.add(Value::Object(object));
     }
-    reading.finish()
+    (reading.sites, reading.problems)
 }
 
 /// The name of a site that has none: host, port, path and query of its URL. The same on every

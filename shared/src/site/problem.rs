@@ -35,9 +35,6 @@ impl fmt::Display for SiteProblem {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SiteProblems(Vec<SiteProblem>);
 
-/// A list of 10,000 sites generated with one mistake has 10,000 problems; these many tell enough.
-const SHOWN: usize = 50;
-
 impl SiteProblems {
     /// A problem of the list as a whole.
     #[must_use]
@@ -70,14 +67,11 @@ impl SiteProblems {
 
 impl fmt::Display for SiteProblems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, problem) in self.0.iter().take(SHOWN).enumerate() {
+        for (number, problem) in self.0.iter().enumerate() {
             if number > 0 {
                 writeln!(f)?;
             }
             write!(f, "{problem}")?;
-        }
-        if self.0.len() > SHOWN {
-            write!(f, "\nand {} more problems", self.0.len() - SHOWN)?;
         }
         Ok(())
     }

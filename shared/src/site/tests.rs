@@ -218,12 +218,14 @@ fn rows_of_a_list_make_the_same_sites() {
     assert_eq!(rows[0].check_interval, Some(5.0));
     assert_eq!(rows[0].settings, Some(json!({"timeout": 3})));
     assert_eq!(rows[1].check_interval, None);
-    let again = parse_objects(
-        rows.into_iter().map(fields_of_row),
-        &SiteDefaults::default(),
-    )
-    .unwrap();
+    let mut rows: Vec<_> = rows.into_iter().map(fields_of_row).collect();
+    let (again, problems) = parse_objects(rows.clone(), &SiteDefaults::default());
     assert_eq!(again, read(&text).unwrap());
+    assert!(problems.is_empty());
+    rows[0].insert("regex".to_owned(), json!("("));
+    let (left, problems) = parse_objects(rows, &SiteDefaults::default());
+    assert_eq!(left, again[1..]);
+    assert_eq!(problems.list()[0].position, 1);
 }
 
 #[test]

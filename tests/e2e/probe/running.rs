@@ -226,19 +226,45 @@ fn sites_come_from_the_database() {
             .var("PROBE_SINK", "stdout")
     };
     let finished = run().run().exits(0);
-    let events = events(&finished);
-    assert_eq!(events.len(), 2);
-    assert_is(&events["right"], Outcome::Up, "");
-    assert_eq!(events["right"].labels["a"], "b");
-    assert_is(&events["wrong"], Outcome::Body, "\"bye\" not found");
+    let seen = events(&finished);
+    assert_eq!(seen.len(), 2);
+    assert_is(&seen["right"], Outcome::Up, "");
+    assert_eq!(seen["right"].labels["a"], "b");
+    assert_is(&seen["wrong"], Outcome::Body, "\"bye\" not found");
 
     let mut client = prepared.client();
     client
         .batch_execute("update websites set up_regex = '(' where name = 'wrong'")
         .unwrap();
-    run().run().exits(78).stdout_is("").stderr_has(
-        "table websites, by name: site 2 (wrong): regex \"(\" is not a regular expression: unclosed group at character 1",
-    );
+    // Whoever spoils one row must not switch off the monitoring of the others.
+    let finished = run()
+        .run()
+        .exits(78)
+        .stderr_has(
+            "table websites, by name: site 2 (wrong): regex \"(\" is not a regular expression: unclosed group at character 1",
+        )
+        .stderr_has("1 check: 1 up, 0 down, 1 site of the table not checked");
+    assert_eq!(Vec::from_iter(events(&finished).keys()), ["right"]);
+    client
+        .batch_execute(
+            r#"update websites set up_regex = null,
+                   settings = '{"bearer_token": {"env": "SITE_SECRET_MISSING"}, "tls_ca_file": "/nowhere/ca.pem"}'
+               where name = 'wrong'"#,
+        )
+        .unwrap();
+    let finished = run()
+        .run()
+        .exits(78)
+        .stderr_has("site wrong: bearer_token")
+        .stderr_has("site wrong: tls_ca_file /nowhere/ca.pem cannot be used")
+        .stderr_has("1 check: 1 up, 0 down, 1 site of the table not checked");
+    assert_eq!(events(&finished).len(), 1);
+    run()
+        .var("PROBE_DRY_RUN", "true")
+        .run()
+        .exits(78)
+        .stdout_has("right")
+        .stderr_has("1 site of the table cannot be checked");
     Run::probe()
         .var("SITES_FROM", "database")
         .var("DATABASE_URL", "postgres://me:hush@127.0.0.1:1/none")

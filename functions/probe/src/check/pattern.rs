@@ -87,9 +87,7 @@ impl Prefixed {
 
     /// The automaton; `None` is a defect, like [`Compiled::Broken`].
     pub(super) fn dfa(&self) -> Option<&DFA> {
-        self.dfa
-            .get_or_init(|| self.nfa().and_then(dfa))
-            .as_deref()
+        self.dfa.get_or_init(|| self.nfa().and_then(dfa)).as_deref()
     }
 
     /// Whether a match begins where `text` does and ends soon; false when that is not known. Where
@@ -135,9 +133,7 @@ fn dfa(nfa: &NFA) -> Option<Box<DFA>> {
     let config = DFA::config()
         .cache_capacity(CACHE)
         .skip_cache_capacity_check(true);
-    let automaton = DFA::builder()
-        .configure(config)
-        .build_from_nfa(nfa.clone());
+    let automaton = DFA::builder().configure(config).build_from_nfa(nfa.clone());
     automaton.ok().map(Box::new)
 }
 
