@@ -1,4 +1,5 @@
-//! A real Kafka of our own: one broker in KRaft mode, its own data and ports, gone when dropped.
+//! A real Kafka of our own: one broker in KRaft mode (or two, see [`Options::join`]), its own data
+//! and ports, gone when dropped.
 //!
 //! Tests share one broker of each version through [`crate::shared::kafka`] and take a topic each; a
 //! test that stops, kills or pauses the broker starts its own. The broker comes from Maven Central

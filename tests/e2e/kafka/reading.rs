@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use sitewatch::kafka::{Client, KafkaError, Polled, Range, Reader};
 use sitewatch_tests::{
     kafka::{End, Kafka, Version},
-    shared,
+    shared, wait,
 };
 
 use super::{PAIRS, PATIENCE, Story, plain, read, read_whole, topic, whole, within};
@@ -14,6 +14,13 @@ const RDKAFKA: [(Client, Version); 2] = [
     (Client::Rdkafka, Version::V3_9),
     (Client::Rdkafka, Version::V4_1),
 ];
+
+/// Sixty messages, more than a client fetches ahead.
+fn large() -> Vec<(&'static str, String)> {
+    (0..60)
+        .map(|n| ("k", format!("{n:0>50000}").repeat(10)))
+        .collect()
+}
 
 fn records(texts: std::ops::Range<usize>) -> Vec<(&'static str, String)> {
     texts.map(|n| ("k", format!("{n}"))).collect()
@@ -253,11 +260,7 @@ fn a_broker_that_restarts_is_read_to_the_end() {
     for (client, version) in PAIRS {
         let kafka = Kafka::options(version).start();
         kafka.create_topic("t", 1);
-        // More than the client fetches ahead.
-        let large: Vec<_> = (0..60)
-            .map(|n| ("k", format!("{n:0>50000}").repeat(10)))
-            .collect();
-        kafka.produce("t", 0, &large);
+        kafka.produce("t", 0, &large());
         let mut reader = Reader::connect(&plain(client, &kafka.bootstrap(), "t")).unwrap();
         let ranges = whole(&mut reader);
         reader.assign(&ranges).unwrap();
@@ -279,14 +282,49 @@ fn a_broker_that_restarts_is_read_to_the_end() {
 }
 
 #[test]
+fn a_leader_that_moves_is_followed_to_the_end() {
+    for (client, version) in PAIRS {
+        let first = Kafka::start(version);
+        let second = Kafka::options(version).join(&first).start();
+        for (topic, power_cut) in [("stopped", false), ("killed", true)] {
+            wait::until("the cluster has two brokers", PATIENCE, || {
+                first.brokers() == 2
+            });
+            first.create_topic_led_by(2, topic, 1);
+            first.produce(topic, 0, &large());
+            assert_eq!(first.leaders(topic), [Some(2)]);
+            let mut reader = Reader::connect(&plain(client, &first.bootstrap(), topic)).unwrap();
+            let ranges = whole(&mut reader);
+            reader.assign(&ranges).unwrap();
+            let mut next = 0;
+            let deadline = Instant::now() + PATIENCE;
+            while !reader.is_done() {
+                assert!(Instant::now() < deadline, "{topic}: stuck at {next}");
+                if let Some(Polled::Message(message)) = reader.poll(PATIENCE).unwrap() {
+                    assert_eq!(message.offset(), next, "none skipped, none twice");
+                    next += 1;
+                    if next == 3 {
+                        if power_cut {
+                            second.kill();
+                        } else {
+                            second.stop();
+                        }
+                    }
+                }
+            }
+            assert_eq!(next, 60);
+            assert_eq!(first.leaders(topic), [Some(1)]);
+            second.start_again();
+        }
+    }
+}
+
+#[test]
 fn a_broker_that_stays_away_is_an_error_in_time() {
     for (client, version) in PAIRS {
         let kafka = Kafka::options(version).start();
         kafka.create_topic("t", 1);
-        let large: Vec<_> = (0..60)
-            .map(|n| ("k", format!("{n:0>50000}").repeat(10)))
-            .collect();
-        kafka.produce("t", 0, &large);
+        kafka.produce("t", 0, &large());
         let settings = plain(client, &kafka.bootstrap(), "t");
         let mut reader = Reader::connect(&within(settings, Duration::from_secs(2))).unwrap();
         let ranges = whole(&mut reader);

@@ -57,6 +57,46 @@ impl Kafka {
         all_succeeded("create", &results.expect("ask Kafka to create a topic"));
     }
 
+    /// Makes a topic in a cluster of two. Each partition is on both brokers and led by `leader` as
+    /// long as that runs: 1 is the cluster's first broker, 2 the one that joined.
+    ///
+    /// # Panics
+    /// When the brokers refuse.
+    #[track_caller]
+    pub fn create_topic_led_by(&self, leader: i32, name: &str, partitions: u16) {
+        let replicas = [leader, 3 - leader];
+        let assignment = vec![replicas.as_slice(); usize::from(partitions)];
+        let replication = TopicReplication::Variable(&assignment);
+        let topic = NewTopic::new(name, i32::from(partitions), replication);
+        let results = wait_for(self.admin().create_topics([&topic], &AdminOptions::new()));
+        all_succeeded("create", &results.expect("ask Kafka to create a topic"));
+    }
+
+    /// Who leads each partition of a topic; `None`: nobody at the moment.
+    #[track_caller]
+    pub fn leaders(&self, topic: &str) -> Vec<Option<i32>> {
+        let consumer: BaseConsumer = self.client().create().expect("make a consumer");
+        let metadata = consumer
+            .fetch_metadata(Some(topic), PATIENCE)
+            .expect("ask Kafka for the leaders of a topic");
+        metadata
+            .topics()
+            .iter()
+            .flat_map(|topic| topic.partitions())
+            .map(|partition| Some(partition.leader()).filter(|leader| *leader > 0))
+            .collect()
+    }
+
+    /// How many brokers the cluster has.
+    #[track_caller]
+    pub fn brokers(&self) -> usize {
+        let consumer: BaseConsumer = self.client().create().expect("make a consumer");
+        let metadata = consumer
+            .fetch_metadata(None, PATIENCE)
+            .expect("ask Kafka for its brokers");
+        metadata.brokers().len()
+    }
+
     /// Removes a topic.
     ///
     /// # Panics

@@ -18,6 +18,8 @@ use crate::{Failure, cache};
 
 /// The one node every formatted data folder is for.
 pub(super) const NODE_ID: u32 = 1;
+/// Any identifier does, for clusters that never meet.
+pub(super) const CLUSTER: &str = "c2l0ZXdhdGNoLXRlc3RzLQ";
 /// Part of the folder's name: raised when what [`fetch`] puts there changes.
 const RECIPE: u32 = 1;
 

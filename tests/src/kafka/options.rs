@@ -4,7 +4,7 @@ use std::{fmt::Write as _, fs, io, path::Path, sync::Mutex};
 
 use super::{
     Kafka, PASSWORD, USER, Version,
-    install::{Install, NODE_ID},
+    install::{CLUSTER, Install, NODE_ID},
 };
 use crate::{
     Failure,
@@ -17,6 +17,8 @@ use crate::{
 pub(super) const PROPERTIES_FILE: &str = "server.properties";
 pub(super) const DATA_FOLDER: &str = "data";
 pub(super) const CLIENT_FOLDER: &str = "client";
+/// The node that [`Options::join`] adds.
+const JOINED_NODE_ID: u32 = NODE_ID + 1;
 
 /// For one broker with one user: no waiting for others that will not come, nothing made by chance,
 /// little memory. Durations are short where a test would otherwise wait for them.
@@ -40,7 +42,14 @@ pub struct Options {
     authority: Option<Authority>,
     sasl: bool,
     proxied: bool,
+    joined: Option<Controller>,
     properties: String,
+}
+
+/// Who decides which broker leads what: the first broker of a cluster, which does both.
+#[derive(Clone, Copy)]
+pub(super) struct Controller {
+    port: u16,
 }
 
 /// Where a broker listens.
@@ -63,6 +72,7 @@ impl Options {
             authority: None,
             sasl: false,
             proxied: false,
+            joined: None,
             properties: SMALL.to_owned(),
         }
     }
@@ -84,6 +94,13 @@ impl Options {
     /// Also listens behind a [`Proxy`] that the test controls.
     pub fn proxied(mut self) -> Self {
         self.proxied = true;
+        self
+    }
+
+    /// Becomes the second broker of the cluster that `first` is the only one of so far, to lead and
+    /// to follow topics made with [`Kafka::create_topic_led_by`]. One cluster has at most two.
+    pub fn join(mut self, first: &Kafka) -> Self {
+        self.joined = Some(first.ports.controller());
         self
     }
 
@@ -140,8 +157,19 @@ impl Options {
 
     fn write(&self, install: &Install, ports: &Ports) -> io::Result<Folder> {
         let folder = Folder::new("kafka")?;
-        folder::copy_all(&install.formatted(), &folder.join(DATA_FOLDER))?;
-        let mut properties = properties(ports, &folder.join(DATA_FOLDER));
+        let data = folder.join(DATA_FOLDER);
+        let mut properties = match self.joined {
+            None => {
+                folder::copy_all(&install.formatted(), &data)?;
+                properties(ports, &data)
+            }
+            Some(controller) => {
+                let meta = format!("version=1\nnode.id={JOINED_NODE_ID}\ncluster.id={CLUSTER}\n");
+                fs::create_dir(&data)?;
+                fs::write(data.join("meta.properties"), meta)?;
+                joined_properties(ports, &data, controller)
+            }
+        };
         if let Some(authority) = &self.authority {
             properties += &tls(authority, folder.path())?;
             authority.write_client_dir(&folder.join(CLIENT_FOLDER))?;
@@ -153,6 +181,12 @@ impl Options {
 }
 
 impl Ports {
+    fn controller(&self) -> Controller {
+        Controller {
+            port: self.controller,
+        }
+    }
+
     /// As little as a broker needs to run.
     pub(super) fn minimal() -> Self {
         Self {
@@ -167,11 +201,23 @@ impl Ports {
     }
 }
 
-/// What every broker needs to be told.
+/// What a broker that is also its cluster's controller needs to be told.
 pub(super) fn properties(ports: &Ports, data: &Path) -> String {
+    let controller = format!("CONTROLLER://127.0.0.1:{}", ports.controller);
+    format!("process.roles=broker,controller\nnode.id={NODE_ID}\n")
+        + &common(ports, data, ports.controller(), Some(&controller))
+}
+
+/// What a broker needs to be told whose cluster has a controller.
+fn joined_properties(ports: &Ports, data: &Path, controller: Controller) -> String {
+    format!("process.roles=broker\nnode.id={JOINED_NODE_ID}\n")
+        + &common(ports, data, controller, None)
+}
+
+fn common(ports: &Ports, data: &Path, controller: Controller, own: Option<&str>) -> String {
     let mut bound = Vec::new();
     let mut advertised = Vec::new();
-    let mut protocols = Vec::new();
+    let mut protocols = vec!["CONTROLLER:PLAINTEXT".to_owned()];
     for (name, protocol, port, shown) in [
         ("PLAINTEXT", "PLAINTEXT", Some(ports.plain), None),
         ("SSL", "SSL", ports.ssl, None),
@@ -185,21 +231,20 @@ pub(super) fn properties(ports: &Ports, data: &Path) -> String {
             protocols.push(format!("{name}:{protocol}"));
         }
     }
-    let bound = bound.join(",");
-    let advertised = advertised.join(",");
-    let protocols = protocols.join(",");
-    let controller = ports.controller;
+    bound.extend(own.map(str::to_owned));
     let mut text = format!(
-        "process.roles=broker,controller
-node.id={NODE_ID}
-controller.quorum.voters={NODE_ID}@127.0.0.1:{controller}
+        "controller.quorum.voters={NODE_ID}@127.0.0.1:{}
 controller.listener.names=CONTROLLER
-listeners={bound},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners={advertised}
-listener.security.protocol.map={protocols},CONTROLLER:PLAINTEXT
+listeners={}
+advertised.listeners={}
+listener.security.protocol.map={}
 inter.broker.listener.name=PLAINTEXT
 log.dirs={}
 ",
+        controller.port,
+        bound.join(","),
+        advertised.join(","),
+        protocols.join(","),
         data.display()
     );
     for listener in ["sasl_plaintext", "sasl_ssl"] {

@@ -15,7 +15,7 @@ use sitewatch_tests::proxy::{Direction, Proxy};
 use sitewatch_tests::{shared, wait};
 
 use super::{Dice, Ledger, ended_well};
-use crate::support::Prepared;
+use crate::support::{Prepared, unique};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -280,6 +280,19 @@ impl<'k> Broker<'k> {
         }
     }
 
+    /// The first of two brokers; both partitions are led by the second.
+    fn led_by_the_second(story: &str, first: &'k Kafka) -> Self {
+        wait::until("the cluster has two brokers", PATIENCE, || {
+            first.brokers() == 2
+        });
+        let topic = unique(story);
+        first.create_topic_led_by(2, &topic, 2);
+        Self {
+            ledger: Ledger::of_topic(Prepared::new(story), topic, first, 2),
+            dice: Dice::new(story),
+        }
+    }
+
     /// A drain that has begun to record.
     fn at_work(&mut self) -> Running {
         for partition in 0..2 {
@@ -324,6 +337,27 @@ fn a_kafka_that_is_gone_ends_the_run_and_loses_nothing() {
     );
     kafka.start_again();
     broker.the_rest_follows();
+}
+
+#[test]
+fn leaders_that_move_to_another_broker_do_not_disturb_a_run() {
+    for version in Version::ALL {
+        let first = Kafka::start(version);
+        let second = Kafka::options(version).join(&first).start();
+        for power_cut in [false, true] {
+            let mut broker = Broker::led_by_the_second("moves", &first);
+            let run = broker.at_work();
+            if power_cut {
+                second.kill();
+            } else {
+                second.stop();
+            }
+            run.wait().exits(0);
+            broker.ledger.everything_once();
+            assert_eq!(first.leaders(&broker.ledger.topic), [Some(1); 2]);
+            second.start_again();
+        }
+    }
 }
 
 #[test]

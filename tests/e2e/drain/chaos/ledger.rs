@@ -43,6 +43,16 @@ impl<'k> Ledger<'k> {
     pub(super) fn over(prepared: Prepared, story: &str, kafka: &'k Kafka, partitions: u16) -> Self {
         let topic = unique(story);
         kafka.create_topic(&topic, partitions);
+        Self::of_topic(prepared, topic, kafka, partitions)
+    }
+
+    /// A ledger of a topic that is there, and empty.
+    pub(super) fn of_topic(
+        prepared: Prepared,
+        topic: String,
+        kafka: &'k Kafka,
+        partitions: u16,
+    ) -> Self {
         Self {
             kafka,
             topic,

@@ -9,7 +9,7 @@ use std::{
 
 use rustix::process::Signal;
 
-use super::{CLASSES, Install, JARS, Version};
+use super::{CLASSES, CLUSTER, Install, JARS, Version};
 use crate::{
     Failure,
     daemon::Daemon,
@@ -22,8 +22,6 @@ use crate::{
     watchdog::Farewell,
 };
 
-/// Any identifier does, for clusters that never meet.
-const CLUSTER: &str = "c2l0ZXdhdGNoLXRlc3RzLQ";
 /// Both lines of Kafka log through this interface; its simplest implementation prints.
 const SLF4J: &str = "1.7.36";
 /// A first start without archived classes, on a machine busy with compiling.
