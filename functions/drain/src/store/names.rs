@@ -105,12 +105,10 @@ fn find_or_make_sites(
     sites: &BTreeMap<&str, Vec<&Arc<Site>>>,
 ) -> Result<HashMap<String, i32>, postgres::Error> {
     let newest = |name: &str| sites[name].last();
-    let mut ids = sites_by_name(transaction, &sites.keys().copied().collect::<Vec<_>>())?;
-    let missing: Vec<&str> = sites
-        .keys()
-        .copied()
-        .filter(|name| !ids.contains_key(*name))
-        .collect();
+    let names: Vec<&str> = sites.keys().copied().collect();
+    let mut ids = sites_by_name(transaction, &names)?;
+    let (changed, missing): (Vec<&str>, Vec<&str>) =
+        names.iter().partition(|name| ids.contains_key(**name));
     if !missing.is_empty() {
         let urls: Vec<&str> = missing
             .iter()
@@ -136,11 +134,6 @@ fn find_or_make_sites(
         ids.extend(sites_by_name(transaction, &missing)?);
     }
     // Sites that people entered keep what people wrote.
-    let changed: Vec<&str> = sites
-        .keys()
-        .copied()
-        .filter(|name| !missing.contains(name))
-        .collect();
     if !changed.is_empty() {
         let urls: Vec<&str> = changed
             .iter()
