@@ -80,6 +80,7 @@ impl Names {
                     .get()
                     .copied()
                     .unwrap_or_else(|| self.locations[&Arc::as_ptr(&row.location)].1),
+                checked_at_us: row.checked_at.as_microsecond(),
                 row,
             })
             .collect()

@@ -88,7 +88,8 @@ impl Fetching {
         client: &'a Client,
         wait: Duration,
     ) -> Result<Option<Polled<'a>>, KafkaError> {
-        let deadline = Instant::now() + wait;
+        // Not before it is needed: a message that is there would pay for the look at the clock.
+        let mut deadline = None;
         let mut slice = Duration::ZERO;
         while !self.is_done() {
             let event = match client.poll(slice) {
@@ -117,7 +118,10 @@ impl Fetching {
             if event.is_some() {
                 return Ok(event);
             }
-            let left = deadline.saturating_duration_since(Instant::now());
+            let now = Instant::now();
+            let left = deadline
+                .get_or_insert(now + wait)
+                .saturating_duration_since(now);
             if left.is_zero() {
                 return Ok(None);
             }
