@@ -1,6 +1,7 @@
 //! How fast and how honest `probe` is, beside the floor: `ab`, which asks one URL with no search.
 //!
-//! `tests/bench.sh probe [scenario…]`; without arguments all.
+//! `tests/bench.sh probe [rounds] [scenario…]`; without arguments five rounds of all. Prints medians,
+//! those of ratios from the two runs of each round.
 //! With `kafka` among the arguments each round is made again with results to a real Kafka.
 //! `bench_probe serve SCENARIO FOLDER` starts only the website, writes the site list and the
 //! authority's certificate into FOLDER and waits: for profilers and other programs.
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use sitewatch_tests::certificates::{Authority, Validity};
 use sitewatch_tests::kafka::{Kafka, Version};
+use sitewatch_tests::memory;
 use sitewatch_tests::pages::{Manner, serve};
 use wait4::Wait4 as _;
 
@@ -62,14 +64,20 @@ fn scenarios() -> Vec<Scenario> {
 }
 
 fn main() {
-    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let mut wanted: Vec<String> = std::env::args().skip(1).collect();
     if let [serve, name, folder] = wanted.as_slice()
         && serve == "serve"
     {
         return serve_only(name, Path::new(folder));
     }
+    let rounds = wanted
+        .first()
+        .and_then(|first| first.parse::<u32>().ok())
+        .inspect(|_| drop(wanted.remove(0)))
+        .unwrap_or(5);
     let folder = tempfile::tempdir().expect("make a temporary folder");
-    let kafka = wanted.iter().any(|name| name == "kafka").then(|| {
+    let kafka = wanted.iter().position(|name| name == "kafka").map(|place| {
+        wanted.remove(place);
         let kafka = Kafka::start(Version::V4_1);
         kafka.create_topic("bench", 4);
         kafka
@@ -84,21 +92,60 @@ fn main() {
         }
         let address = serve(scenario.manner, scenario.tls.then_some(&certificate));
         println!("\n{}: {} sites", scenario.name, scenario.sites);
-        if let Some(floor) = ab(&scenario, address) {
-            println!("  ab     {floor}");
-        }
         let sites = site_file(&scenario, address, folder.path());
         let events = folder.path().join("events");
-        let taken = run(probe(&scenario, &sites, &ca)
-            .env("PROBE_SINK", "stdout")
-            .stdout(File::create(&events).expect("make a file")))
-        .expect("probe ends well");
-        println!("  probe  {taken}");
-        if let Some(kafka) = &kafka {
-            println!("  to Kafka {}", to_kafka(&scenario, &sites, &ca, kafka));
+        let (mut floor, mut plain, mut to_kafka) = (Vec::new(), Vec::new(), Vec::new());
+        let mut reported = Reported::default();
+        for _ in 0..rounds {
+            floor.extend(ab(&scenario, address));
+            plain.push(
+                run(probe(&scenario, &sites, &ca)
+                    .env("PROBE_SINK", "stdout")
+                    .stdout(File::create(&events).expect("make a file")))
+                .expect("probe ends well"),
+            );
+            reported.read(&events);
+            if let Some(kafka) = &kafka {
+                to_kafka.push(publish(&scenario, &sites, &ca, kafka));
+            }
         }
-        print_reported(&events);
+        show("ab", &floor, &[]);
+        show("probe", &plain, &floor);
+        show("to Kafka", &to_kafka, &plain);
+        reported.print();
     }
+}
+
+/// The medians of some runs, and what they are of others of the same rounds.
+fn show(name: &str, runs: &[Taken], beside: &[Taken]) {
+    if runs.is_empty() {
+        return;
+    }
+    let of = |figure: fn(&Taken) -> f64| median(runs.iter().map(figure));
+    print!(
+        "  {name:<9} {:>7.3} s wall, {:>7.3} s CPU, {:>6.1} MB",
+        of(|taken| taken.wall.as_secs_f64()),
+        of(|taken| taken.cpu.as_secs_f64()),
+        of(|taken| taken.memory_mb)
+    );
+    if beside.len() == runs.len() {
+        let ratio = |figure: fn(&Taken) -> f64| {
+            let pairs = runs.iter().zip(beside);
+            median(pairs.map(|(one, other)| figure(one) / figure(other)))
+        };
+        print!(
+            "; {:.2} x the wall, {:.2} x the CPU",
+            ratio(|taken| taken.wall.as_secs_f64()),
+            ratio(|taken| taken.cpu.as_secs_f64())
+        );
+    }
+    println!();
+}
+
+fn median(figures: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = figures.collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
 fn serve_only(name: &str, folder: &Path) {
@@ -124,26 +171,17 @@ struct Taken {
     memory_mb: f64,
 }
 
-impl std::fmt::Display for Taken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{:>8.3} s wall, {:>7.3} s CPU, {:>6.1} MB",
-            self.wall.as_secs_f64(),
-            self.cpu.as_secs_f64(),
-            self.memory_mb
-        )
-    }
-}
-
 fn run(command: &mut Command) -> Option<Taken> {
     let began = Instant::now();
     let mut child = command.spawn().ok()?;
+    let id = child.id();
+    let peak = std::thread::spawn(move || memory::peak_of(id));
     let used = child.wait4().ok()?;
+    let wall = began.elapsed();
     used.status.success().then(|| Taken {
-        wall: began.elapsed(),
+        wall,
         cpu: used.rusage.utime + used.rusage.stime,
-        memory_mb: used.rusage.maxrss as f64 / 1e6,
+        memory_mb: peak.join().unwrap_or_default(),
     })
 }
 
@@ -199,7 +237,7 @@ fn probe(scenario: &Scenario, sites: &Path, ca: &Path) -> Command {
 }
 
 /// The same round to Kafka: what publishing adds.
-fn to_kafka(scenario: &Scenario, sites: &Path, ca: &Path, kafka: &Kafka) -> Taken {
+fn publish(scenario: &Scenario, sites: &Path, ca: &Path, kafka: &Kafka) -> Taken {
     run(probe(scenario, sites, ca)
         .env("KAFKA_BROKERS", kafka.bootstrap())
         .env("KAFKA_TOPIC", "bench")
@@ -208,39 +246,52 @@ fn to_kafka(scenario: &Scenario, sites: &Path, ca: &Path, kafka: &Kafka) -> Take
 }
 
 /// What the events say: outcomes, response times, whether phases add up.
-fn print_reported(events: &Path) {
-    let mut outcomes: BTreeMap<String, u32> = BTreeMap::new();
-    let mut totals = Vec::new();
-    let mut waits = Vec::new();
-    let mut wrong_sums = 0;
-    for line in BufReader::new(File::open(events).expect("open the events")).lines() {
-        let line = line.expect("read the events");
-        let event: serde_json::Value = serde_json::from_str(&line).expect("an event is JSON");
-        let number = |name: &str| event[name].as_u64().unwrap_or_default();
-        let outcome = event["outcome"].as_str().unwrap_or_default().to_owned();
-        *outcomes.entry(outcome).or_default() += 1;
-        let phases = ["dns_us", "connect_us", "tls_us", "first_byte_us", "body_us"];
-        if phases.iter().map(|phase| number(phase)).sum::<u64>() != number("total_us") {
-            wrong_sums += 1;
-        }
-        if event["up"] == true {
-            totals.push(number("total_us"));
-            waits.push(number("local_wait_us"));
+#[derive(Default)]
+struct Reported {
+    outcomes: BTreeMap<String, u32>,
+    totals: Vec<u64>,
+    waits: Vec<u64>,
+    wrong_sums: u32,
+}
+
+impl Reported {
+    /// Adds the events of a round.
+    fn read(&mut self, events: &Path) {
+        for line in BufReader::new(File::open(events).expect("open the events")).lines() {
+            let line = line.expect("read the events");
+            let event: serde_json::Value = serde_json::from_str(&line).expect("an event is JSON");
+            let number = |name: &str| event[name].as_u64().unwrap_or_default();
+            let outcome = event["outcome"].as_str().unwrap_or_default().to_owned();
+            *self.outcomes.entry(outcome).or_default() += 1;
+            let phases = ["dns_us", "connect_us", "tls_us", "first_byte_us", "body_us"];
+            if phases.iter().map(|phase| number(phase)).sum::<u64>() != number("total_us") {
+                self.wrong_sums += 1;
+            }
+            if event["up"] == true {
+                self.totals.push(number("total_us"));
+                self.waits.push(number("local_wait_us"));
+            }
         }
     }
-    totals.sort_unstable();
-    waits.sort_unstable();
-    let at = |sorted: &[u64], part: usize| {
-        let index = (sorted.len() * part / 1_000).min(sorted.len().saturating_sub(1));
-        sorted.get(index).copied().unwrap_or_default() as f64 / 1_000.0
-    };
-    println!("  reported {outcomes:?}, phases that do not add up: {wrong_sums}");
-    println!(
-        "  response time: median {:.2} ms, 99 % {:.2} ms, longest {:.2} ms; own waiting: median {:.2} ms, 99 % {:.2} ms",
-        at(&totals, 500),
-        at(&totals, 990),
-        at(&totals, 1_000),
-        at(&waits, 500),
-        at(&waits, 990)
-    );
+
+    fn print(mut self) {
+        self.totals.sort_unstable();
+        self.waits.sort_unstable();
+        let at = |sorted: &[u64], part: usize| {
+            let index = (sorted.len() * part / 1_000).min(sorted.len().saturating_sub(1));
+            sorted.get(index).copied().unwrap_or_default() as f64 / 1_000.0
+        };
+        println!(
+            "  reported {:?}, phases that do not add up: {}",
+            self.outcomes, self.wrong_sums
+        );
+        println!(
+            "  response time: median {:.2} ms, 99 % {:.2} ms, longest {:.2} ms; own waiting: median {:.2} ms, 99 % {:.2} ms",
+            at(&self.totals, 500),
+            at(&self.totals, 990),
+            at(&self.totals, 1_000),
+            at(&self.waits, 500),
+            at(&self.waits, 990)
+        );
+    }
 }

@@ -112,17 +112,17 @@ impl Workers {
 
     /// Wakes or starts threads for the checks that may begin.
     fn start_some(&mut self) {
+        let mut woken = 0;
         loop {
             let mut state = self.shared.lock();
+            // Those just woken are about to fill their part of it.
             let room = state
                 .limit
-                .saturating_sub(state.moving())
+                .saturating_sub(state.moving() + woken)
                 .min(state.ready.len());
-            let woken = room.min(state.idle);
-            for _ in 0..woken {
-                self.shared.work.notify_one();
-            }
-            if room <= woken || state.places.len() >= self.ceiling {
+            let wakes = state.wake(room);
+            woken += wakes;
+            if room <= wakes || state.places.len() >= self.ceiling {
                 return;
             }
             let place = Arc::new(Place {
@@ -173,8 +173,8 @@ impl Workers {
         for place in &state.places {
             place.interrupt.interrupt();
         }
+        state.wake(usize::MAX);
         drop(state);
-        self.shared.work.notify_all();
         let until = Instant::now() + PATIENCE;
         let state = self.shared.lock();
         let waited = self.shared.over.wait_timeout_while(
@@ -190,9 +190,9 @@ impl Workers {
     pub(crate) fn finish(self) -> Tally {
         let mut state = self.shared.lock();
         state.closed = true;
+        state.wake(usize::MAX);
         let (tally, busy) = (state.tally, state.busy);
         drop(state);
-        self.shared.work.notify_all();
         // A thread that could not be interrupted (in a look-up, say) is left behind.
         if busy == 0 {
             let state = self.shared.lock();

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::Thread;
 
 use sitewatch::event::Verdict;
 use sitewatch::site::Site;
@@ -30,8 +31,6 @@ pub(crate) struct Tally {
 
 pub(super) struct Shared {
     pub(super) state: Mutex<State>,
-    /// Something to do, or nothing ever again.
-    pub(super) work: Condvar,
     /// A check is over.
     pub(super) over: Condvar,
     tools: Arc<Tools>,
@@ -43,8 +42,9 @@ pub(super) struct State {
     /// Due and not begun.
     pub(super) ready: VecDeque<Arc<Site>>,
     pub(super) closed: bool,
-    /// Threads that wait for work.
-    pub(super) idle: usize,
+    /// Threads that wait, parked, for work. The last to have stopped is the first to go on: what it
+    /// used lately (stack, allocator, connection's buffers) is still in the processor's cache.
+    pub(super) idle: Vec<Thread>,
     /// Threads that a defect of ours ended.
     pub(super) broken: usize,
     /// Checks under way, and how many of them stood still when last looked at.
@@ -88,6 +88,13 @@ impl State {
         self.places.retain(|other| !Arc::ptr_eq(other, place));
     }
 
+    /// Wakes up to this many of the threads that wait; returns how many.
+    pub(super) fn wake(&mut self, most: usize) -> usize {
+        let awake = self.idle.len().saturating_sub(most);
+        let woken = self.idle.drain(awake..);
+        woken.map(|thread| thread.unpark()).count()
+    }
+
     pub(super) fn take(&mut self) -> Option<Arc<Site>> {
         let site = self.ready.pop_front()?;
         self.busy += 1;
@@ -99,7 +106,6 @@ impl Shared {
     pub(super) fn new(tools: Arc<Tools>, sink: Arc<Sink>, state: State) -> Self {
         Self {
             state: Mutex::new(state),
-            work: Condvar::new(),
             over: Condvar::new(),
             tools,
             sink,
@@ -162,6 +168,7 @@ impl Shared {
     }
 
     fn next(&self) -> Option<Arc<Site>> {
+        let own = std::thread::current();
         let mut state = self.lock();
         loop {
             if state.may_begin() {
@@ -170,12 +177,12 @@ impl Shared {
             if state.closed {
                 return None;
             }
-            state.idle += 1;
-            state = self
-                .work
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
-            state.idle -= 1;
+            state.idle.push(own.clone());
+            drop(state);
+            std::thread::park();
+            state = self.lock();
+            // Still there when nobody woke it: `park` may return by itself.
+            state.idle.retain(|thread| thread.id() != own.id());
         }
     }
 
