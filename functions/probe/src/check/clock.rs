@@ -2,13 +2,17 @@
 //!
 //! The kernel counts, per thread, how long it was ready to run and not running; the second number
 //! of `/proc/thread-self/schedstat`. Read at the borders of a check's phases it tells the site's
-//! time from ours: a read costs about one microsecond, five reads a check. Where the file is not
-//! there (no Linux, or a kernel without `CONFIG_SCHED_INFO`) the wait is unknown, and times are
-//! those of the wall.
+//! time from ours. A read costs about one microsecond, and is left out where there is no time to have
+//! waited in. Where the file is not there (no Linux, or a kernel without `CONFIG_SCHED_INFO`) the
+//! wait is unknown, and times are those of the wall.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
+
+/// As long as the difference does not matter: a phase within the reach of a local network or of a
+/// response that came in one piece. Twenty times what a look costs.
+const BRIEF: Duration = Duration::from_micros(20);
 
 /// A moment on both clocks.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +46,16 @@ impl Clock {
             waited: self.waited().unwrap_or_default(),
             at: Instant::now(),
         }
+    }
+
+    /// The end of a phase that began at `border`. Of one shorter than [`BRIEF`] the waiting is not
+    /// looked at: it cannot be longer than the phase. The next mark finds it.
+    pub(crate) fn mark_after(&self, border: Mark) -> Mark {
+        let at = Instant::now();
+        if at.saturating_duration_since(border.at) < BRIEF {
+            return Mark { at, ..border };
+        }
+        self.mark()
     }
 
     fn waited(&self) -> Option<Duration> {
@@ -82,6 +96,25 @@ mod tests {
             own >= Duration::from_millis(4),
             "{own:?} with {waited:?} waited"
         );
+    }
+
+    #[test]
+    fn waiting_in_a_brief_phase_is_found_after_it() {
+        let clock = Clock::of_this_thread();
+        let now = clock.mark();
+        let before = Mark {
+            at: now.at + Duration::from_secs(60),
+            waited: Duration::ZERO,
+        };
+        let brief = clock.mark_after(before);
+        assert_eq!(brief.waited, Duration::ZERO, "not looked at");
+        std::thread::sleep(BRIEF);
+        assert!(clock.mark_after(now).waited >= now.waited, "looked at");
+        let long_ago = Mark {
+            waited: Duration::ZERO,
+            ..now
+        };
+        assert!(clock.mark_after(long_ago).waited >= now.waited);
     }
 
     #[test]

@@ -102,8 +102,8 @@ impl Trace {
 
     /// Ends a phase now: all time since the last border is its time.
     pub(crate) fn end(&self, phase: Phase) {
-        let mark = self.clock.mark();
         let mut state = self.lock();
+        let mark = self.clock.mark_after(state.border);
         let (own, waited) = mark.since(state.border);
         *state.noted.phases.slot(phase).get_or_insert_default() += own;
         state.noted.local_wait += waited;
