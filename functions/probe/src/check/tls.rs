@@ -50,10 +50,13 @@ fn build(tls: &Tls) -> Result<SslContext, String> {
     let mut builder = SslContext::builder(SslMethod::tls_client()).map_err(broken)?;
     builder.set_verify(SslVerifyMode::NONE);
     builder.set_mode(SslMode::AUTO_RETRY | SslMode::RELEASE_BUFFERS);
-    // One connection a check: a session would never be resumed, and a resumed one is not judged.
+    // One connection a check: a session would never be resumed, and a resumed one is not judged. So
+    // nor are tickets asked for (TLS 1.2; in 1.3 servers send them unasked).
     builder.set_session_cache_mode(SslSessionCacheMode::OFF);
     // Many servers just close after the last byte. Whether the response is complete is HTTP's to say.
-    builder.set_options(SslOptions::IGNORE_UNEXPECTED_EOF | SslOptions::NO_COMPRESSION);
+    builder.set_options(
+        SslOptions::IGNORE_UNEXPECTED_EOF | SslOptions::NO_COMPRESSION | SslOptions::NO_TICKET,
+    );
     let oldest = match tls.min_version.unwrap_or(TlsVersion::V1_2) {
         TlsVersion::V1_0 => SslVersion::TLS1,
         TlsVersion::V1_1 => SslVersion::TLS1_1,
