@@ -33,6 +33,8 @@ pub(crate) enum Report {
     Refused { partition: i32, from: i64 },
     /// PostgreSQL cannot be used: the run is over.
     Failed(Failure),
+    /// Nothing was tried: the writer has failed with a batch before.
+    Skipped,
 }
 
 /// The writers of a run.
@@ -59,9 +61,18 @@ impl Workers {
                 let report = report.clone();
                 let cancel = store.cancel();
                 thread::spawn(move || {
+                    let mut failed = false;
                     for batch in arriving {
+                        // A batch behind one that was not recorded finds the offset elsewhere, or
+                        // no connection. Lines from a pipe stand for themselves, and exist nowhere
+                        // else.
+                        let made = match batch.origin {
+                            Origin::Partition(_) if failed => Report::Skipped,
+                            Origin::Partition(_) | Origin::Stdin => write(&mut store, &batch),
+                        };
+                        failed |= matches!(made, Report::Failed(_));
                         // The run may have ended without waiting for us.
-                        if report.send(write(&mut store, &batch)).is_err() {
+                        if report.send(made).is_err() {
                             return;
                         }
                     }

@@ -57,8 +57,11 @@ fn record_lines(settings: &Settings, run: &Run) -> Result<Summary, Failure> {
         Report::Written {
             figures: written, ..
         } => figures.add(written),
-        Report::Overtaken { .. } | Report::Refused { .. } => {}
-        Report::Failed(why) => *failure = Some(why),
+        Report::Overtaken { .. } | Report::Refused { .. } | Report::Skipped => {}
+        // What follows from the first failure must not hide it.
+        Report::Failed(why) => {
+            failure.get_or_insert(why);
+        }
     };
     let mut batch = Batch::starting_at(Origin::Stdin, 1).with_originals();
     let mut stopped = None;

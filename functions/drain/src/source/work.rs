@@ -277,7 +277,11 @@ impl Work {
                 );
                 self.read_again.insert(partition, from);
             }
-            Report::Failed(failure) => self.failure = Some(failure),
+            // The first is the reason, what other writers say may follow from it.
+            Report::Failed(failure) => {
+                self.failure.get_or_insert(failure);
+            }
+            Report::Skipped => {}
         }
     }
 
