@@ -42,14 +42,9 @@ pub struct Options {
     authority: Option<Authority>,
     sasl: bool,
     proxied: bool,
-    joined: Option<Controller>,
+    /// The port of the controller of the cluster to join; `None`: a cluster of its own.
+    joined: Option<u16>,
     properties: String,
-}
-
-/// Who decides which broker leads what: the first broker of a cluster, which does both.
-#[derive(Clone, Copy)]
-pub(super) struct Controller {
-    port: u16,
 }
 
 /// Where a broker listens.
@@ -100,7 +95,7 @@ impl Options {
     /// Becomes the second broker of the cluster that `first` is the only one of so far, to lead and
     /// to follow topics made with [`Kafka::create_topic_led_by`]. One cluster has at most two.
     pub fn join(mut self, first: &Kafka) -> Self {
-        self.joined = Some(first.ports.controller());
+        self.joined = Some(first.ports.controller);
         self
     }
 
@@ -181,12 +176,6 @@ impl Options {
 }
 
 impl Ports {
-    fn controller(&self) -> Controller {
-        Controller {
-            port: self.controller,
-        }
-    }
-
     /// As little as a broker needs to run.
     pub(super) fn minimal() -> Self {
         Self {
@@ -205,16 +194,16 @@ impl Ports {
 pub(super) fn properties(ports: &Ports, data: &Path) -> String {
     let controller = format!("CONTROLLER://127.0.0.1:{}", ports.controller);
     format!("process.roles=broker,controller\nnode.id={NODE_ID}\n")
-        + &common(ports, data, ports.controller(), Some(&controller))
+        + &common(ports, data, ports.controller, Some(&controller))
 }
 
 /// What a broker needs to be told whose cluster has a controller.
-fn joined_properties(ports: &Ports, data: &Path, controller: Controller) -> String {
+fn joined_properties(ports: &Ports, data: &Path, controller: u16) -> String {
     format!("process.roles=broker\nnode.id={JOINED_NODE_ID}\n")
         + &common(ports, data, controller, None)
 }
 
-fn common(ports: &Ports, data: &Path, controller: Controller, own: Option<&str>) -> String {
+fn common(ports: &Ports, data: &Path, controller: u16, own: Option<&str>) -> String {
     let mut bound = Vec::new();
     let mut advertised = Vec::new();
     let mut protocols = vec!["CONTROLLER:PLAINTEXT".to_owned()];
@@ -241,7 +230,7 @@ listener.security.protocol.map={}
 inter.broker.listener.name=PLAINTEXT
 log.dirs={}
 ",
-        controller.port,
+        controller,
         bound.join(","),
         advertised.join(","),
         protocols.join(","),
