@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Benchmarks, on servers started for them:
 #   tests/bench.sh drain [events] [rounds]
-#   tests/bench.sh probe [rounds] [kafka] [one|thousand|at-once|slow|tls|tls-many|silent|many]…
+#   tests/bench.sh probe [rounds] [kafka] [one|thousand|at-once|slow|tls|tls-1.2|tls-many|silent|many]…
 #   tests/bench.sh report [rounds] [sites]
 set -euo pipefail
 here="$(cd "$(dirname "$0")/.." && pwd)"

@@ -5,16 +5,22 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    pin::Pin,
     sync::Arc,
     thread,
     time::Duration,
 };
 
+use openssl::{
+    pkey::PKey,
+    ssl::{Ssl, SslAcceptor, SslMethod, SslVersion},
+    x509::X509,
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream},
 };
-use tokio_native_tls::TlsAcceptor;
+use tokio_openssl::SslStream;
 
 use crate::certificates::Issued;
 
@@ -30,15 +36,18 @@ pub struct Manner {
     pub silent_one_in: u32,
 }
 
+/// TLS, where it is spoken.
+#[derive(Clone, Copy)]
+pub struct Tls<'a> {
+    /// What it shows.
+    pub certificate: &'a Issued,
+    /// The newest version it speaks.
+    pub newest: SslVersion,
+}
+
 /// Starts the website on any port of 127.0.0.1; it lives as long as this process.
-pub fn serve(manner: Manner, certificate: Option<&Issued>) -> SocketAddr {
-    let acceptor = certificate.map(|issued| {
-        let identity =
-            native_tls::Identity::from_pkcs8(issued.chain.as_bytes(), issued.key.as_bytes())
-                .expect("a certificate and its key");
-        let acceptor = native_tls::TlsAcceptor::new(identity).expect("a TLS context");
-        TlsAcceptor::from(acceptor)
-    });
+pub fn serve(manner: Manner, tls: Option<Tls<'_>>) -> SocketAddr {
+    let acceptor = tls.map(|tls| acceptor(tls).expect("a TLS context"));
     let (sender, receiver) = std::sync::mpsc::channel();
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -50,9 +59,20 @@ pub fn serve(manner: Manner, certificate: Option<&Issued>) -> SocketAddr {
     receiver.recv().expect("the website has an address")
 }
 
+/// Ciphers and curves as Mozilla recommends them to websites, "intermediate".
+fn acceptor(tls: Tls<'_>) -> Result<SslAcceptor, openssl::error::ErrorStack> {
+    let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
+    builder.set_max_proto_version(Some(tls.newest))?;
+    let certificate = X509::from_pem(tls.certificate.chain.as_bytes())?;
+    builder.set_certificate(&certificate)?;
+    let key = PKey::private_key_from_pem(tls.certificate.key.as_bytes())?;
+    builder.set_private_key(&key)?;
+    Ok(builder.build())
+}
+
 async fn accept(
     manner: Manner,
-    acceptor: Option<TlsAcceptor>,
+    acceptor: Option<SslAcceptor>,
     sender: std::sync::mpsc::Sender<SocketAddr>,
 ) {
     let socket = TcpSocket::new_v4().expect("a socket");
@@ -87,12 +107,13 @@ async fn accept(
 }
 
 async fn secure(
-    acceptor: TlsAcceptor,
+    acceptor: SslAcceptor,
     stream: TcpStream,
     manner: Manner,
     filler: &str,
 ) -> Option<()> {
-    let stream = acceptor.accept(stream).await.ok()?;
+    let mut stream = SslStream::new(Ssl::new(acceptor.context()).ok()?, stream).ok()?;
+    Pin::new(&mut stream).accept().await.ok()?;
     answer(stream, manner, filler).await.ok()
 }
 

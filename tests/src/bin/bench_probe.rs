@@ -1,4 +1,6 @@
 //! How fast and how honest `probe` is, beside the floor: `ab`, which asks one URL with no search.
+//! `ab` verifies no certificate; over TLS there is a second floor, "bare", that does: a few threads
+//! that connect, shake hands, read the page and do nothing else.
 //!
 //! `tests/bench.sh probe [rounds] [scenario…]`; without arguments five rounds of all. Prints medians,
 //! those of ratios from the two runs of each round.
@@ -11,16 +13,18 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::SocketAddr;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use sitewatch_tests::certificates::{Authority, Validity};
+use openssl::ssl::{SslConnector, SslMethod, SslVersion};
+use sitewatch_tests::certificates::{Authority, Issued, Validity};
 use sitewatch_tests::kafka::{Kafka, Version};
 use sitewatch_tests::memory;
-use sitewatch_tests::pages::{Manner, serve};
+use sitewatch_tests::pages::{Manner, Tls, serve};
 use wait4::Wait4 as _;
 
 /// One way to measure.
@@ -28,7 +32,8 @@ struct Scenario {
     name: &'static str,
     sites: u32,
     manner: Manner,
-    tls: bool,
+    /// The newest version of TLS that the website speaks.
+    tls: Option<SslVersion>,
     concurrency: u32,
     timeout: &'static str,
 }
@@ -52,14 +57,15 @@ fn scenarios() -> Vec<Scenario> {
         timeout: "5s",
     };
     vec![
-        scenario("one", 1, at_once, false, 200),
-        scenario("thousand", 1_000, at_once, false, 500),
-        scenario("at-once", 10_000, at_once, false, 500),
-        scenario("slow", 10_000, slow, false, 2_000),
-        scenario("tls", 1_000, at_once, true, 500),
-        scenario("tls-many", 10_000, at_once, true, 500),
-        scenario("silent", 1_000, silent, false, 500),
-        scenario("many", 100_000, at_once, false, 500),
+        scenario("one", 1, at_once, None, 200),
+        scenario("thousand", 1_000, at_once, None, 500),
+        scenario("at-once", 10_000, at_once, None, 500),
+        scenario("slow", 10_000, slow, None, 2_000),
+        scenario("tls", 1_000, at_once, Some(SslVersion::TLS1_3), 500),
+        scenario("tls-1.2", 1_000, at_once, Some(SslVersion::TLS1_2), 500),
+        scenario("tls-many", 10_000, at_once, Some(SslVersion::TLS1_3), 500),
+        scenario("silent", 1_000, silent, None, 500),
+        scenario("many", 100_000, at_once, None, 500),
     ]
 }
 
@@ -69,6 +75,15 @@ fn main() {
         && serve == "serve"
     {
         return serve_only(name, Path::new(folder));
+    }
+    if let [bare, address, ca, pages] = wanted.as_slice()
+        && bare == "bare"
+    {
+        return fetch_bare(
+            address,
+            Path::new(ca),
+            pages.parse().expect("how many pages"),
+        );
     }
     let rounds = wanted
         .first()
@@ -90,14 +105,18 @@ fn main() {
         if !wanted.is_empty() && !wanted.iter().any(|name| name == scenario.name) {
             continue;
         }
-        let address = serve(scenario.manner, scenario.tls.then_some(&certificate));
+        let address = serve(scenario.manner, tls(&scenario, &certificate));
         println!("\n{}: {} sites", scenario.name, scenario.sites);
         let sites = site_file(&scenario, address, folder.path());
         let events = folder.path().join("events");
-        let (mut floor, mut plain, mut to_kafka) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut floor, mut bare, mut plain) = (Vec::new(), Vec::new(), Vec::new());
+        let mut to_kafka = Vec::new();
         let mut reported = Reported::default();
         for _ in 0..rounds {
             floor.extend(ab(&scenario, address));
+            if scenario.tls.is_some() {
+                bare.push(run_bare(&scenario, address, &ca));
+            }
             plain.push(
                 run(probe(&scenario, &sites, &ca)
                     .env("PROBE_SINK", "stdout")
@@ -110,6 +129,7 @@ fn main() {
             }
         }
         show("ab", &floor, &[]);
+        show("bare", &bare, &floor);
         show("probe", &plain, &floor);
         show("to Kafka", &to_kafka, &plain);
         reported.print();
@@ -156,12 +176,56 @@ fn serve_only(name: &str, folder: &Path) {
         .into_iter()
         .find(|scenario| scenario.name == name);
     let scenario = scenario.expect("name one of the scenarios");
-    let address = serve(scenario.manner, scenario.tls.then_some(&certificate));
+    let address = serve(scenario.manner, tls(&scenario, &certificate));
     let sites = site_file(&scenario, address, folder);
     println!("{address}, sites in {}", sites.display());
     loop {
         std::thread::park();
     }
+}
+
+fn tls<'a>(scenario: &Scenario, certificate: &'a Issued) -> Option<Tls<'a>> {
+    scenario.tls.map(|newest| Tls {
+        certificate,
+        newest,
+    })
+}
+
+/// As many pages as the scenario has sites, by this program in a process of its own.
+fn run_bare(scenario: &Scenario, address: SocketAddr, ca: &Path) -> Taken {
+    let here = std::env::current_exe().expect("know where this program is");
+    run(Command::new(here)
+        .args(["bare", &address.to_string()])
+        .arg(ca)
+        .arg(scenario.sites.to_string()))
+    .expect("the bare handshakes end well")
+}
+
+/// The least that pages over TLS take: each a connection, a handshake with its certificate verified,
+/// a request and what is answered.
+fn fetch_bare(address: &str, ca: &Path, pages: u32) {
+    // More only cost more.
+    const THREADS: usize = 8;
+    let mut connector = SslConnector::builder(SslMethod::tls_client()).expect("a TLS context");
+    connector.set_ca_file(ca).expect("read the authority");
+    let connector = connector.build();
+    let begun = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                while begun.fetch_add(1, Ordering::Relaxed) < pages {
+                    let stream = TcpStream::connect(address).expect("connect");
+                    let mut stream = connector.connect("127.0.0.1", stream).expect("TLS");
+                    stream
+                        .write_all(b"GET /1 HTTP/1.1\r\nHost: bare\r\n\r\n")
+                        .expect("ask");
+                    let mut page = Vec::with_capacity(8 * 1024);
+                    stream.read_to_end(&mut page).expect("read the page");
+                    assert!(page.ends_with(b"is well\n"), "a whole page");
+                }
+            });
+        }
+    });
 }
 
 /// What a process took.
@@ -190,7 +254,11 @@ fn ab(scenario: &Scenario, address: SocketAddr) -> Option<Taken> {
     if scenario.manner.silent_one_in > 0 || scenario.sites > 20_000 {
         return None;
     }
-    let scheme = if scenario.tls { "https" } else { "http" };
+    let scheme = if scenario.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     run(Command::new("ab")
         .args(["-q", "-n", &scenario.sites.to_string()])
         .args(["-c", &scenario.concurrency.min(scenario.sites).to_string()])
@@ -204,7 +272,11 @@ fn ab(scenario: &Scenario, address: SocketAddr) -> Option<Taken> {
 fn site_file(scenario: &Scenario, address: SocketAddr, folder: &Path) -> PathBuf {
     let path = folder.join("sites.json");
     let mut file = std::io::BufWriter::new(File::create(&path).expect("make a file"));
-    let scheme = if scenario.tls { "https" } else { "http" };
+    let scheme = if scenario.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     let timeout = scenario.timeout;
     let sites: Vec<String> = (1..=scenario.sites)
         .map(|number| {
@@ -230,7 +302,7 @@ fn probe(scenario: &Scenario, sites: &Path, ca: &Path) -> Command {
         .env("CHECK_CONCURRENCY", scenario.concurrency.to_string())
         .env("LOG_LEVEL", "warn")
         .stdin(Stdio::null());
-    if scenario.tls {
+    if scenario.tls.is_some() {
         command.env("CHECK_TLS_CA_FILE", ca);
     }
     command
