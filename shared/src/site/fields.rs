@@ -158,7 +158,7 @@ impl Fields {
     ) -> Option<Vec<(String, T)>> {
         let object = self.take(name, |value| match value {
             Value::Object(object) => Ok(object),
-            other => Err(format!("is {}; wants an object", short(&other))),
+            other => Err(format!("is {}; wants an object", kind(&other))),
         })?;
         let mut list = Vec::new();
         for (key, value) in &object {
@@ -180,10 +180,21 @@ impl Fields {
     }
 }
 
+/// What a value is: a text or a list by its kind alone, because where a login, a URL or a header was
+/// meant there may be a secret in it.
+pub(super) fn kind(value: &Value) -> String {
+    match value {
+        Value::String(_) => "text".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
+    }
+}
+
 pub(super) fn string(value: Value) -> Result<String, String> {
     match value {
         Value::String(text) => Ok(text),
-        other => Err(format!("is {}; wants text", short(&other))),
+        other => Err(format!("is {}; wants text", kind(&other))),
     }
 }
 

@@ -180,7 +180,7 @@ fn object(element: Value) -> Result<Map<String, Value>, String> {
         other => {
             return Err(format!(
                 "is {}; wants an object or a URL",
-                super::fields::short(&other)
+                super::fields::kind(&other)
             ));
         }
     };

@@ -124,6 +124,20 @@ pub(super) fn site(
     if body_limit > MAX_BODY {
         fields.problem("body_limit", format!("is {body_limit}; at most 1 GiB"));
     }
+    // No body would ever be found too large, or too small.
+    for (name, size) in [
+        ("min_body_size", expect.min_body_size),
+        ("max_body_size", expect.max_body_size),
+    ] {
+        if let Some(size) = size.filter(|size| *size > body_limit) {
+            fields.problem(
+                name,
+                format!(
+                    "is {size}, but no more than {body_limit} bytes are read of a body: raise body_limit (or CHECK_MAX_BODY)"
+                ),
+            );
+        }
+    }
 
     let problems = fields.finish(FIELDS);
     match (url, problems.is_empty()) {

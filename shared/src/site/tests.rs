@@ -66,7 +66,7 @@ fn every_field() {
         "json": {"/status": "ok"}, "header_regex": {"Content-Type": "^text/html"},
         "min_body_size": 1, "max_body_size": "1MiB", "max_response_time": "500ms",
         "timeout": 5, "connect_timeout": "1s", "first_byte_timeout": 2, "retries": 3, "retry_delay": "100ms",
-        "body_limit": "64KiB",
+        "body_limit": "2MiB",
         "maintenance": {"start": "02:00", "end": "03:00"},
     }));
     assert_eq!(site.interval, Duration::from_millis(1_500));
@@ -79,7 +79,7 @@ fn every_field() {
     assert!(site.tls.accept_invalid);
     assert!(site.expect.status.contains(302) && !site.expect.status.contains(204));
     assert_eq!(site.expect.headers[0].0, "content-type");
-    assert_eq!(site.body_limit, 65_536);
+    assert_eq!(site.body_limit, 2 << 20);
     assert_eq!(site.timeouts.connect, Some(Duration::from_secs(1)));
 }
 
@@ -98,6 +98,11 @@ fn credentials_leave_the_url_and_are_never_shown() {
         r#"[{"url": "https://me:hush@[bad/"}]"#,
         r#"[{"url": "ftp://me:hush@example.org/"}]"#,
         r#"[{"url": "https://me:hush@example.org/", "status": "x"}]"#,
+        r#"[{"url": ["https://me:hush@example.org/"]}]"#,
+        r#"[["https://me:hush@example.org/"]]"#,
+        r#"{"sites": "https://me:hush@example.org/"}"#,
+        r#"[{"url": "https://example.org/", "basic_auth": "me:hush"}]"#,
+        r#"[{"url": "https://example.org/", "headers": ["Authorization: hush"]}]"#,
     ] {
         assert!(!problems(bad).contains("hush"), "{}", problems(bad));
     }
@@ -139,6 +144,17 @@ fn every_problem_at_once_and_at_its_place() {
         ]
         .join("\n")
     );
+}
+
+#[test]
+fn a_size_that_no_body_could_have_is_refused() {
+    for field in ["min_body_size", "max_body_size"] {
+        let sites = |size: u64| {
+            json!([{"url": "https://a.example", field: size, "body_limit": 1000}]).to_string()
+        };
+        assert!(parse_list(&sites(1000), &SiteDefaults::default()).is_ok());
+        assert!(problems(&sites(1001)).contains("no more than 1000 bytes are read of a body"));
+    }
 }
 
 #[test]

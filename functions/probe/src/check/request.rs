@@ -103,10 +103,14 @@ impl Asking {
 
     fn follow(&self, status: u16, location: &[u8]) -> Result<Self, String> {
         let text = String::from_utf8_lossy(location);
-        let mut url = self
-            .url
-            .join(&text)
-            .map_err(|error| format!("a redirect to {text:?} leads nowhere: {error}"))?;
+        let mut url = self.url.join(&text).map_err(|error| {
+            // What stands before an @ may be a password.
+            if text.contains('@') {
+                format!("a redirect leads nowhere: {error}")
+            } else {
+                format!("a redirect to {text:?} leads nowhere: {error}")
+            }
+        })?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(format!("a redirect leads to the scheme {:?}", url.scheme()));
         }
