@@ -1,6 +1,7 @@
 //! Results on their way to Kafka: none is lost, whatever dies.
 
 use std::collections::BTreeSet;
+use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
@@ -122,6 +123,30 @@ fn what_kafka_does_not_take_is_spooled_and_sent_first_by_the_next_run() {
         "the oldest come first"
     );
     assert_eq!(std::fs::read_dir(&spool).unwrap().count(), 0);
+}
+
+#[test]
+fn a_signal_while_kafka_does_not_answer_loses_no_result() {
+    // Takes connections, and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let website = Website::up("x");
+    let folder = tempfile::tempdir().unwrap();
+    let spool = folder.path().join("spool");
+    let brokers = silent.local_addr().unwrap().to_string();
+    let run = to_kafka(&brokers, "any", &sites(&website, 20))
+        .var("KAFKA_TIMEOUT", "30s")
+        .var("PROBE_SPOOL_DIR", &spool)
+        .spawn();
+    wait::until("the checks", Duration::from_secs(10), || {
+        website.requests().len() >= 20
+    });
+    run.signal(Signal::TERM);
+    let finished = run.wait().exits(75);
+    assert!(finished.elapsed < Duration::from_secs(20), "{finished}");
+    // A check that the signal cut is not reported.
+    let kept = spooled(&spool).len();
+    finished.stderr_has(&format!("{kept} spooled"));
+    assert!(kept >= 15, "{kept}");
 }
 
 #[test]

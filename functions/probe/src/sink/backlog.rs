@@ -5,6 +5,7 @@ use std::io;
 use std::time::Instant;
 
 use sitewatch::kafka::{KafkaError, KafkaSettings, Producer};
+use sitewatch::run::Stop;
 
 use super::kafka::{GATHER, print};
 use super::queue::Message;
@@ -17,8 +18,9 @@ const RESEND_BATCH: usize = 1_000;
 pub(super) struct Backlog<'a> {
     pub(super) producer: Producer,
     settings: &'a KafkaSettings,
+    stop: &'a Stop,
     /// Numbers of the messages whose fate is not known.
-    unanswered: HashSet<u64>,
+    pub(super) unanswered: HashSet<u64>,
     /// How many were sent, which is also the number of the last.
     pub(super) sent: u64,
     /// Why Kafka takes no more; `None`: it does.
@@ -26,10 +28,11 @@ pub(super) struct Backlog<'a> {
 }
 
 impl<'a> Backlog<'a> {
-    pub(super) fn new(producer: Producer, settings: &'a KafkaSettings) -> Self {
+    pub(super) fn new(producer: Producer, settings: &'a KafkaSettings, stop: &'a Stop) -> Self {
         Self {
             producer,
             settings,
+            stop,
             unanswered: HashSet::new(),
             sent: 0,
             refused: None,
@@ -82,6 +85,10 @@ impl<'a> Backlog<'a> {
             }
             if self.unanswered.len() <= most {
                 return Ok(());
+            }
+            // What of this file is under way already comes again: harmless, by its ids.
+            if self.stop.requested().is_some() {
+                return Err(io::Error::other("the run is to stop"));
             }
             if Instant::now() > until {
                 return self.refuse(KafkaError::Timeout {

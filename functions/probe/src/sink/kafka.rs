@@ -5,6 +5,7 @@
 //! not deliver), or the list of those to be spooled.
 
 use std::io::{self, Write as _};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -22,8 +23,13 @@ use super::{Delivered, Spool};
 pub(super) const GATHER: Duration = Duration::from_millis(2);
 /// How often deliveries are asked for while no results come.
 const IDLE: Duration = Duration::from_millis(100);
+/// How often somebody who waits for Kafka looks whether the run is to stop.
+const LOOK: Duration = Duration::from_millis(50);
 /// Undelivered events in memory before they are put on disk.
 const SPOOL_BATCH: usize = 2_000;
+/// How long Kafka may still acknowledge once the run is to stop. The process ends two and a half
+/// seconds after the signal, whatever is in its memory.
+const STOPPED: Duration = Duration::from_millis(500);
 /// When Kafka does not answer, how long finishing may take for the spool alone.
 const LAST_GASP: Duration = Duration::from_millis(200);
 
@@ -100,6 +106,28 @@ impl KafkaSink {
     }
 }
 
+/// Connects beside us, so that a broker that does not answer holds up nobody who has to stop; `None`
+/// when the run is to stop first.
+fn connect(settings: &KafkaSettings, stop: &Stop) -> Option<Result<Producer, KafkaError>> {
+    let (done, connected) = mpsc::channel();
+    let own = settings.clone();
+    let spawned = std::thread::Builder::new()
+        .name("connect".to_owned())
+        // Nobody listens any more once the run is to stop.
+        .spawn(move || drop(done.send(Producer::connect(&own))));
+    if spawned.is_err() {
+        return Some(Producer::connect(settings));
+    }
+    loop {
+        match connected.recv_timeout(LOOK) {
+            Ok(connected) => return Some(connected),
+            Err(_) if stop.requested().is_some() => return None,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Some(Producer::connect(settings)),
+        }
+    }
+}
+
 /// The work of the thread.
 struct Publishing<'a> {
     queue: &'a Queue,
@@ -108,6 +136,9 @@ struct Publishing<'a> {
     delivered: Delivered,
     /// Messages that the producer has, by their numbers; only those of this run are counted apart.
     next_id: u64,
+    /// Messages that the producer took, and those whose fate it has told.
+    accepted: u64,
+    answered: u64,
     undelivered: Vec<Message>,
     /// Why Kafka is not sent anything any more.
     given_up: bool,
@@ -121,6 +152,8 @@ impl<'a> Publishing<'a> {
             deadline,
             delivered: Delivered::default(),
             next_id: 0,
+            accepted: 0,
+            answered: 0,
             undelivered: Vec::new(),
             given_up: false,
         }
@@ -132,10 +165,14 @@ impl<'a> Publishing<'a> {
         producer: Option<Producer>,
         stop: &Stop,
     ) -> Delivered {
-        let mut producer = producer.or_else(|| match Producer::connect(settings) {
-            Ok(producer) => Some(producer),
-            Err(error) => {
+        let mut producer = producer.or_else(|| match connect(settings, stop) {
+            Some(Ok(producer)) => Some(producer),
+            Some(Err(error)) => {
                 self.trouble(&error);
+                None
+            }
+            None => {
+                self.delivered.trouble = Some("stopped before Kafka answered".to_owned());
                 None
             }
         });
@@ -163,17 +200,33 @@ impl<'a> Publishing<'a> {
             }
         }
         if let Some(producer) = producer {
-            let deadline = *self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
-            let deadline = if self.given_up {
-                Instant::now() + LAST_GASP
-            } else {
-                deadline.unwrap_or_else(Instant::now)
-            };
-            let deliveries = producer.finish(deadline);
-            self.note(deliveries);
+            self.flush(producer, stop);
         }
         self.keep();
         self.delivered
+    }
+
+    /// Waits for what is under way. Not to the end once the run is to stop: what is not
+    /// acknowledged by then has to be put where it is safe before the process ends.
+    fn flush(&mut self, mut producer: Producer, stop: &Stop) {
+        let set = *self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut deadline = if self.given_up {
+            Instant::now() + LAST_GASP
+        } else {
+            set.unwrap_or_else(Instant::now)
+        };
+        let mut stopped = false;
+        while self.answered < self.accepted && Instant::now() < deadline {
+            if !stopped && stop.requested().is_some() {
+                stopped = true;
+                deadline = deadline.min(Instant::now() + STOPPED);
+            }
+            std::thread::sleep(GATHER / 2);
+            let deliveries = producer.poll();
+            self.note(deliveries);
+        }
+        let deliveries = producer.finish(deadline);
+        self.note(deliveries);
     }
 
     fn send(&mut self, producer: Option<&mut Producer>, message: Message) {
@@ -187,11 +240,14 @@ impl<'a> Publishing<'a> {
             self.given_up = matches!(error, KafkaError::Timeout { .. });
             self.trouble(&error);
             self.undelivered.push(message);
+            return;
         }
+        self.accepted += 1;
     }
 
     fn note(&mut self, deliveries: Vec<Delivery>) {
         for delivery in deliveries {
+            self.answered += 1;
             match delivery.result {
                 Ok(()) => self.delivered.published += 1,
                 Err(undelivered) => {
@@ -252,7 +308,7 @@ impl<'a> Publishing<'a> {
         let Some(spool) = self.spool.clone() else {
             return Some(producer);
         };
-        let mut backlog = Backlog::new(producer, settings);
+        let mut backlog = Backlog::new(producer, settings, stop);
         let files = match spool.files() {
             Ok(files) => files,
             Err(error) => {
@@ -278,6 +334,7 @@ impl<'a> Publishing<'a> {
             }
         }
         self.next_id = backlog.sent;
+        self.accepted = backlog.unanswered.len() as u64;
         if let Some(error) = backlog.refused {
             self.trouble(&error);
             self.given_up = true;
