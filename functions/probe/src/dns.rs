@@ -21,8 +21,11 @@ use sitewatch::run::Stop;
 use sitewatch::site::AddressFamily;
 use tokio::runtime::Handle;
 
-/// How long to wait for the other family once one has answered (RFC 8305, section 3).
+/// How long to wait for IPv6 once IPv4 has answered (RFC 8305, section 3).
 const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
+/// How long to wait for IPv4 once IPv6 has answered: who has IPv4 alone, as most containers, can
+/// do nothing without.
+const LATE_V4: Duration = Duration::from_secs(2);
 /// How long a name that does not exist is believed not to exist, within a run.
 const NEGATIVE: Duration = Duration::from_secs(30);
 /// How long a name server that did not answer is not asked again for the same name.
@@ -86,14 +89,16 @@ impl Dns {
         }
     }
 
-    /// Looks a name up, or waits for the check that does; `None` when `deadline` came first.
+    /// Looks a name up, or waits for the check that does; `None` when `deadline` came first. An
+    /// answer of before `again` that found nothing is not believed: retries are there to ask anew.
     pub(crate) fn look_up(
         &self,
         host: &str,
         family: AddressFamily,
         deadline: Instant,
+        again: Option<Instant>,
     ) -> Option<Answer> {
-        let (name, ours) = self.name(host, family);
+        let (name, ours) = self.name(host, family, again);
         if ours {
             self.ask(host, family, &name);
         }
@@ -105,11 +110,11 @@ impl Dns {
     }
 
     /// The entry of a name, and whether the caller has to ask for it.
-    fn name(&self, host: &str, family: AddressFamily) -> (Arc<Name>, bool) {
+    fn name(&self, host: &str, family: AddressFamily, again: Option<Instant>) -> (Arc<Name>, bool) {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         match names.entry((host.to_owned(), family)) {
             Entry::Occupied(mut known) => {
-                if known.get().is_stale() {
+                if known.get().is_stale(again) {
                     known.insert(Arc::new(Name::asked_now()));
                     (Arc::clone(known.get()), true)
                 } else {
@@ -147,12 +152,16 @@ impl Name {
         }
     }
 
-    fn is_stale(&self) -> bool {
+    fn is_stale(&self, again: Option<Instant>) -> bool {
         self.answer
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .as_ref()
-            .is_some_and(|answer| answer.good_until <= Instant::now())
+            .is_some_and(|answer| {
+                let failed = matches!(answer.found, Found::Nothing(_));
+                answer.good_until <= Instant::now()
+                    || again.is_some_and(|again| failed && answer.at < again)
+            })
     }
 
     fn answer(&self, found: Found, good_for: Duration) {
@@ -227,7 +236,7 @@ async fn resolve(resolver: &TokioResolver, host: &str, family: AddressFamily) ->
             tokio::pin!(v4, v6);
             tokio::select! {
                 first = &mut v6 => match first {
-                    Ok(_) => (Some(first), tokio::time::timeout(RESOLUTION_DELAY, v4).await.ok()),
+                    Ok(_) => (Some(first), tokio::time::timeout(LATE_V4, v4).await.ok()),
                     Err(_) => (Some(first), Some(v4.await)),
                 },
                 first = &mut v4 => match first {
@@ -237,7 +246,10 @@ async fn resolve(resolver: &TokioResolver, host: &str, family: AddressFamily) ->
             }
         }
     };
-    together(v6, v4)
+    let half = family == AddressFamily::Any && (v6.is_none() || v4.is_none());
+    let (found, good_for) = together(v6, v4);
+    // The next check asks again for the family that was late.
+    (found, if half { LEAST } else { good_for })
 }
 
 async fn look_up(resolver: &TokioResolver, host: &str, record: RecordType) -> Looked {
@@ -314,7 +326,7 @@ mod tests {
             let began = Instant::now();
             let deadline = began + Duration::from_millis(100);
             assert!(
-                dns.look_up("a.example", AddressFamily::Any, deadline)
+                dns.look_up("a.example", AddressFamily::Any, deadline, None)
                     .is_none()
             );
             let elapsed = began.elapsed();
@@ -352,7 +364,9 @@ mod tests {
         let deadline = Instant::now() + Duration::from_secs(10);
         let answers: Vec<Answer> = std::thread::scope(|scope| {
             let checks: Vec<_> = (0..20)
-                .map(|_| scope.spawn(|| dns.look_up("a.example", AddressFamily::V4, deadline)))
+                .map(|_| {
+                    scope.spawn(|| dns.look_up("a.example", AddressFamily::V4, deadline, None))
+                })
                 .collect();
             checks
                 .into_iter()
@@ -366,14 +380,65 @@ mod tests {
     }
 
     #[test]
+    fn ipv4_may_come_a_little_later_than_ipv6() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let dns = asking(socket.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let mut message = [0; 512];
+            while let Ok((length, client)) = socket.recv_from(&mut message) {
+                let name = message[12..length].iter().position(|byte| *byte == 0);
+                let question = message[12..12 + name.unwrap() + 5].to_vec();
+                let mut answer = message[..2].to_vec();
+                answer.extend([0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
+                answer.extend(&question);
+                // AAAA is type 28, of sixteen bytes.
+                let is_v6 = question[question.len() - 3] == 28;
+                let (kind, data) = if is_v6 {
+                    (28, &b"\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x07"[..])
+                } else {
+                    (1, &[192, 0, 2, 7][..])
+                };
+                answer.extend([0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 60, 0, data.len() as u8]);
+                answer.extend(data);
+                let socket = socket.try_clone().unwrap();
+                std::thread::spawn(move || {
+                    std::thread::sleep(Duration::from_millis(if is_v6 { 0 } else { 300 }));
+                    socket.send_to(&answer, client).unwrap();
+                });
+            }
+        });
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let answer = dns.look_up("a.example", AddressFamily::Any, deadline, None);
+        let Some(Found::Addresses(addresses)) = answer.map(|answer| answer.found) else {
+            panic!("found nothing");
+        };
+        assert!(
+            addresses.contains(&IpAddr::from([192, 0, 2, 7])),
+            "{addresses:?}"
+        );
+        assert_eq!(addresses.len(), 2);
+    }
+
+    #[test]
+    fn a_retry_does_not_believe_an_earlier_failure() {
+        let dns = Dns::new(Stop::never());
+        let (name, _) = dns.name("a.example", AddressFamily::Any, None);
+        name.answer(Found::Nothing("no answer".into()), Duration::from_secs(60));
+        let ours = |again| dns.name("a.example", AddressFamily::Any, again).1;
+        assert!(!ours(None), "another check of the same host");
+        assert!(ours(Some(Instant::now())), "a retry");
+        assert!(!ours(Some(Instant::now())), "another retry, beside it");
+    }
+
+    #[test]
     fn an_answer_serves_those_who_ask_later_for_nothing() {
         let dns = Dns::new(Stop::never());
-        let (name, ours) = dns.name("a.example", AddressFamily::Any);
+        let (name, ours) = dns.name("a.example", AddressFamily::Any, None);
         assert!(ours);
         let found = Found::Addresses([IpAddr::from([192, 0, 2, 1])].into());
         name.answer(found.clone(), Duration::from_secs(60));
         let answer = dns
-            .look_up("a.example", AddressFamily::Any, Instant::now())
+            .look_up("a.example", AddressFamily::Any, Instant::now(), None)
             .unwrap();
         assert_eq!((answer.found, answer.took), (found, None));
     }
@@ -381,13 +446,14 @@ mod tests {
     #[test]
     fn a_hung_look_up_costs_no_more_than_the_deadline() {
         let dns = Dns::new(Stop::never());
-        dns.name("a.example", AddressFamily::Any);
+        dns.name("a.example", AddressFamily::Any, None);
         let began = Instant::now();
         assert!(
             dns.look_up(
                 "a.example",
                 AddressFamily::Any,
-                began + Duration::from_millis(30)
+                began + Duration::from_millis(30),
+                None,
             )
             .is_none()
         );

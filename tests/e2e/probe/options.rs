@@ -12,7 +12,7 @@ use sitewatch::event::Outcome;
 use sitewatch_tests::certificates::{Authority, Kind};
 use sitewatch_tests::websites::{Behaviour, Page, Tls, Website};
 
-use super::{assert_is, check, check_with, plain, probe, site};
+use super::{assert_is, check, check_with, events, plain, probe, site};
 
 #[test]
 fn the_request_is_what_the_site_says() {
@@ -281,6 +281,27 @@ fn a_proxy_that_a_site_names_is_judged_like_any_address() {
         Outcome::Denied,
         "127.0.0.1",
     );
+}
+
+#[test]
+fn a_server_that_takes_nothing_costs_its_timeout() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let secrets = tempfile::tempdir().unwrap();
+    std::fs::write(secrets.path().join("body"), vec![b'x'; 32 << 20]).unwrap();
+    // Two addresses, the first of which nobody listens on, and one.
+    for host in ["localhost", "127.0.0.1"] {
+        let finished = probe(&[site(
+            "site",
+            &format!("http://{host}:{port}/"),
+            &json!({"method": "POST", "body": {"file": "body"}, "timeout": "1s"}),
+        )])
+        .var("SITES_SECRETS_DIR", secrets.path())
+        .run()
+        .exits(0);
+        assert_is(&events(&finished)["site"], Outcome::Timeout, "");
+        assert!(finished.elapsed < Duration::from_secs(3), "{finished}");
+    }
 }
 
 #[test]

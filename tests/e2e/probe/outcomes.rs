@@ -93,6 +93,17 @@ fn redirect(to: &str, hops: u32) -> Behaviour {
     }
 }
 
+fn a_chunk_whose_size_never_ends() -> Behaviour {
+    Behaviour::custom(|_, to| {
+        to.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\rX")?;
+        // Until nobody listens any more; no longer, or the test would never end.
+        for _ in 0..1_000 {
+            to.write_all(&[b'x'; 64 * 1024])?;
+        }
+        Ok(())
+    })
+}
+
 fn ends_in_the_middle_of_a_chunk() -> Behaviour {
     Behaviour::custom(|_, to| {
         to.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nabc")
@@ -143,6 +154,13 @@ fn bodies() -> Vec<Row> {
             "",
         ),
         row(
+            "nothing, compressed",
+            with_header("", "Content-Encoding", "gzip"),
+            plain(),
+            Up,
+            "",
+        ),
+        row(
             "a page that is not as compressed as it says",
             with_header("plain text".repeat(9), "Content-Encoding", "gzip"),
             plain(),
@@ -162,6 +180,13 @@ fn bodies() -> Vec<Row> {
             json!({"regex": "end", "body_limit": 1_000}),
             Body,
             "not found in the first 1000 bytes",
+        ),
+        row(
+            "a page that is larger than it may be, as far as it is read",
+            page(&"x".repeat(5_000)),
+            json!({"max_body_size": 1_000, "body_limit": 1_000}),
+            Body,
+            "more than 1000 bytes",
         ),
         row(
             "the right JSON",
@@ -219,6 +244,13 @@ fn bodies() -> Vec<Row> {
             plain(),
             Protocol,
             "before the body was complete",
+        ),
+        row(
+            "a chunk whose size never ends",
+            a_chunk_whose_size_never_ends(),
+            plain(),
+            Protocol,
+            "a chunk of the body begins with more than it may",
         ),
         row(
             "a chunk cut short",

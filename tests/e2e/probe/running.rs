@@ -56,6 +56,24 @@ fn a_deadline_leaves_the_rest_to_the_next_run() {
 }
 
 #[test]
+fn a_check_that_the_deadline_cuts_says_nothing_of_its_site() {
+    // The end of this body is the end of the connection, whoever ends it.
+    let website = Website::start(Behaviour::custom(|_, to| {
+        to.write_all(b"HTTP/1.0 200 OK\r\n\r\nnot yet")?;
+        thread::sleep(Duration::from_secs(4));
+        Ok(())
+    }));
+    probe(&[
+        site("regex", &website.url(), &json!({"regex": "at last"})),
+        site("regex_not", &website.url(), &json!({"regex_not": "broken"})),
+    ])
+    .var("PROBE_DEADLINE", "1s")
+    .run()
+    .exits(75)
+    .stdout_is("");
+}
+
+#[test]
 fn sites_that_are_down_are_no_failure_unless_asked_for() {
     let website = Website::start(Behaviour::Page(Page::new(500, "x")));
     let sites = [site("site", &website.url(), &plain())];

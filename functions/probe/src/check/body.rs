@@ -1,10 +1,10 @@
 //! Reading a body: decompressed, decoded, searched while it arrives, and no further than needed.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead as _, BufReader, Read};
 use std::sync::Arc;
 
 use encoding_rs::{Decoder, Encoding, UTF_8};
-use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
 use serde_json::Value;
 use sitewatch::event::Outcome;
 use sitewatch::site::Site;
@@ -54,8 +54,8 @@ pub(super) fn read(
 
 enum Decompressed<'a> {
     Plain(BodyReader<'a>),
-    Gzip(Box<MultiGzDecoder<BodyReader<'a>>>),
-    Deflate(Box<ZlibDecoder<BodyReader<'a>>>),
+    Gzip(Box<MultiGzDecoder<BufReader<BodyReader<'a>>>>),
+    Deflate(Box<ZlibDecoder<BufReader<BodyReader<'a>>>>),
 }
 
 impl Read for Decompressed<'_> {
@@ -75,9 +75,18 @@ fn decompressed<'a>(
     let encoding = headers
         .get(CONTENT_ENCODING)
         .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    match encoding.trim().to_ascii_lowercase().as_str() {
-        "" | "identity" => Ok(Decompressed::Plain(body)),
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    if matches!(encoding.as_str(), "" | "identity") {
+        return Ok(Decompressed::Plain(body));
+    }
+    let mut body = BufReader::with_capacity(PIECE, body);
+    // The answer to HEAD, and one without content, name the encoding of what is not there.
+    if body.fill_buf().map_err(failure)?.is_empty() {
+        return Ok(Decompressed::Plain(body.into_inner()));
+    }
+    match encoding.as_str() {
         "gzip" | "x-gzip" => Ok(Decompressed::Gzip(Box::new(MultiGzDecoder::new(body)))),
         "deflate" => Ok(Decompressed::Deflate(Box::new(ZlibDecoder::new(body)))),
         other => Err(Failure::new(

@@ -24,6 +24,8 @@ pub(super) struct Hop {
     pub(super) interrupt: Arc<Interrupt>,
     /// When the whole attempt must be over.
     pub(super) deadline: Instant,
+    /// When the attempt began, if it is not the check's first.
+    pub(super) again: Option<Instant>,
     /// The proxy in front of the server; `None`: spoken to directly.
     pub(super) via: Option<Via>,
     /// The URL's host, without brackets.
@@ -63,6 +65,7 @@ impl Hop {
             request.address_family,
             &self.tools.dns,
             self.deadline,
+            self.again,
             &self.trace,
         )
     }

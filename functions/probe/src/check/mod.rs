@@ -79,8 +79,10 @@ pub(crate) fn check<'a>(
     let mut first_error = None;
     for attempt in 1..=site.retries + 1 {
         let checked_at = Timestamp::now();
-        let seen = observe(site, tools, worker);
-        if worker.interrupt.interrupted() && seen.failure.is_some() {
+        let again = (attempt > 1).then(Instant::now);
+        let seen = observe(site, tools, worker, again);
+        // Whatever was seen: a body that ends with the connection looks complete when we cut it.
+        if worker.interrupt.interrupted() {
             return None;
         }
         let judgement = judge(site, &seen, checked_at)?;
@@ -123,14 +125,19 @@ fn wait(delay: Duration, interrupt: &Interrupt) -> bool {
 /// One attempt, as it went. Never inlined, like the event: what the caller makes of it would lie on
 /// the stack below thousands of waiting checks.
 #[inline(never)]
-fn observe(site: &Arc<Site>, tools: &Arc<Tools>, worker: &Worker) -> Observation {
+fn observe(
+    site: &Arc<Site>,
+    tools: &Arc<Tools>,
+    worker: &Worker,
+    again: Option<Instant>,
+) -> Observation {
     let trace = Arc::new(Trace::start(
         Arc::clone(&worker.clock),
         Arc::clone(&worker.step),
     ));
     let deadline = Instant::now() + site.timeouts.total;
     let mut seen = Observation::default();
-    let failure = follow(site, tools, worker, &trace, deadline, &mut seen).err();
+    let failure = follow(site, tools, worker, &trace, deadline, again, &mut seen).err();
     let noted = trace.take();
     seen.phases = noted.phases;
     seen.local_wait = worker.clock.knows_waiting().then_some(noted.local_wait);
@@ -147,12 +154,13 @@ fn follow(
     worker: &Worker,
     trace: &Arc<Trace>,
     deadline: Instant,
+    again: Option<Instant>,
     seen: &mut Observation,
 ) -> Result<(), Failure> {
     let local = |text| Failure::new(Outcome::Local, text);
     let mut asking = Asking::first(site).map_err(local)?;
     loop {
-        let response = ask(&asking, site, tools, worker, trace, deadline)?;
+        let response = ask(&asking, site, tools, worker, trace, deadline, again)?;
         let status = response.status().as_u16();
         seen.status = Some(status);
         seen.http_version = Some(version(response.version()));
@@ -186,6 +194,7 @@ fn ask(
     worker: &Worker,
     trace: &Arc<Trace>,
     deadline: Instant,
+    again: Option<Instant>,
 ) -> Result<http::Response<ureq::Body>, Failure> {
     let local = |text| Failure::new(Outcome::Local, text);
     let via = tools
@@ -201,6 +210,7 @@ fn ask(
         trace: Arc::clone(trace),
         interrupt: Arc::clone(&worker.interrupt),
         deadline,
+        again,
         via,
         host: bare_host(request.uri()).to_owned(),
         port: port(request.uri()),

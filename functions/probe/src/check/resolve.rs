@@ -48,6 +48,7 @@ pub(super) fn addresses(
     family: AddressFamily,
     dns: &Dns,
     deadline: Instant,
+    again: Option<Instant>,
     trace: &Trace,
 ) -> Result<Vec<IpAddr>, Error> {
     trace.enter(Phase::Dns);
@@ -57,7 +58,7 @@ pub(super) fn addresses(
         // RFC 6761: never a question for a name server.
         vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()]
     } else {
-        let answer = dns.look_up(host, family, deadline);
+        let answer = dns.look_up(host, family, deadline, again);
         match answer.as_ref().map(|answer| answer.took) {
             Some(Some(took)) => trace.end_as(Phase::Dns, took),
             Some(None) => trace.skip(),

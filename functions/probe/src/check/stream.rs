@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, recv};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 /// A TCP connection with a deadline that may be moved.
 #[derive(Debug)]
@@ -28,9 +28,13 @@ impl Timed {
     /// # Errors
     /// When the time is up.
     pub(super) fn wait(&self) -> io::Result<()> {
+        self.wait_for(PollFlags::IN)
+    }
+
+    fn wait_for(&self, ready: PollFlags) -> io::Result<()> {
         loop {
             let left = Timespec::try_from(self.left()?).ok();
-            let mut fds = [PollFd::from_borrowed_fd(self.stream.as_fd(), PollFlags::IN)];
+            let mut fds = [PollFd::from_borrowed_fd(self.stream.as_fd(), ready)];
             match poll(&mut fds, left.as_ref()) {
                 Ok(0) | Err(Errno::INTR) => {}
                 Ok(_) => return Ok(()),
@@ -65,17 +69,17 @@ impl Read for Timed {
 }
 
 impl Write for Timed {
+    /// As [`Timed::read`]: a server that takes nothing may hold up a large body for ever.
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        // A request fits the socket's buffer; only bodies may have to wait for the server.
-        const FITS: usize = 16 * 1024;
         loop {
-            let left = self.left()?;
-            if buffer.len() > FITS {
-                self.stream.set_write_timeout(Some(left))?;
-            }
-            match (&*self.stream).write(buffer) {
-                Err(error) if is_retry(&error) => {}
-                result => return result,
+            self.left()?;
+            // A connection that the server has closed is an error, not a signal to this process.
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            match send(&self.stream, buffer, flags) {
+                Ok(written) => return Ok(written),
+                Err(Errno::AGAIN) => self.wait_for(PollFlags::OUT)?,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -83,14 +87,6 @@ impl Write for Timed {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// A signal, or the socket's own timeout: whether time is left is asked again.
-fn is_retry(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock
-    )
 }
 
 /// The same with what has come and is not read yet. TLS reads each record in two pieces, which

@@ -133,7 +133,7 @@ fn body_problem(site: &Site, body: &BodySeen) -> Option<String> {
         return Some(format!("{} bytes, at least {least} expected", body.bytes));
     }
     if let Some(most) = expect.max_body_size
-        && body.bytes > most
+        && (body.bytes > most || (body.cut && body.bytes == most))
     {
         return Some(format!("more than {most} bytes"));
     }

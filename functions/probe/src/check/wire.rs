@@ -11,6 +11,7 @@ use sitewatch::event::Outcome;
 use ureq::Error;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
+use super::MAX_HEAD;
 use super::buffers::WireBuffers;
 use super::connect::{Unconnected, connect};
 use super::failure::Failure;
@@ -264,6 +265,12 @@ impl Transport for Wire {
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, Error> {
+        // What is complete is used up, and heads end at their own limit: this is the frame of a
+        // chunk that never comes to its end, for which ureq would go on asking.
+        if self.buffers.input().len() > 2 * MAX_HEAD {
+            let text = "a chunk of the body begins with more than it may";
+            return Err(fail(&self.hop, Failure::new(Outcome::Protocol, text)));
+        }
         self.channel.timed().deadline = match self.hop.site.timeouts.first_byte {
             Some(timeout) if !self.answered => self.hop.deadline.min(Instant::now() + timeout),
             _ => self.hop.deadline,
