@@ -26,7 +26,7 @@ fn everything_is_made_once_and_found_the_second_time() {
     };
     assert_eq!(
         last_line(&setup().stderr),
-        format!("8 migrations applied, 2 sites imported, topic {topic} created (3 partitions)")
+        format!("9 migrations applied, 2 sites imported, topic {topic} created (3 partitions)")
     );
     assert_eq!(
         last_line(&setup().stderr),
@@ -69,7 +69,7 @@ fn several_at_once_make_it_once() {
         .collect();
     assert_eq!(
         said.iter()
-            .filter(|line| line.starts_with("8 migrations"))
+            .filter(|line| line.starts_with("9 migrations"))
             .count(),
         1,
         "{said:?}"
@@ -92,6 +92,65 @@ fn websites_are_never_removed() {
         let text = error.as_db_error().expect(statement).message().to_owned();
         assert!(text.contains("never removed"), "{statement}: {text}");
     }
+}
+
+#[test]
+fn what_runs_with_the_owners_rights_looks_into_temporary_tables_last() {
+    let prepared = Prepared::new("setup");
+    let definers: Vec<(String, Option<String>)> = prepared
+        .client()
+        .query(
+            "select proname::text,
+                 (select setting from unnest(proconfig) as setting
+                  where setting like 'search_path=%')
+             from pg_proc
+             where prosecdef and pronamespace = 'public'::regnamespace
+             order by 1",
+            &[],
+        )
+        .unwrap()
+        .iter()
+        .map(|row| (row.get(0), row.get(1)))
+        .collect();
+    assert_eq!(definers.len(), 4, "{definers:?}");
+    for (name, path) in definers {
+        assert_eq!(
+            path.as_deref(),
+            Some("search_path=public, pg_temp"),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_planted_catalog_does_not_run_code_as_the_owner() {
+    let prepared = Prepared::new("setup");
+    let role = unique("planter").replace('-', "_");
+    let mut superuser = shared::postgres().superuser();
+    superuser
+        .batch_execute(&format!("create role {role}; grant {role} to sitewatch"))
+        .unwrap();
+    let mut client = prepared.client();
+    client
+        .batch_execute(&format!(
+            "grant execute on function create_check_partitions(date, date) to {role};
+             set role {role};
+             create function pg_temp.planted() returns text language plpgsql as $$
+             begin raise exception 'ran as %', current_user; end $$;
+             create temporary view pg_class as
+                 select pg_temp.planted() as relname, 'public'::regnamespace as relnamespace,
+                     'checks'::regclass as oid;
+             grant select on pg_temp.pg_class to public"
+        ))
+        .unwrap();
+    let made: i32 = client
+        .query_one(
+            "select create_check_partitions('2001-02-03', '2001-02-03')",
+            &[],
+        )
+        .unwrap()
+        .get(0);
+    assert_eq!(made, 1);
 }
 
 #[test]
