@@ -208,3 +208,29 @@ fn an_empty_database_says_so() {
         shown.stdout
     );
 }
+
+#[test]
+fn a_site_that_fails_in_its_maintenance_window_is_not_down() {
+    let prepared = Prepared::new("report");
+    let mut announced = down("shop", 60);
+    announced.maintenance = true;
+    let mut well = up("blog", 60);
+    well.maintenance = true;
+    prepared
+        .drain()
+        .var("DRAIN_SOURCE", "stdin")
+        .stdin(lines(&[announced, well]))
+        .run()
+        .exits(0);
+    let table = prepared
+        .report()
+        .var("REPORT_FAIL_ON_DOWN", "true")
+        .run()
+        .exits(0);
+    assert_eq!(
+        last_line(&table.stderr),
+        "2 sites: 1 up, 0 down, 1 unknown",
+        "{}",
+        table.stderr
+    );
+}

@@ -30,6 +30,8 @@ const QUERY: &str = "
                 make_interval(secs => $1),
                 make_interval(secs => 3 * coalesce(websites.check_interval, 0))
             ) then null
+            -- Work that was announced is no outage: such a check counts nowhere.
+            when newest.maintenance and not state.up then null
             else state.up
         end,
         state.since, state.checked_at, outcomes.word, newest.status,
