@@ -1,7 +1,7 @@
 //! What one transaction writes.
 
 use jiff::Timestamp;
-use sitewatch::event::{CheckEvent, DecodeError};
+use sitewatch::event::{CheckEvent, DecodeError, EARLIEST};
 
 use crate::row::{Known, Row};
 
@@ -52,6 +52,10 @@ pub(crate) struct Batch {
     /// About how much memory rows and dead letters take.
     bytes: usize,
 }
+
+/// Memory of the batches being filled, all together, at which one is written although it could
+/// hold more messages.
+pub(crate) const MAX_BUFFERED: usize = 8 << 20;
 
 /// Memory that a row takes, beside its error's text.
 pub(crate) const ROW_BYTES: usize = size_of::<Row>();
@@ -170,7 +174,9 @@ impl Letter<'_> {
             headers: headers_as_json(headers),
             timestamp: self
                 .timestamp_ms
-                .and_then(|ms| Timestamp::from_millisecond(ms).ok()),
+                .and_then(|ms| Timestamp::from_millisecond(ms).ok())
+                // The sender chooses it, and PostgreSQL refuses what is before its calendar.
+                .filter(|time| *time >= EARLIEST),
             reason,
         }
     }
@@ -215,5 +221,29 @@ mod tests {
         let taken = batch.take();
         assert_eq!((taken.from, taken.next), (5, 8));
         assert_eq!((batch.from, batch.next, batch.bytes()), (8, 8, 0));
+    }
+
+    #[test]
+    fn a_messages_own_time_that_postgresql_does_not_have_is_none() {
+        let time = |timestamp_ms| {
+            let mut batch = Batch::starting_at(Origin::Partition(0), 0);
+            batch.bury(
+                &Letter {
+                    offset: 0,
+                    key: None,
+                    value: None,
+                    timestamp_ms: Some(timestamp_ms),
+                },
+                String::new(),
+                std::iter::empty(),
+            );
+            batch.dead[0].timestamp
+        };
+        // The year -7536.
+        assert_eq!(time(-300_000_000_000_000), None);
+        assert_eq!(time(i64::MIN), None);
+        assert_eq!(time(-62_135_596_800_001), None);
+        assert_eq!(time(-62_135_596_800_000), Some(EARLIEST));
+        assert_eq!(time(0), Some(Timestamp::UNIX_EPOCH));
     }
 }

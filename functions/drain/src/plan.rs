@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sitewatch::kafka::{PartitionBounds, Range};
 
-use crate::settings::OffsetReset;
+use crate::settings::{OffsetReset, Start};
 
 /// Offsets that are passed over because Kafka no longer has them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +56,8 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// Compares what Kafka has with what is recorded. `strangers` are partitions whose stored offset
-    /// is one of another topic that had the same name.
+    /// is one of another topic that had the same name. [`Start::Earliest`] reads every partition
+    /// from its first message, whatever is stored; what is lost is lost all the same.
     ///
     /// # Errors
     /// With [`OffsetReset::Fail`], the losses that a person must decide on.
@@ -65,6 +66,7 @@ impl Plan {
         stored: &BTreeMap<i32, i64>,
         strangers: &BTreeSet<i32>,
         reset: OffsetReset,
+        start: Start,
     ) -> Result<Self, Vec<Loss>> {
         let mut plan = Self::default();
         for bound in bounds {
@@ -72,11 +74,14 @@ impl Plan {
                 // A partition that was never drained is read from its first message.
                 None => bound.first,
                 Some(&stored) => match lost(bound, stored, strangers) {
+                    None if start == Start::Earliest => bound.first,
                     None => stored,
                     Some(reason) => {
                         let to = match reset {
-                            OffsetReset::Latest => bound.end,
-                            OffsetReset::Earliest | OffsetReset::Fail => bound.first,
+                            OffsetReset::Latest if start != Start::Earliest => bound.end,
+                            OffsetReset::Latest | OffsetReset::Earliest | OffsetReset::Fail => {
+                                bound.first
+                            }
                         };
                         plan.losses.push(Loss {
                             partition: bound.partition,
@@ -146,6 +151,7 @@ mod tests {
             &BTreeMap::from([(0, 4), (3, 4)]),
             &BTreeSet::new(),
             OffsetReset::Fail,
+            Start::Stored,
         )
         .unwrap();
         assert_eq!(
@@ -172,7 +178,8 @@ mod tests {
         let bounds = [bound(0, 7, 10), bound(1, 0, 2), bound(2, 0, 9)];
         let stored = BTreeMap::from([(0, 3), (1, 50), (2, 4)]);
         let strangers = BTreeSet::from([2]);
-        let earliest = Plan::new(&bounds, &stored, &strangers, OffsetReset::Earliest).unwrap();
+        let plan = |reset, start| Plan::new(&bounds, &stored, &strangers, reset, start);
+        let earliest = plan(OffsetReset::Earliest, Start::Stored).unwrap();
         assert_eq!(
             earliest
                 .losses
@@ -183,14 +190,46 @@ mod tests {
         );
         assert_eq!(earliest.pending(), 14);
 
-        let latest = Plan::new(&bounds, &stored, &strangers, OffsetReset::Latest).unwrap();
+        let latest = plan(OffsetReset::Latest, Start::Stored).unwrap();
         assert_eq!(latest.pending(), 0);
         assert_eq!(
             latest.losses.iter().map(Loss::messages).collect::<Vec<_>>(),
             [7, 0, 0]
         );
 
-        let refused = Plan::new(&bounds, &stored, &strangers, OffsetReset::Fail).unwrap_err();
+        let refused = plan(OffsetReset::Fail, Start::Stored).unwrap_err();
         assert_eq!(refused.len(), 3);
+    }
+
+    #[test]
+    fn beginning_anew_hides_no_loss() {
+        let bounds = [
+            bound(0, 60, 100),
+            bound(1, 0, 100),
+            bound(2, 0, 9),
+            bound(3, 5, 5),
+            bound(4, 2, 9),
+        ];
+        let stored = BTreeMap::from([(0, 30), (1, 80), (2, 4), (3, 3)]);
+        let strangers = BTreeSet::from([2]);
+        let plan = |reset| Plan::new(&bounds, &stored, &strangers, reset, Start::Earliest);
+        for reset in [OffsetReset::Earliest, OffsetReset::Latest] {
+            let plan = plan(reset).unwrap();
+            assert_eq!(
+                plan.losses
+                    .iter()
+                    .map(|loss| (loss.partition, loss.from, loss.to, loss.messages()))
+                    .collect::<Vec<_>>(),
+                [(0, 30, 60, 30), (2, 4, 0, 0), (3, 3, 5, 2)]
+            );
+            assert_eq!(
+                plan.ranges
+                    .iter()
+                    .map(|range| (range.partition, range.next, range.end))
+                    .collect::<Vec<_>>(),
+                [(0, 60, 100), (1, 0, 100), (2, 0, 9), (4, 2, 9)]
+            );
+        }
+        assert_eq!(plan(OffsetReset::Fail).unwrap_err().len(), 3);
     }
 }

@@ -12,7 +12,7 @@ use super::{CheckEvent, Outcome, VERSION};
 /// Longest site name, in characters; `websites.name` has the same limit.
 pub const MAX_NAME: usize = 200;
 /// PostgreSQL's times begin in 4713 BC, ours in 9999 BC; nothing of this is older than the year 1.
-const EARLIEST: Timestamp = Timestamp::constant(-62_135_596_800, 0);
+pub const EARLIEST: Timestamp = Timestamp::constant(-62_135_596_800, 0);
 /// Longest URL, in bytes; `websites.url` has the same limit.
 pub const MAX_URL: usize = 8_192;
 /// Longest location, in characters.

@@ -9,7 +9,9 @@ mod decode;
 mod outcome;
 mod timestamp;
 
-pub use decode::{DecodeError, MAX_ERROR, MAX_LABEL, MAX_LABELS, MAX_LOCATION, MAX_NAME, MAX_URL};
+pub use decode::{
+    DecodeError, EARLIEST, MAX_ERROR, MAX_LABEL, MAX_LABELS, MAX_LOCATION, MAX_NAME, MAX_URL,
+};
 pub use outcome::{Outcome, Verdict};
 
 use std::borrow::Cow;

@@ -133,3 +133,40 @@ fn dead_letters_are_tried_again_and_leave_when_they_pass() {
         ["not a check event: expected ident at line 1 column 2"]
     );
 }
+
+#[test]
+fn large_dead_letters_are_tried_a_few_at_a_time_and_all_of_them() {
+    let prepared = Prepared::new("large");
+    let mut client = prepared.client();
+    for (number, event) in events(4).into_iter().enumerate() {
+        let mut value = event;
+        value.resize(5 << 20, b' ');
+        client
+            .execute(
+                "insert into dead_letters (value, reason) values ($1, 'a rule')",
+                &[&value],
+            )
+            .unwrap();
+        // A message may have no value at all.
+        if number == 1 {
+            client
+                .batch_execute("insert into dead_letters (reason) values ('empty')")
+                .unwrap();
+        }
+    }
+    let finished = prepared
+        .drain()
+        .var("DRAIN_REPLAY_DEAD_LETTERS", "true")
+        .var("KAFKA_BROKERS", "nobody.invalid")
+        .run()
+        .exits(0);
+    assert_eq!(
+        last_line(&finished.stderr),
+        "4 dead letters recorded, 0 were recorded already, 1 cannot be recorded still"
+    );
+    // A transaction holds as many as begin within 8 MiB.
+    assert_eq!(
+        prepared.count("select count(distinct xmin::text) from checks"),
+        2
+    );
+}

@@ -92,3 +92,95 @@ fn a_refused_line_likewise() {
     );
     the_rest_is_stored(&prepared);
 }
+
+#[test]
+fn refused_rows_do_not_fill_the_disk_either() {
+    let kafka = shared::kafka(Version::V4_1);
+    let topic = unique("refused");
+    kafka.create_topic(&topic, 1);
+    let messages: Vec<_> = events()
+        .iter()
+        .map(|event| ("a", event.to_json()))
+        .collect();
+    kafka.produce(&topic, 0, &messages);
+    let prepared = prepared();
+    prepared
+        .drain()
+        .var("KAFKA_BROKERS", kafka.bootstrap())
+        .var("KAFKA_TOPIC", &topic)
+        .var("DRAIN_BATCH_SIZE", "10")
+        .var("DRAIN_MAX_DEAD_LETTERS", "3")
+        .run()
+        .exits(75)
+        .stderr_has("more than DRAIN_MAX_DEAD_LETTERS=3 messages cannot be recorded");
+    // What was on its way when the fourth was met may still be recorded.
+    let dead = prepared.count("select count(*) from dead_letters");
+    assert!((4..10).contains(&dead), "{dead}");
+    assert!(prepared.count("select next_offset from kafka_offsets") < 100);
+}
+
+#[test]
+fn a_letter_that_is_read_twice_counts_once() {
+    let kafka = shared::kafka(Version::V4_1);
+    let topic = unique("refused");
+    kafka.create_topic(&topic, 1);
+    let mut messages: Vec<_> = events()[..20]
+        .iter()
+        .map(|event| ("a", event.to_json()))
+        .collect();
+    messages.extend(vec![("a", b"not ours".to_vec()); 10]);
+    kafka.produce(&topic, 0, &messages);
+    let prepared = prepared();
+    let finished = prepared
+        .drain()
+        .var("KAFKA_BROKERS", kafka.bootstrap())
+        .var("KAFKA_TOPIC", &topic)
+        .var("DRAIN_MAX_DEAD_LETTERS", "12")
+        .run()
+        .exits(0);
+    assert_eq!(
+        last_line(&finished.stderr),
+        "18 checks recorded, 12 dead-lettered"
+    );
+}
+
+#[test]
+fn a_day_that_is_dropped_meanwhile_is_made_again() {
+    let kafka = shared::kafka(Version::V4_1);
+    let topic = unique("refused");
+    kafka.create_topic(&topic, 1);
+    let messages: Vec<_> = (0..30)
+        .map(|second| ("a", up("a", second).to_json()))
+        .collect();
+    kafka.produce(&topic, 0, &messages);
+    let prepared = Prepared::new("refused");
+    // At the end of a transaction, where `maintain` would come in between; the second is one of
+    // those that are read again.
+    prepared
+        .client()
+        .batch_execute(
+            "create function drop_all_days() returns trigger language plpgsql as $$
+             declare
+                 old_day text;
+             begin
+                 for old_day in select name from check_partitions loop
+                     execute format('drop table %I', old_day);
+                 end loop;
+                 return null;
+             end
+             $$;
+             create constraint trigger days_are_dropped
+                 after update on kafka_offsets deferrable initially deferred
+                 for each row when (new.next_offset in (10, 20)) execute function drop_all_days()",
+        )
+        .unwrap();
+    let finished = prepared
+        .drain()
+        .var("KAFKA_BROKERS", kafka.bootstrap())
+        .var("KAFKA_TOPIC", &topic)
+        .var("DRAIN_BATCH_SIZE", "10")
+        .run()
+        .exits(0);
+    assert_eq!(last_line(&finished.stderr), "30 checks recorded");
+    assert_eq!(prepared.count("select count(*) from checks"), 10);
+}

@@ -123,3 +123,27 @@ fn drains_that_need_the_same_new_days_at_once_make_them_once() {
     }
     assert_eq!(prepared.count("select count(*) from checks"), 120);
 }
+
+#[test]
+fn large_lines_are_recorded_a_few_at_a_time() {
+    let prepared = Prepared::new("stdin");
+    let mut input = Vec::new();
+    for second in 0..20 {
+        let mut line = up("a", second).to_json();
+        line.resize(1_000_000, b' ');
+        input.extend(line);
+        input.push(b'\n');
+    }
+    prepared
+        .drain()
+        .var("DRAIN_SOURCE", "stdin")
+        .stdin(input)
+        .run()
+        .exits(0);
+    assert_eq!(prepared.count("select count(*) from checks"), 20);
+    // Nine of them are more than 8 MiB.
+    assert_eq!(
+        prepared.count("select count(distinct xmin::text) from checks"),
+        3
+    );
+}

@@ -54,10 +54,16 @@ fn move_pending(
     let topic_id = topic_id(&reader, &stored, topic)?;
     let topic_id = topic_id.as_deref();
     let strangers = topic_id.map_or_else(BTreeSet::new, |id| stored.of_another_topic(id));
-    let stored = stored.offsets;
+    let mut stored = stored.offsets;
     let starts = starts(settings.start, &mut reader, &stored)?;
-    let plan = Plan::new(&bounds, &starts, &strangers, settings.offset_reset)
-        .map_err(|losses| undecided(topic, &losses))?;
+    let plan = Plan::new(
+        &bounds,
+        &starts,
+        &strangers,
+        settings.offset_reset,
+        settings.start,
+    )
+    .map_err(|losses| undecided(topic, &losses))?;
     if settings.dry_run {
         return show(topic, &bounds, &stored, &plan);
     }
@@ -73,6 +79,7 @@ fn move_pending(
                 loss.reason.words()
             );
             figures.lost += loss.messages();
+            stored.insert(loss.partition, loss.to);
         }
     }
     let mut positions = positions(&bounds, &stored, &plan);
@@ -190,15 +197,14 @@ fn topic_id(reader: &Reader, stored: &Stored, topic: &str) -> Result<Option<Stri
     }
 }
 
-/// Where each partition is to begin, as far as that is known.
+/// Up to where each partition is known to be recorded.
 fn starts(
     start: Start,
     reader: &mut Reader,
     stored: &BTreeMap<i32, i64>,
 ) -> Result<BTreeMap<i32, i64>, Failure> {
     Ok(match start {
-        Start::Stored => stored.clone(),
-        Start::Earliest => BTreeMap::new(),
+        Start::Stored | Start::Earliest => stored.clone(),
         Start::Group => {
             let mut starts = stored.clone();
             for (partition, offset) in reader.group_offsets()? {

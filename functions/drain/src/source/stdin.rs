@@ -8,7 +8,7 @@ use std::time::Duration;
 use sitewatch::postgres::{check_schema, connect, record_run};
 use sitewatch::run::{Exit, Failure, Run, Summary};
 
-use crate::batch::{Batch, Letter, Origin};
+use crate::batch::{Batch, Letter, MAX_BUFFERED, Origin};
 use crate::row::Known;
 use crate::settings::Settings;
 use crate::store::{Store, check_columns};
@@ -81,7 +81,10 @@ fn record_lines(settings: &Settings, run: &Run) -> Result<Summary, Failure> {
         }
         // What was taken from the pipe exists nowhere else: it is written before the run ends.
         ended |= stopped.is_some();
-        if batch.len() >= settings.batch_size || (ended && batch.len() > 0) {
+        if batch.len() >= settings.batch_size
+            || batch.bytes() > MAX_BUFFERED
+            || (ended && batch.len() > 0)
+        {
             let mut full = batch.take();
             while let Err(back) = workers.offer(full) {
                 full = back;

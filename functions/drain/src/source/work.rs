@@ -6,7 +6,7 @@ use std::time::Duration;
 use sitewatch::kafka::{KafkaError, Polled, Range, Reader};
 use sitewatch::run::{Failure, Progress, Run, Stop, Why};
 
-use crate::batch::{Batch, Letter, Origin, ROW_BYTES};
+use crate::batch::{Batch, Letter, MAX_BUFFERED, Origin, ROW_BYTES};
 use crate::plan::Plan;
 use crate::row::Known;
 use crate::settings::Settings;
@@ -20,10 +20,6 @@ const LOOK: Duration = Duration::from_millis(20);
 /// much as a message.
 const STRIDE: usize = 256;
 
-/// Memory of the batches being filled, all partitions together, at which the fullest is handed to
-/// a writer although it could hold more events.
-const MAX_BUFFERED: usize = 8 << 20;
-
 /// A run's reading and writing.
 pub(super) struct Work {
     topic: String,
@@ -36,8 +32,8 @@ pub(super) struct Work {
     known: Known,
     workers: Workers,
     stop: Stop,
-    /// Dead letters handed to the writers.
-    dead_letters: u64,
+    /// Dead letters handed to the writers and not yet reported.
+    in_flight: u64,
     /// About how much memory the batches being filled take.
     buffered: usize,
     /// What is recorded, repeated, left to others.
@@ -76,7 +72,7 @@ impl Work {
             known: Known::default(),
             workers,
             stop,
-            dead_letters: 0,
+            in_flight: 0,
             buffered: 0,
             figures: Figures::default(),
             recorded: BTreeMap::new(),
@@ -219,8 +215,8 @@ impl Work {
         }
         let mut batch = filling.batch.take();
         self.buffered = self.buffered.saturating_sub(batch.bytes());
-        self.dead_letters += batch.dead.len() as u64;
-        if self.dead_letters > self.max_dead_letters {
+        self.in_flight += batch.dead.len() as u64;
+        if self.figures.dead + self.in_flight > self.max_dead_letters {
             return Err(Failure::Unfinished(format!(
                 "more than DRAIN_MAX_DEAD_LETTERS={} messages are no check events, the next one in partition {partition} from offset {} on: is {} the right topic? The rest is left",
                 self.max_dead_letters, batch.from, self.topic
@@ -249,15 +245,27 @@ impl Work {
                 partition,
                 next,
                 figures,
+                letters,
             } => {
                 self.figures.add(figures);
+                self.in_flight = self.in_flight.saturating_sub(letters);
                 if let Some(partition) = partition {
                     self.recorded.insert(partition, next);
                 }
+                // Only the writer knows how many rows PostgreSQL refused.
+                if self.figures.dead > self.max_dead_letters {
+                    self.failure.get_or_insert_with(|| {
+                        Failure::Unfinished(format!(
+                            "more than DRAIN_MAX_DEAD_LETTERS={} messages cannot be recorded, see dead_letters for the reasons; the rest is left",
+                            self.max_dead_letters
+                        ))
+                    });
+                }
             }
             // Behind a batch with a refused row, its followers find the offset not yet moved.
-            Report::Overtaken { partition } if self.read_again.contains_key(&partition) => {}
-            Report::Overtaken { partition } => {
+            Report::Overtaken { partition, .. } if self.read_again.contains_key(&partition) => {}
+            Report::Overtaken { partition, letters } => {
+                self.in_flight = self.in_flight.saturating_sub(letters);
                 log::info!(
                     "partition {partition} was moved on by another drain; it is left to that one"
                 );
@@ -299,6 +307,8 @@ impl Work {
                 return Ok(());
             }
         }
+        // What was handed over and not recorded is read, and counted, once more.
+        self.in_flight = 0;
         for (partition, from) in std::mem::take(&mut self.read_again) {
             if let Some(filling) = self.batches.get_mut(&partition) {
                 filling.batch =

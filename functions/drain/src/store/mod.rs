@@ -112,6 +112,8 @@ impl Store {
         }
         // Dropping the transaction rolls it back.
         let Some(recording) = self.memory.record(&mut transaction, batch).map_err(wrong)? else {
+            // The reason may be a day that was dropped since it was seen.
+            self.memory.days = Days::default();
             return Ok(Written::Refused);
         };
         for dead in [&batch.dead, &recording.refused] {
@@ -164,7 +166,13 @@ impl Memory {
             return Ok(Some(recording));
         }
         recording.names.resolve(transaction, &batch.rows)?;
-        recording.days = self.days.make(transaction, &batch.rows)?;
+        // With the messages at hand a refused row becomes a dead letter, which it must not for a day
+        // that was dropped since it was seen.
+        recording.days = if batch.originals.is_some() {
+            Days::default().make(transaction, &batch.rows)?
+        } else {
+            self.days.make(transaction, &batch.rows)?
+        };
         let mut keyed = recording.names.keyed(&batch.rows);
         // In the key's order: neighbours in the index are written together, and repeats within the
         // batch stand side by side.

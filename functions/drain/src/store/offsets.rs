@@ -93,6 +93,21 @@ pub(crate) fn record_losses(
     let mut record = || -> Result<(), postgres::Error> {
         let mut transaction = begin(client, settings)?;
         for loss in losses {
+            // With the group's offsets a partition may lose messages before it was ever drained.
+            // Asked first: `on conflict` alone waits for a transaction that is moving the offset.
+            transaction.execute_typed(
+                "insert into kafka_offsets (topic, partition, next_offset, topic_id)
+                 select $1, $2, $3, $4
+                 where not exists (
+                     select from kafka_offsets where topic = $1 and partition = $2)
+                 on conflict (topic, partition) do nothing",
+                &[
+                    (&topic, Type::TEXT),
+                    (&loss.partition, Type::INT4),
+                    (&loss.from, Type::INT8),
+                    (&id, Type::TEXT),
+                ],
+            )?;
             let moved = transaction.execute_typed(
                 "update kafka_offsets
                  set next_offset = $4, topic_id = coalesce($5, topic_id), updated_at = now()

@@ -7,7 +7,7 @@ use sitewatch::postgres::{begin, explain};
 use sitewatch::run::Failure;
 
 use super::Store;
-use crate::batch::{Batch, Letter, Origin};
+use crate::batch::{Batch, Letter, MAX_BUFFERED, Origin};
 use crate::row::Known;
 use crate::summary::Figures;
 
@@ -20,8 +20,9 @@ pub(crate) struct Tried {
 }
 
 impl Store {
-    /// Tries the next `limit` dead letters after one; `None` when there are none. Two runs at once
-    /// do no harm: what one recorded is a repeat to the other.
+    /// Tries the next dead letters after one, at most `limit` and no more than fit into memory;
+    /// `None` when there are none. Two runs at once do no harm: what one recorded is a repeat to the
+    /// other.
     ///
     /// # Errors
     /// When PostgreSQL cannot be used; nothing is changed then.
@@ -34,10 +35,24 @@ impl Store {
         let wrong = |error: postgres::Error| explain("trying dead letters again", &error);
         let mut transaction = begin(&mut self.client, &self.settings).map_err(wrong)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let room = i64::try_from(MAX_BUFFERED).unwrap_or(i64::MAX);
         let letters = transaction
             .query_typed(
-                "select id, value from dead_letters where id > $1 order by id limit $2",
-                &[(&after, Type::INT8), (&limit, Type::INT8)],
+                "select id, value
+                 from (
+                     select id, value,
+                         sum(size) over (order by id) - size as before
+                     from (
+                         select id, value, coalesce(octet_length(value), 0) as size
+                         from dead_letters where id > $1 order by id limit $2
+                     ) as following
+                 ) as following
+                 where before < $3 order by id",
+                &[
+                    (&after, Type::INT8),
+                    (&limit, Type::INT8),
+                    (&room, Type::INT8),
+                ],
             )
             .map_err(wrong)?;
         let Some(last) = letters.last() else {

@@ -8,7 +8,7 @@ use sitewatch_tests::kafka::{End, Kafka, Version};
 use sitewatch_tests::{shared, wait};
 
 use super::{Dice, Ledger};
-use crate::support::{last_line, unique, up};
+use crate::support::{Prepared, last_line, unique, up};
 
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
@@ -123,6 +123,56 @@ fn after_a_loss_a_person_may_want_to_decide() {
         .stderr_has("DRAIN_OFFSET_RESET");
     assert_eq!(ledger.recorded(), 60);
     assert_eq!(losses(&ledger), []);
+}
+
+#[test]
+fn a_loss_is_written_down_although_nothing_was_recorded_before() {
+    let (ledger, finished) = after_retention("fail");
+    finished.exits(78);
+    let fresh = Prepared::new("retention");
+    let finished = ledger
+        .drain()
+        .var("DATABASE_URL", fresh.url())
+        .var("DRAIN_START", "group")
+        .run()
+        .exits(0);
+    assert_eq!(
+        last_line(&finished.stderr),
+        "70 checks recorded, 30 lost (see kafka_losses)"
+    );
+    assert_eq!(
+        fresh.count(
+            "select count(*) from kafka_losses
+             where partition = 1 and from_offset = 30 and to_offset = 60"
+        ),
+        1
+    );
+    assert_eq!(
+        fresh.count("select next_offset from kafka_offsets where partition = 1"),
+        80
+    );
+}
+
+#[test]
+fn beginning_at_the_first_message_hides_no_loss() {
+    let (ledger, finished) = after_retention("fail");
+    finished.exits(78);
+    let anew = || ledger.drain().var("DRAIN_START", "earliest");
+    anew()
+        .var("DRAIN_OFFSET_RESET", "fail")
+        .run()
+        .exits(78)
+        .stderr_has("was recorded up to offset 30, and Kafka goes on at 60");
+    assert_eq!(losses(&ledger), []);
+    let finished = anew().run().exits(0);
+    assert_eq!(
+        last_line(&finished.stderr),
+        "70 checks recorded, 30 repeated, 30 lost (see kafka_losses)"
+    );
+    assert_eq!(losses(&ledger), [(1, 30, 60)]);
+    let again = anew().run().exits(0);
+    assert_eq!(last_line(&again.stderr), "0 checks recorded, 100 repeated");
+    assert_eq!(losses(&ledger).len(), 1);
 }
 
 #[test]
