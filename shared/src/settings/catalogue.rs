@@ -372,7 +372,7 @@ catalogue! {
     DRAIN_MAX_DEAD_LETTERS = drain_max_dead_letters {
         group: Drain, default: "10000",
         wants: "a whole number", example: "10000",
-        help: "The most messages that one run puts into dead_letters; it stops before the next one, with exit code 75, because a topic full of something else must not fill the disk.",
+        help: "The most messages that one run puts into dead_letters; it stops before the next one (after the batch in hand where PostgreSQL is what refuses them), with exit code 75, because a topic full of something else must not fill the disk.",
     }
     DRAIN_REPLAY_DEAD_LETTERS = drain_replay_dead_letters {
         group: Drain, default: "false",

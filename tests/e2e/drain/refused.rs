@@ -120,6 +120,33 @@ fn refused_rows_do_not_fill_the_disk_either() {
 }
 
 #[test]
+fn each_run_gets_as_far_as_the_letter_too_many() {
+    let kafka = shared::kafka(Version::V4_1);
+    let topic = unique("refused");
+    kafka.create_topic(&topic, 1);
+    let message = |number: i64| match number % 4 {
+        3 => ("a", b"not ours".to_vec()),
+        _ => ("a", up("a", number).to_json()),
+    };
+    let messages: Vec<_> = (0..20).map(message).collect();
+    kafka.produce(&topic, 0, &messages);
+    let prepared = Prepared::new("refused");
+    let run = || {
+        let run = prepared.drain().var("KAFKA_BROKERS", kafka.bootstrap());
+        let run = run.var("KAFKA_TOPIC", &topic);
+        run.var("DRAIN_MAX_DEAD_LETTERS", "3").run()
+    };
+    run()
+        .exits(75)
+        .stderr_has("more than DRAIN_MAX_DEAD_LETTERS=3 messages are no check events");
+    assert_eq!(prepared.count("select count(*) from checks"), 9);
+    assert_eq!(prepared.count("select count(*) from dead_letters"), 3);
+    run().exits(0);
+    assert_eq!(prepared.count("select count(*) from checks"), 15);
+    assert_eq!(prepared.count("select count(*) from dead_letters"), 5);
+}
+
+#[test]
 fn a_letter_that_is_read_twice_counts_once() {
     let kafka = shared::kafka(Version::V4_1);
     let topic = unique("refused");

@@ -159,7 +159,14 @@ impl Work {
                         message.headers(),
                     );
                     self.buffered += filling.batch.bytes() - before;
-                    (filling.batch.len() >= self.batch_size).then_some(partition)
+                    // With as many letters as there may be: what comes before the one too many is
+                    // recorded, so that the next run gets further.
+                    let letters = filling.batch.dead.len() as u64;
+                    let is_full = filling.batch.len() >= self.batch_size
+                        || letters > 0
+                            && self.figures.dead + self.in_flight + letters
+                                >= self.max_dead_letters;
+                    is_full.then_some(partition)
                 }
                 Some(Polled::Position { partition, next }) => {
                     if let Some(filling) = self.batches.get_mut(&partition) {
