@@ -128,6 +128,29 @@ fn every_panel_gets_the_columns_it_needs() {
 }
 
 #[test]
+fn a_site_that_fails_in_its_maintenance_window_is_unknown_as_in_reports() {
+    let prepared = Prepared::new("grafana");
+    let mut announced = down("shop", 60);
+    announced.maintenance = true;
+    prepared
+        .drain()
+        .var("DRAIN_SOURCE", "stdin")
+        .stdin(lines(&[announced, down("blog", 60), up("wiki", 60)]))
+        .run()
+        .exits(0);
+    let mut client = prepared.client();
+    let mut dashboards = dashboards().into_iter();
+    let (_, overview) = dashboards.find(|(name, _)| name == "overview").unwrap();
+    for state in ["Up", "Down", "Unknown"] {
+        let panels = overview["panels"].as_array().unwrap();
+        let panel = panels.iter().find(|panel| panel["title"] == state).unwrap();
+        let sql = panel["targets"][0]["rawSql"].as_str().unwrap();
+        let sites: i64 = client.query_one(&expand(sql), &[]).unwrap().get(0);
+        assert_eq!(sites, 1, "{state}");
+    }
+}
+
+#[test]
 fn a_reader_with_the_documented_grants_can_show_everything() {
     let prepared = Prepared::new("grafana");
     let text = std::fs::read_to_string(
