@@ -215,7 +215,8 @@ impl<'a> Publishing<'a> {
         } else {
             set.unwrap_or_else(Instant::now)
         };
-        let mut stopped = false;
+        // Whoever set the deadline knew of a stop before it.
+        let mut stopped = stop.requested().is_some();
         while self.answered < self.accepted && Instant::now() < deadline {
             if !stopped && stop.requested().is_some() {
                 stopped = true;
