@@ -71,6 +71,7 @@ fn a_check_that_the_deadline_cuts_says_nothing_of_its_site() {
     .run()
     .exits(75)
     .stdout_is("");
+    assert!(website.connections() > 0);
 }
 
 #[test]

@@ -76,7 +76,8 @@ pub(crate) struct Prefixed {
 
 impl Prefixed {
     /// How far behind the first prefix a match is looked for by trying: most pages that are as
-    /// expected are decided here, for less than a tenth of what the automaton and its states take to make.
+    /// expected are decided here, for less than a tenth of what the automaton and its states take
+    /// to make.
     const NEAR: usize = 256;
     /// Memory for that, in bytes: a bit for each state at each place, so 256 states.
     const TRIED: usize = 8 * 1024;

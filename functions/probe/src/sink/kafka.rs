@@ -111,13 +111,12 @@ impl KafkaSink {
 fn connect(settings: &KafkaSettings, stop: &Stop) -> Option<Result<Producer, KafkaError>> {
     let (done, connected) = mpsc::channel();
     let own = settings.clone();
-    let spawned = std::thread::Builder::new()
-        .name("connect".to_owned())
-        // Nobody listens any more once the run is to stop.
-        .spawn(move || drop(done.send(Producer::connect(&own))));
-    if spawned.is_err() {
-        return Some(Producer::connect(settings));
-    }
+    // Nobody listens any more once the run is to stop. Without a thread `done` is gone at once.
+    drop(
+        std::thread::Builder::new()
+            .name("connect".to_owned())
+            .spawn(move || drop(done.send(Producer::connect(&own)))),
+    );
     loop {
         match connected.recv_timeout(LOOK) {
             Ok(connected) => return Some(connected),
@@ -136,9 +135,8 @@ struct Publishing<'a> {
     delivered: Delivered,
     /// Messages that the producer has, by their numbers; only those of this run are counted apart.
     next_id: u64,
-    /// Messages that the producer took, and those whose fate it has told.
-    accepted: u64,
-    answered: u64,
+    /// Messages that the producer took and whose fate it has not told yet.
+    under_way: u64,
     undelivered: Vec<Message>,
     /// Why Kafka is not sent anything any more.
     given_up: bool,
@@ -152,8 +150,7 @@ impl<'a> Publishing<'a> {
             deadline,
             delivered: Delivered::default(),
             next_id: 0,
-            accepted: 0,
-            answered: 0,
+            under_way: 0,
             undelivered: Vec::new(),
             given_up: false,
         }
@@ -217,7 +214,7 @@ impl<'a> Publishing<'a> {
         };
         // Whoever set the deadline knew of a stop before it.
         let mut stopped = stop.requested().is_some();
-        while self.answered < self.accepted && Instant::now() < deadline {
+        while self.under_way > 0 && Instant::now() < deadline {
             if !stopped && stop.requested().is_some() {
                 stopped = true;
                 deadline = deadline.min(Instant::now() + STOPPED);
@@ -243,12 +240,12 @@ impl<'a> Publishing<'a> {
             self.undelivered.push(message);
             return;
         }
-        self.accepted += 1;
+        self.under_way += 1;
     }
 
     fn note(&mut self, deliveries: Vec<Delivery>) {
         for delivery in deliveries {
-            self.answered += 1;
+            self.under_way = self.under_way.saturating_sub(1);
             match delivery.result {
                 Ok(()) => self.delivered.published += 1,
                 Err(undelivered) => {
@@ -335,7 +332,7 @@ impl<'a> Publishing<'a> {
             }
         }
         self.next_id = backlog.sent;
-        self.accepted = backlog.unanswered.len() as u64;
+        self.under_way = backlog.unanswered.len() as u64;
         if let Some(error) = backlog.refused {
             self.trouble(&error);
             self.given_up = true;
