@@ -14,6 +14,7 @@ pub mod certificates;
 pub mod command;
 mod daemon;
 mod failure;
+pub mod floor;
 mod folder;
 mod go;
 pub mod kafka;

@@ -1,6 +1,6 @@
-//! How fast and how honest `probe` is, beside the floor: `ab`, which asks one URL with no search.
-//! `ab` verifies no certificate; over TLS there is a second floor, "bare", that does: a few threads
-//! that connect, shake hands, read the page and do nothing else.
+//! How fast `probe` is, beside two floors: `ab`, which asks one URL with no search and verifies no
+//! certificate, and a client that does nothing beyond the system calls: "epoll" on one thread, over
+//! TLS "bare", a few threads that connect, shake hands, verify, read the page.
 //!
 //! `tests/bench.sh probe [rounds] [scenario…]`; without arguments five rounds of all. Prints medians,
 //! those of ratios from the two runs of each round.
@@ -13,15 +13,15 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use openssl::ssl::{SslConnector, SslMethod, SslVersion};
+use openssl::ssl::SslVersion;
 use sitewatch_tests::certificates::{Authority, Issued, Validity};
+use sitewatch_tests::floor;
 use sitewatch_tests::kafka::{Kafka, Version};
 use sitewatch_tests::memory;
 use sitewatch_tests::pages::{Manner, Tls, serve};
@@ -76,14 +76,16 @@ fn main() {
     {
         return serve_only(name, Path::new(folder));
     }
-    if let [bare, address, ca, pages] = wanted.as_slice()
-        && bare == "bare"
-    {
-        return fetch_bare(
-            address,
-            Path::new(ca),
-            pages.parse().expect("how many pages"),
-        );
+    if let [floor, address, pages, rest] = wanted.as_slice() {
+        let address = address.parse().expect("an address");
+        let pages = pages.parse().expect("how many pages");
+        match floor.as_str() {
+            "epoll" => {
+                return floor::plain(address, pages, rest.parse().expect("how many at once"));
+            }
+            "bare" => return floor::secure(address, Path::new(rest), pages),
+            _ => {}
+        }
     }
     let rounds = wanted
         .first()
@@ -114,9 +116,7 @@ fn main() {
         let mut reported = Reported::default();
         for _ in 0..rounds {
             floor.extend(ab(&scenario, address));
-            if scenario.tls.is_some() {
-                bare.push(run_bare(&scenario, address, &ca));
-            }
+            bare.extend(run_floor(&scenario, address, &ca));
             plain.push(
                 run(probe(&scenario, &sites, &ca)
                     .env("PROBE_SINK", "stdout")
@@ -128,38 +128,49 @@ fn main() {
                 to_kafka.push(publish(&scenario, &sites, &ca, kafka));
             }
         }
-        show("ab", &floor, &[]);
-        show("bare", &bare, &floor);
-        show("probe", &plain, &floor);
-        show("to Kafka", &to_kafka, &plain);
+        let least = if scenario.tls.is_some() {
+            "bare"
+        } else {
+            "epoll"
+        };
+        show("ab", &floor, ("", &[]));
+        show(least, &bare, ("ab", &floor));
+        show("probe", &plain, ("ab", &floor));
+        compare(&plain, (least, &bare));
+        show("to Kafka", &to_kafka, ("stdout", &plain));
         reported.print();
     }
 }
 
 /// The medians of some runs, and what they are of others of the same rounds.
-fn show(name: &str, runs: &[Taken], beside: &[Taken]) {
+fn show(name: &str, runs: &[Taken], beside: (&str, &[Taken])) {
     if runs.is_empty() {
         return;
     }
     let of = |figure: fn(&Taken) -> f64| median(runs.iter().map(figure));
-    print!(
+    println!(
         "  {name:<9} {:>7.3} s wall, {:>7.3} s CPU, {:>6.1} MB",
         of(|taken| taken.wall.as_secs_f64()),
         of(|taken| taken.cpu.as_secs_f64()),
         of(|taken| taken.memory_mb)
     );
-    if beside.len() == runs.len() {
-        let ratio = |figure: fn(&Taken) -> f64| {
-            let pairs = runs.iter().zip(beside);
-            median(pairs.map(|(one, other)| figure(one) / figure(other)))
-        };
-        print!(
-            "; {:.2} x the wall, {:.2} x the CPU",
-            ratio(|taken| taken.wall.as_secs_f64()),
-            ratio(|taken| taken.cpu.as_secs_f64())
-        );
+    compare(runs, beside);
+}
+
+/// How many times what others of the same rounds took.
+fn compare(runs: &[Taken], (name, beside): (&str, &[Taken])) {
+    if beside.is_empty() || beside.len() != runs.len() {
+        return;
     }
-    println!();
+    let ratio = |figure: fn(&Taken) -> f64| {
+        let pairs = runs.iter().zip(beside);
+        median(pairs.map(|(one, other)| figure(one) / figure(other)))
+    };
+    println!(
+        "            {:>7.2} x the wall of {name}, {:.2} x its CPU",
+        ratio(|taken| taken.wall.as_secs_f64()),
+        ratio(|taken| taken.cpu.as_secs_f64())
+    );
 }
 
 fn median(figures: impl Iterator<Item = f64>) -> f64 {
@@ -191,41 +202,22 @@ fn tls<'a>(scenario: &Scenario, certificate: &'a Issued) -> Option<Tls<'a>> {
     })
 }
 
-/// As many pages as the scenario has sites, by this program in a process of its own.
-fn run_bare(scenario: &Scenario, address: SocketAddr, ca: &Path) -> Taken {
+/// As many pages as the scenario has sites, by this program in a process of its own: over TLS
+/// "bare", else "epoll".
+fn run_floor(scenario: &Scenario, address: SocketAddr, ca: &Path) -> Option<Taken> {
+    if scenario.manner.silent_one_in > 0 {
+        return None;
+    }
     let here = std::env::current_exe().expect("know where this program is");
-    run(Command::new(here)
-        .args(["bare", &address.to_string()])
-        .arg(ca)
-        .arg(scenario.sites.to_string()))
-    .expect("the bare handshakes end well")
-}
-
-/// The least that pages over TLS take: each a connection, a handshake with its certificate verified,
-/// a request and what is answered.
-fn fetch_bare(address: &str, ca: &Path, pages: u32) {
-    // More only cost more.
-    const THREADS: usize = 8;
-    let mut connector = SslConnector::builder(SslMethod::tls_client()).expect("a TLS context");
-    connector.set_ca_file(ca).expect("read the authority");
-    let connector = connector.build();
-    let begun = AtomicU32::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                while begun.fetch_add(1, Ordering::Relaxed) < pages {
-                    let stream = TcpStream::connect(address).expect("connect");
-                    let mut stream = connector.connect("127.0.0.1", stream).expect("TLS");
-                    stream
-                        .write_all(b"GET /1 HTTP/1.1\r\nHost: bare\r\n\r\n")
-                        .expect("ask");
-                    let mut page = Vec::with_capacity(8 * 1024);
-                    stream.read_to_end(&mut page).expect("read the page");
-                    assert!(page.ends_with(b"is well\n"), "a whole page");
-                }
-            });
-        }
-    });
+    let mut command = Command::new(here);
+    let pages = scenario.sites.to_string();
+    if scenario.tls.is_some() {
+        command.args(["bare", &address.to_string(), &pages]).arg(ca);
+    } else {
+        let at_once = scenario.concurrency.to_string();
+        command.args(["epoll", &address.to_string(), &pages, &at_once]);
+    }
+    Some(run(&mut command).expect("the floor's pages come"))
 }
 
 /// What a process took.
