@@ -90,7 +90,14 @@ impl Postgres {
     /// A new, empty database whose name begins with `prefix`, owned by [`USER`].
     #[track_caller]
     pub fn create_database(&self, prefix: &str) -> Database {
-        Database::create(self, prefix)
+        // Nobody can be connected to this template, which would make copying it fail.
+        Database::create(self, prefix, "template0")
+    }
+
+    /// A new database like `template`, which is [`Database::closed`] and of this server.
+    #[track_caller]
+    pub fn copy_database(&self, template: &Database, prefix: &str) -> Database {
+        Database::create(self, prefix, template.name())
     }
 
     /// The TCP port, on 127.0.0.1.

@@ -8,12 +8,11 @@ mod old;
 use jiff::{SignedDuration, Timestamp, Unit};
 use sitewatch::event::CheckEvent;
 
-use crate::support::{Prepared, lines};
+use crate::support::{Prepared, lines, now};
 
 /// The beginning of an hour, so many hours before the one that is running.
 pub(super) fn hours_ago(hours: i64) -> Timestamp {
-    let now = Timestamp::now();
-    let this_hour = now
+    let this_hour = now()
         .round(
             jiff::TimestampRound::new()
                 .smallest(Unit::Hour)

@@ -15,14 +15,13 @@ pub struct Database {
 
 impl Database {
     #[track_caller]
-    pub(super) fn create(server: &Postgres, prefix: &str) -> Self {
+    pub(super) fn create(server: &Postgres, prefix: &str, template: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(1);
         let name = format!("{prefix}_{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        // From template0: nobody can be connected to it, which would make this fail.
         server
             .superuser()
             .batch_execute(&format!(
-                r#"create database "{name}" owner {USER} template template0"#
+                r#"create database "{name}" owner {USER} template "{template}""#
             ))
             .expect("create a database");
         Self {
@@ -30,6 +29,23 @@ impl Database {
             name,
             superuser: server.superuser_config(),
         }
+    }
+
+    /// The same database, to which nobody connects any more: what [`Postgres::copy_database`] wants
+    /// of the one it copies.
+    #[must_use]
+    #[track_caller]
+    pub fn closed(self) -> Self {
+        let name = &self.name;
+        self.superuser
+            .connect(NoTls)
+            .and_then(|mut client| {
+                client.batch_execute(&format!(
+                    r#"alter database "{name}" with allow_connections false"#
+                ))
+            })
+            .expect("close a database");
+        self
     }
 
     /// Its name.
