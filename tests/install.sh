@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what this machine lacks to build Sitewatch and to run its tests: a C toolchain with the
 # headers of OpenSSL and zlib, PostgreSQL's server, Java 17 or newer, Maven, which fetches Kafka,
-# PgBouncer, what judges the units of cron/, the manifests of k8s/ and report's metrics (systemd's
+# PgBouncer, libfaketime, what judges the units of cron/, the manifests of k8s/ and report's metrics (systemd's
 # tools, Go, Python's venv), and Chromium, which shows whether the status page renders.
 #
 # Silent when nothing is missing. Looks for the tools themselves, wherever they came from; only when
@@ -74,6 +74,9 @@ look() {
     [ "$for" = demo ] && return
     has pgbouncer || [ -x /usr/sbin/pgbouncer ] || lacks "PgBouncer" pgbouncer
     has systemd-analyze || lacks "systemd's tools (systemd-analyze); it need not run" systemd
+    compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null ||
+        compgen -G '/usr/lib*/faketime/libfaketimeMT.so.1' >/dev/null ||
+        lacks "libfaketime" libfaketime
     has flock || lacks "flock" util-linux
     [ -x /usr/sbin/cron ] || lacks "Debian's cron; it need not run" cron
     has proot || lacks "PRoot" proot

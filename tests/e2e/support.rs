@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use postgres::Client;
 use sitewatch::event::{CheckEvent, Outcome, VERSION};
 use sitewatch_tests::command::Run;
-use sitewatch_tests::postgres::Database;
+use sitewatch_tests::postgres::{Database, Postgres};
 use sitewatch_tests::shared;
 
 /// A database of its own with the schema of this release.
@@ -33,6 +33,18 @@ impl Prepared {
         Self {
             database: shared::postgres().copy_database(&MIGRATED, prefix),
         }
+    }
+
+    /// The same on a server of the test's own, which has to outlive it.
+    #[track_caller]
+    pub(crate) fn on(server: &Postgres, prefix: &str) -> Self {
+        let database = server.create_database(prefix);
+        Run::setup()
+            .var("DATABASE_URL", database.url())
+            .var("SETUP_TOPIC", "false")
+            .run()
+            .exits(0);
+        Self { database }
     }
 
     pub(crate) fn url(&self) -> &str {

@@ -26,7 +26,7 @@ pub use running::Running;
 pub use rustix::process::Signal;
 pub use terminal::screen;
 
-use crate::folder::Folder;
+use crate::{clock, folder::Folder};
 
 /// Nothing the functions are asked to do in a test takes this long: who is here then hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -49,6 +49,7 @@ pub struct Run {
     inherits: bool,
     user: Option<u32>,
     on_terminal: OnTerminal,
+    clock: Option<String>,
 }
 
 /// Which of a process's outputs are a terminal each; the others are pipes.
@@ -105,6 +106,7 @@ impl Run {
             inherits: true,
             user: None,
             on_terminal: OnTerminal::default(),
+            clock: None,
         }
     }
 
@@ -167,6 +169,12 @@ impl Run {
         self.var("TERM", "xterm")
     }
 
+    /// With a clock that is wrong by so much: `+100d`, `-2h`.
+    pub fn clock(mut self, off: &str) -> Self {
+        self.clock = Some(off.to_owned());
+        self
+    }
+
     /// How wide its terminals are.
     pub fn columns(mut self, columns: u16) -> Self {
         self.on_terminal.columns = Some(columns);
@@ -223,6 +231,14 @@ impl Run {
             .stderr(Stdio::piped());
         if let Some(user) = self.user {
             command.uid(user).gid(user);
+        }
+        if let Some(off) = &self.clock {
+            let empty = empty
+                .as_ref()
+                .expect("a wrong clock needs the directory of the run's own");
+            let file = empty.join(".clock");
+            std::fs::write(&file, off).expect("write how wrong the clock is");
+            clock::give(&mut command, &file);
         }
         Running::start(command, self.stdin, self.patience, empty, self.on_terminal)
     }

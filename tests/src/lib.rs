@@ -11,6 +11,7 @@
 
 mod cache;
 pub mod certificates;
+mod clock;
 pub mod command;
 mod daemon;
 mod failure;

@@ -28,6 +28,7 @@ pub use pooler::Pooler;
 use crate::{
     Failure,
     certificates::Authority,
+    clock,
     daemon::{self, Daemon},
     folder::Folder,
     wait,
@@ -42,6 +43,9 @@ pub const PASSWORD: &str = "correct-horse-battery";
 /// The database [`Postgres::url`] names.
 pub const DATABASE: &str = "sitewatch";
 
+/// A clock that is not off.
+const RIGHT: &str = "+0";
+
 /// A start takes a third of a second; a recovery after a crash and a busy machine take longer.
 const START: Duration = Duration::from_secs(60);
 /// A fast shutdown writes a checkpoint first.
@@ -53,6 +57,8 @@ pub struct Postgres {
     settings: Vec<(String, String)>,
     port: u16,
     process: Mutex<Option<Daemon>>,
+    /// Says how wrong its clock is; none: it has the machine's.
+    clock: Option<PathBuf>,
     // Below the process: fields drop in this order, and the folder is the server's until it ended.
     folder: Folder,
 }
@@ -166,16 +172,36 @@ impl Postgres {
         self.start_again();
     }
 
+    /// Sets the clock of a server that has one of its own off by so much: `+100d`, `-2h`.
+    ///
+    /// # Panics
+    /// When it was not started with [`Options::own_clock`].
+    #[track_caller]
+    pub fn set_clock(&self, off: &str) {
+        let file = self
+            .clock
+            .as_ref()
+            .expect("a server with a clock of its own");
+        fs::write(file, off).expect("write how wrong the clock is");
+    }
+
     fn new(options: Options) -> Result<Self, Failure> {
         let install = install::Install::find()?;
         let folder = install.new_data()?;
         let port = options.choose_port();
+        let clock = options.own_clock.then(|| folder.join("clock"));
+        if let Some(file) = &clock {
+            fs::write(file, RIGHT).map_err(|error| {
+                Failure::new(format!("cannot write {}: {error}", file.display()))
+            })?;
+        }
         let settings = options.write(&folder, install)?;
         let server = Self {
             install,
             settings,
             port,
             process: Mutex::new(None),
+            clock,
             folder,
         };
         server.run()?;
@@ -198,6 +224,9 @@ impl Postgres {
             .args(["-c", &format!("port={}", self.port)]);
         for (name, value) in &self.settings {
             command.args(["-c", &format!("{name}={value}")]);
+        }
+        if let Some(file) = &self.clock {
+            clock::give(&mut command, file);
         }
         // An unclean end leaves this behind with a number that may be another process by now.
         fs::remove_file(self.folder.join("data/postmaster.pid")).ok();

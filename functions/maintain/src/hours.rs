@@ -65,14 +65,20 @@ fn try_roll_up(
         return Ok(Rolled::Nothing);
     }
     let day = TimeZone::UTC.to_datetime(hour).date();
+    // Of a day that was dropped, what stands is truer than what is left would give, unless it is
+    // less: an hour that had no checks, or one of a day that was dropped by mistake.
     let is_final: bool = transaction
         .query_typed_one(
-            "select $1 < checks_from from retention",
-            &[(&day, Type::DATE)],
+            "select $1 < checks_from and (
+                 select count(*) from checks where checked_at >= $2 and checked_at < $2 + interval '1 hour'
+             ) < (
+                 select coalesce(sum(checks), 0) from checks_hourly where hour = $2
+             )
+             from retention",
+            &[(&day, Type::DATE), of_hour.clone()],
         )?
         .get(0);
     if is_final {
-        // Most of its checks are gone: what stands is truer than what is left would give.
         transaction.commit()?;
         log::warn!(
             "checks of the hour from {hour} came after their day was dropped: they are not counted"

@@ -1,6 +1,7 @@
 //! `maintain`: keeps the history small and the answers cheap, and exits.
 
 mod ahead;
+mod clock;
 mod days;
 mod hours;
 mod retention;

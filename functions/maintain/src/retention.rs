@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_millis(200);
 const ATTEMPTS: u32 = 25;
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// The days of `checks` that are older than they are kept, oldest first.
+/// The days of `checks` that are older than they are kept, oldest first, as seen from `today`.
 ///
 /// # Errors
 /// When PostgreSQL cannot be used.
@@ -30,7 +30,8 @@ pub(crate) fn old_days(
     today: Date,
 ) -> Result<Vec<Date>, Failure> {
     let wrong = |error: postgres::Error| explain("reading which days are old", &error);
-    let first_kept = kept_from(today, settings.keep_checks_days);
+    let keep: Span = settings.keep_checks_days.days();
+    let first_kept = today.saturating_sub(keep);
     let mut transaction = begin(client, &settings.database).map_err(wrong)?;
     let rows = transaction
         .query_typed(
@@ -56,8 +57,8 @@ pub(crate) fn drop_day(
         settings,
         stop,
         &format!("dropping the checks of {day}"),
-        "select drop_check_partition($1)",
-        &[(&day, Type::DATE)],
+        "select drop_check_partition($1, $2)",
+        &[(&day, Type::DATE), (&settings.keep_checks_days, Type::INT4)],
     )?;
     Ok(dropped.is_some_and(|row| row.get(0)))
 }
@@ -70,7 +71,6 @@ pub(crate) fn drop_rollups(
     client: &mut Client,
     settings: &Settings,
     stop: &Stop,
-    today: Date,
 ) -> Result<Option<u64>, Failure> {
     let dropped = patiently(
         client,
@@ -79,16 +79,11 @@ pub(crate) fn drop_rollups(
         "dropping old rollups",
         "select drop_rollup_partitions($1, $2)",
         &[
-            (&kept_from(today, settings.keep_hourly_days), Type::DATE),
-            (&kept_from(today, settings.keep_daily_days), Type::DATE),
+            (&settings.keep_hourly_days, Type::INT4),
+            (&settings.keep_daily_days, Type::INT4),
         ],
     )?;
     Ok(dropped.map(|row| u64::try_from(row.get::<_, i32>(0)).unwrap_or(0)))
-}
-
-fn kept_from(today: Date, days: i64) -> Date {
-    let days: Span = days.days();
-    today.saturating_sub(days)
 }
 
 /// Runs a statement that needs a lock nobody else may hold; `None` when it could not be had.

@@ -28,13 +28,13 @@ const LONGEST: u64 = 3_650;
 pub(crate) struct Settings {
     pub(crate) database: DatabaseSettings,
     /// Whole days that single checks are kept.
-    pub(crate) keep_checks_days: i64,
+    pub(crate) keep_checks_days: i32,
     /// Whole days that figures by hour are kept, no fewer.
-    pub(crate) keep_hourly_days: i64,
+    pub(crate) keep_hourly_days: i32,
     /// Whole days that figures by day are kept, no fewer.
-    pub(crate) keep_daily_days: i64,
+    pub(crate) keep_daily_days: i32,
     /// Days for which partitions are made ahead.
-    pub(crate) ahead_days: i64,
+    pub(crate) ahead_days: i32,
     /// How long the run may take before it leaves the rest to the next one.
     pub(crate) deadline: Duration,
 }
@@ -82,13 +82,13 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
 }
 
 /// From one day to ten years.
-fn whole_days(text: &str) -> Result<i64, String> {
+fn whole_days(text: &str) -> Result<i32, String> {
     let duration = parse::positive_duration(text)?;
     let days = duration.as_secs() / DAY.as_secs();
     if !duration.as_secs().is_multiple_of(DAY.as_secs()) || duration.subsec_nanos() != 0 {
         return Err("not whole days".to_owned());
     }
-    match i64::try_from(days) {
+    match i32::try_from(days) {
         Ok(number) if days <= LONGEST => Ok(number),
         _ => Err(format!("more than {LONGEST} days")),
     }

@@ -17,6 +17,8 @@ pub(crate) struct Figures {
     pub(crate) partitions_dropped: u64,
     /// Drops that were put off because others were using the tables.
     pub(crate) left: u64,
+    /// Whether nothing was dropped because a clock is not believed.
+    pub(crate) doubted: bool,
     /// Whether another run is at work and was left the rest.
     pub(crate) busy: bool,
 }
@@ -49,6 +51,9 @@ impl Figures {
         if self.left > 0 {
             parts.push("what is old left for the next run, because it is in use".to_owned());
         }
+        if self.doubted {
+            parts.push("what is old kept, because a clock is not believed".to_owned());
+        }
         if let Some(why) = ended {
             parts.push(format!("ended by {}", why.words()));
         }
@@ -66,7 +71,9 @@ impl Figures {
                 ("left", self.left),
             ],
         );
-        if self.left > 0 || ended.is_some() {
+        if self.doubted {
+            summary.exiting(Exit::Configuration)
+        } else if self.left > 0 || ended.is_some() {
             summary.exiting(Exit::Unfinished)
         } else {
             summary

@@ -6,13 +6,11 @@
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use postgres::Client;
 use sitewatch::postgres::{Cancel, check_schema, connect, record_run_over};
 use sitewatch::run::{Failure, Progress, Run, Stop, Summary};
 
+use crate::clock::{self, Clock, Doubt};
 use crate::rollup::Rolled;
 use crate::settings::Settings;
 use crate::summary::Figures;
@@ -62,8 +60,8 @@ fn steps(
     stop: &Stop,
     figures: &mut Figures,
 ) -> Result<Finished, Failure> {
-    let today = TimeZone::UTC.to_datetime(Timestamp::now()).date();
-    figures.partitions_made = ahead::make(client, settings, today)?;
+    let clock = clock::read(client, settings)?;
+    figures.partitions_made = ahead::make(client, settings, clock.today)?;
 
     let pending = hours::pending(client, settings)?;
     let each = |hour| hours::roll_up(client, settings, hour);
@@ -73,7 +71,7 @@ fn steps(
         figures.busy = true;
         return Ok(Finished::Early);
     }
-    let pending = days::pending(client, settings, today)?;
+    let pending = days::pending(client, settings, clock.today)?;
     let each = |day| days::roll_up(client, settings, day);
     let progress = Progress::new(run, "days rolled up", pending.len() as u64);
     let rolled = roll_up(pending, progress, stop, &mut figures.days, each)?;
@@ -81,7 +79,7 @@ fn steps(
         figures.busy = true;
         return Ok(Finished::Early);
     }
-    drop_what_is_old(client, settings, stop, today, figures)
+    drop_what_is_old(client, settings, stop, &clock, figures)
 }
 
 /// Rolls up what is pending, one after the other; `Busy` when another run is at it.
@@ -110,9 +108,27 @@ fn drop_what_is_old(
     client: &mut Client,
     settings: &Settings,
     stop: &Stop,
-    today: Date,
+    clock: &Clock,
     figures: &mut Figures,
 ) -> Result<Finished, Failure> {
+    let today = match &clock.retention {
+        Ok(today) => *today,
+        Err(doubt) => {
+            let why = match doubt {
+                Doubt::NoChecks => None,
+                Doubt::Clocks(why) => Some(why),
+                // Where nothing is old by that clock either, there is nobody to wake.
+                Doubt::Data(why) => (!retention::old_days(client, settings, clock.of_postgresql)?
+                    .is_empty())
+                .then_some(why),
+            };
+            if let Some(why) = why {
+                log::error!("nothing was dropped: {why}");
+                figures.doubted = true;
+            }
+            return Ok(Finished::Everything);
+        }
+    };
     for day in retention::old_days(client, settings, today)? {
         if stop.requested().is_some() {
             return Ok(Finished::Early);
@@ -127,7 +143,7 @@ fn drop_what_is_old(
     if stop.requested().is_some() {
         return Ok(Finished::Early);
     }
-    match retention::drop_rollups(client, settings, stop, today)? {
+    match retention::drop_rollups(client, settings, stop)? {
         Some(dropped) => figures.partitions_dropped = dropped,
         None => figures.left += 1,
     }

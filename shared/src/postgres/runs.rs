@@ -3,7 +3,6 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
 use postgres::Client;
 use postgres::types::Type;
 use serde_json::{Map, Value};
@@ -59,7 +58,6 @@ pub fn record_run_over(
 /// What is recorded of a run.
 struct Trace {
     function: &'static str,
-    started_at: Timestamp,
     duration_ms: i64,
     exit_code: i16,
     figures: String,
@@ -78,13 +76,15 @@ impl Trace {
         let duration_ms = i64::try_from(run.started.elapsed().as_millis()).unwrap_or(i64::MAX);
         Self {
             function,
-            started_at: Timestamp::now() - SignedDuration::from_millis(duration_ms),
             duration_ms,
             exit_code: i16::from(exit_code),
             figures: Value::Object(figures).to_string(),
         }
     }
 
+    /// When the run began is told by PostgreSQL's clock: one that is ahead would have the last word
+    /// until its time has come.
+    ///
     /// One statement and one exchange, a transaction of its own: a run that is frozen in the middle
     /// of it holds nothing that the next one would wait for.
     ///
@@ -93,18 +93,17 @@ impl Trace {
     fn write(&self, client: &mut Client) -> Result<(), postgres::Error> {
         client.execute_typed(
             "insert into function_runs as last (function, started_at, duration_ms, exit_code, figures)
-             select $1, $2, $3, $4, $5::jsonb
-             where set_config('lock_timeout', $6, true) is not null
+             select $1, now() - $2 * interval '1 millisecond', $2, $3, $4::jsonb
+             where set_config('lock_timeout', $5, true) is not null
                  and set_config('synchronous_commit', 'off', true) is not null
              on conflict (function) do update set
                  started_at = excluded.started_at,
                  duration_ms = excluded.duration_ms,
                  exit_code = excluded.exit_code,
                  figures = excluded.figures
-             where last.started_at <= excluded.started_at",
+             where last.started_at <= excluded.started_at or last.started_at > now()",
             &[
                 (&self.function, Type::TEXT),
-                (&self.started_at, Type::TIMESTAMPTZ),
                 (&self.duration_ms, Type::INT8),
                 (&self.exit_code, Type::INT2),
                 (&self.figures, Type::TEXT),

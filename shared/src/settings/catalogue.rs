@@ -414,7 +414,7 @@ catalogue! {
     MAINTAIN_KEEP_CHECKS = maintain_keep_checks {
         group: Maintain, default: "90d",
         wants: "a duration of whole days such as 90d", example: "90d",
-        help: "How long single checks are kept: older days are dropped, once they are rolled up.",
+        help: "How long single checks are kept, counted back from the newest one: older days are dropped, once they are rolled up. Nothing is dropped by a clock that the data contradicts.",
     }
     MAINTAIN_KEEP_HOURLY = maintain_keep_hourly {
         group: Maintain, default: "180d",

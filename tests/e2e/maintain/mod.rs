@@ -1,5 +1,6 @@
 //! `maintain`: what is added up, what comes late, what goes, and what happens when it is disturbed.
 
+mod clocks;
 mod counted;
 mod disturbed;
 mod incidents;

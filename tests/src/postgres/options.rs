@@ -28,6 +28,7 @@ pub struct Options {
     tls: Option<(String, Issued, Tls)>,
     settings: Vec<(String, String)>,
     port: Option<u16>,
+    pub(super) own_clock: bool,
 }
 
 impl Options {
@@ -53,6 +54,12 @@ impl Options {
     /// Listens on this port rather than on any free one.
     pub fn port(mut self, port: u16) -> Self {
         self.port = Some(port);
+        self
+    }
+
+    /// With a clock of its own, right until [`Postgres::set_clock`].
+    pub fn own_clock(mut self) -> Self {
+        self.own_clock = true;
         self
     }
 
