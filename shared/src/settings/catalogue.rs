@@ -288,13 +288,13 @@ catalogue! {
     }
     PROBE_SPOOL_DIR = probe_spool_dir {
         group: Probe,
-        wants: "the path of a folder", example: "/var/spool/sitewatch",
-        help: "Where results are kept while Kafka is away; the next run sends them first. Runs may share it. When not set: such results are printed to standard error.",
+        wants: "the path of a directory", example: "/var/spool/sitewatch",
+        help: "A directory, for probe's user alone, where results are kept until Kafka has acknowledged them; what a run leaves there the next one sends first. Runs may share it. When not set: results that Kafka does not take are printed to standard error.",
     }
     PROBE_SPOOL_MAX = probe_spool_max {
         group: Probe, default: "256MiB",
         wants: "a size such as 256MiB", example: "256MiB",
-        help: "The most that the spool may hold; what does not fit is printed to standard error.",
+        help: "The most that the spool may hold; what does not fit is only in memory, and printed to standard error when Kafka does not take it.",
     }
     PROBE_DENY_NETWORKS = probe_deny_networks {
         group: Probe,

@@ -4,6 +4,7 @@ mod options;
 mod outcomes;
 mod publishing;
 mod running;
+mod spool;
 mod tls;
 
 use std::collections::BTreeMap;

@@ -7,9 +7,9 @@ use std::time::Instant;
 use sitewatch::kafka::{KafkaError, KafkaSettings, Producer};
 use sitewatch::run::Stop;
 
-use super::kafka::{GATHER, print};
+use super::kafka::GATHER;
 use super::queue::Message;
-use super::spool::Spooled;
+use super::spool::{Spool, Spooled};
 
 /// How many events are on their way at once.
 const RESEND_BATCH: usize = 1_000;
@@ -18,6 +18,7 @@ const RESEND_BATCH: usize = 1_000;
 pub(super) struct Backlog<'a> {
     pub(super) producer: Producer,
     settings: &'a KafkaSettings,
+    spool: &'a Spool,
     stop: &'a Stop,
     /// Numbers of the messages whose fate is not known.
     pub(super) unanswered: HashSet<u64>,
@@ -28,10 +29,16 @@ pub(super) struct Backlog<'a> {
 }
 
 impl<'a> Backlog<'a> {
-    pub(super) fn new(producer: Producer, settings: &'a KafkaSettings, stop: &'a Stop) -> Self {
+    pub(super) fn new(
+        producer: Producer,
+        settings: &'a KafkaSettings,
+        spool: &'a Spool,
+        stop: &'a Stop,
+    ) -> Self {
         Self {
             producer,
             settings,
+            spool,
             stop,
             unanswered: HashSet::new(),
             sent: 0,
@@ -39,24 +46,12 @@ impl<'a> Backlog<'a> {
         }
     }
 
-    /// Sends a file and removes it. On any failure the file stays as it is.
-    pub(super) fn send(&mut self, file: Spooled) -> io::Result<u64> {
+    /// Sends a file's results and removes it. On any failure the file stays as it is.
+    pub(super) fn send(&mut self, mut file: Spooled) -> io::Result<u64> {
         let before = self.sent;
-        file.read(|line| match line {
-            Ok(message) => self.send_one(&message),
-            Err(line) => {
-                log::warn!(
-                    "the spool holds a line that is no event; it is printed and passed over"
-                );
-                print(&[Message {
-                    key: Vec::new(),
-                    payload: line,
-                }]);
-                Ok(())
-            }
-        })?;
+        file.read(|message| self.send_one(&message))?;
         self.wait_for(0)?;
-        file.remove()?;
+        file.remove(self.spool)?;
         Ok(self.sent - before)
     }
 

@@ -1,9 +1,11 @@
-//! Results to Kafka, and to the spool when Kafka does not take them.
+//! Results to Kafka, through the run's journal in the spool when there is one.
 //!
-//! One thread talks to Kafka, so that a broker that is slow or away holds up no check. Every event
-//! is in exactly one place at any time: the queue, the producer (which gives back what it could
-//! not deliver), or the list of those to be spooled.
+//! One thread talks to Kafka, so that a broker that is slow or away holds up no check. What the
+//! journal has stays there until Kafka acknowledged it. Any other result is in exactly one place at
+//! any time: the queue, the producer (which gives back what it could not deliver), or the list of
+//! those to be printed.
 
+use std::collections::HashSet;
 use std::io::{self, Write as _};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +17,7 @@ use sitewatch::kafka::{Delivery, KafkaError, KafkaSettings, Producer};
 use sitewatch::run::{Failure, Stop, aside};
 
 use super::backlog::Backlog;
+use super::journal::Journal;
 use super::queue::{Message, Queue};
 use super::{Delivered, Spool};
 
@@ -25,17 +28,19 @@ pub(super) const GATHER: Duration = Duration::from_millis(2);
 const IDLE: Duration = Duration::from_millis(100);
 /// How often somebody who waits for Kafka looks whether the run is to stop.
 const LOOK: Duration = Duration::from_millis(50);
-/// Undelivered events in memory before they are put on disk.
-const SPOOL_BATCH: usize = 2_000;
+/// Results in memory that nobody takes, before they are printed.
+const PRINT_BATCH: usize = 2_000;
 /// How long Kafka may still acknowledge once the run is to stop. The process ends two and a half
 /// seconds after the signal, whatever is in its memory.
 const STOPPED: Duration = Duration::from_millis(500);
-/// When Kafka does not answer, how long finishing may take for the spool alone.
+/// When Kafka does not answer, how long finishing may take for what it has in hand.
 const LAST_GASP: Duration = Duration::from_millis(200);
 
 /// The topic, behind its thread.
 pub(crate) struct KafkaSink {
     queue: Arc<Queue>,
+    /// `None`: there is no spool.
+    journal: Option<Arc<Journal>>,
     /// When `finish` gives up on Kafka.
     deadline: Arc<Mutex<Option<Instant>>>,
     thread: Mutex<Option<JoinHandle<Delivered>>>,
@@ -56,10 +61,12 @@ impl KafkaSink {
             Some(_) => None,
         };
         let queue = Arc::new(Queue::default());
+        let journal = spool.map(|spool| Arc::new(Journal::new(spool)));
         let deadline = Arc::default();
         let thread = {
-            let (queue, deadline, settings, stop) = (
+            let (queue, journal, deadline, settings, stop) = (
                 Arc::clone(&queue),
+                journal.clone(),
                 Arc::clone(&deadline),
                 settings.clone(),
                 stop.clone(),
@@ -67,7 +74,7 @@ impl KafkaSink {
             std::thread::Builder::new()
                 .name("kafka".to_owned())
                 .spawn(move || {
-                    Publishing::new(&queue, spool, deadline).run(&settings, producer, &stop)
+                    Publishing::new(&queue, journal, deadline).run(&settings, producer, &stop)
                 })
                 .map_err(|error| {
                     Failure::Unavailable(format!("no thread could be started for Kafka: {error}"))
@@ -75,15 +82,23 @@ impl KafkaSink {
         };
         Ok(Self {
             queue,
+            journal,
             deadline,
             thread: Mutex::new(Some(thread)),
         })
     }
 
     pub(super) fn publish(&self, event: &CheckEvent<'_>) {
+        let payload = event.to_json();
+        // Here, not on the thread for Kafka, which may wait for a broker when we are killed.
+        let kept = self
+            .journal
+            .as_ref()
+            .is_some_and(|journal| journal.keep(&payload));
         self.queue.push(Message {
             key: event.site.as_bytes().to_vec(),
-            payload: event.to_json(),
+            payload,
+            kept,
         });
     }
 
@@ -97,11 +112,18 @@ impl KafkaSink {
             .take();
         thread
             .and_then(|thread| thread.join().ok())
-            .unwrap_or_else(|| Delivered {
-                trouble: Some(
-                    "the thread for Kafka ended by a defect of ours; results are lost".to_owned(),
-                ),
-                ..Delivered::default()
+            .unwrap_or_else(|| {
+                let (spooled, rest) = match &self.journal {
+                    None => (0, "results are lost"),
+                    Some(journal) => (journal.finish(), "results are in the spool"),
+                };
+                Delivered {
+                    spooled,
+                    trouble: Some(format!(
+                        "the thread for Kafka ended by a defect of ours; {rest}"
+                    )),
+                    ..Delivered::default()
+                }
             })
     }
 }
@@ -130,27 +152,38 @@ fn connect(settings: &KafkaSettings, stop: &Stop) -> Option<Result<Producer, Kaf
 /// The work of the thread.
 struct Publishing<'a> {
     queue: &'a Queue,
-    spool: Option<Spool>,
+    journal: Option<Arc<Journal>>,
     deadline: Arc<Mutex<Option<Instant>>>,
     delivered: Delivered,
-    /// Messages that the producer has, by their numbers; only those of this run are counted apart.
+    /// The number of the last message that the producer was given.
     next_id: u64,
+    /// Up to this number they are results of earlier runs, which stay in their files.
+    backlog: u64,
     /// Messages that the producer took and whose fate it has not told yet.
     under_way: u64,
+    /// Of these, what the journal has no room for; without a journal nobody asks.
+    not_kept: HashSet<u64>,
+    /// What neither Kafka nor the journal took.
     undelivered: Vec<Message>,
     /// Why Kafka is not sent anything any more.
     given_up: bool,
 }
 
 impl<'a> Publishing<'a> {
-    fn new(queue: &'a Queue, spool: Option<Spool>, deadline: Arc<Mutex<Option<Instant>>>) -> Self {
+    fn new(
+        queue: &'a Queue,
+        journal: Option<Arc<Journal>>,
+        deadline: Arc<Mutex<Option<Instant>>>,
+    ) -> Self {
         Self {
             queue,
-            spool,
+            journal,
             deadline,
             delivered: Delivered::default(),
             next_id: 0,
+            backlog: 0,
             under_way: 0,
+            not_kept: HashSet::new(),
             undelivered: Vec::new(),
             given_up: false,
         }
@@ -186,8 +219,8 @@ impl<'a> Publishing<'a> {
                 let deliveries = producer.poll();
                 self.note(deliveries);
             }
-            if self.undelivered.len() >= SPOOL_BATCH {
-                self.keep();
+            if self.undelivered.len() >= PRINT_BATCH {
+                self.print_undelivered();
             }
             if !open && !any {
                 break;
@@ -199,12 +232,15 @@ impl<'a> Publishing<'a> {
         if let Some(producer) = producer {
             self.flush(producer, stop);
         }
-        self.keep();
+        if let Some(journal) = &self.journal {
+            self.delivered.spooled = journal.finish();
+        }
+        self.print_undelivered();
         self.delivered
     }
 
     /// Waits for what is under way. Not to the end once the run is to stop: what is not
-    /// acknowledged by then has to be put where it is safe before the process ends.
+    /// acknowledged by then has to be synced or printed before the process ends.
     fn flush(&mut self, mut producer: Producer, stop: &Stop) {
         let set = *self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
         let mut deadline = if self.given_up {
@@ -229,7 +265,7 @@ impl<'a> Publishing<'a> {
 
     fn send(&mut self, producer: Option<&mut Producer>, message: Message) {
         let Some(producer) = producer.filter(|_| !self.given_up) else {
-            self.undelivered.push(message);
+            self.not_delivered(message);
             return;
         };
         self.next_id += 1;
@@ -237,25 +273,46 @@ impl<'a> Publishing<'a> {
             // A broker that made no room in all that time will not for the next one either.
             self.given_up = matches!(error, KafkaError::Timeout { .. });
             self.trouble(&error);
-            self.undelivered.push(message);
+            self.not_delivered(message);
             return;
         }
         self.under_way += 1;
+        if !message.kept && self.journal.is_some() {
+            self.not_kept.insert(self.next_id);
+        }
+    }
+
+    fn not_delivered(&mut self, message: Message) {
+        if !message.kept {
+            self.undelivered.push(message);
+        }
     }
 
     fn note(&mut self, deliveries: Vec<Delivery>) {
+        let mut acknowledged = 0;
         for delivery in deliveries {
             self.under_way = self.under_way.saturating_sub(1);
+            let own = delivery.id > self.backlog;
+            let kept = !own || (self.journal.is_some() && !self.not_kept.remove(&delivery.id));
             match delivery.result {
-                Ok(()) => self.delivered.published += 1,
+                Ok(()) => {
+                    self.delivered.published += 1;
+                    acknowledged += u64::from(own && kept);
+                }
                 Err(undelivered) => {
                     self.trouble(&undelivered.reason);
-                    self.undelivered.push(Message {
+                    self.not_delivered(Message {
                         key: undelivered.key,
                         payload: undelivered.payload,
+                        kept,
                     });
                 }
             }
+        }
+        if let Some(journal) = &self.journal
+            && acknowledged > 0
+        {
+            journal.acknowledge(acknowledged);
         }
     }
 
@@ -265,34 +322,19 @@ impl<'a> Publishing<'a> {
         }
     }
 
-    /// Puts what was not delivered where it is safe.
-    fn keep(&mut self) {
+    fn print_undelivered(&mut self) {
         let messages = std::mem::take(&mut self.undelivered);
         if messages.is_empty() {
             return;
         }
-        let count = messages.len() as u64;
-        let rest = match &self.spool {
-            None => messages,
-            Some(spool) => match spool.keep(messages.clone()) {
-                Ok(rest) => {
-                    if !rest.is_empty() {
-                        log::error!(
-                            "the spool is full (PROBE_SPOOL_MAX): {} results do not fit",
-                            rest.len()
-                        );
-                    }
-                    rest
-                }
-                Err(error) => {
-                    log::error!("the spool cannot be written (PROBE_SPOOL_DIR): {error}");
-                    messages
-                }
-            },
-        };
-        self.delivered.spooled += count - rest.len() as u64;
-        self.delivered.printed += rest.len() as u64;
-        print(&rest);
+        if self.journal.is_some() {
+            log::error!(
+                "{} results do not fit the spool (PROBE_SPOOL_MAX), or it cannot be written",
+                messages.len()
+            );
+        }
+        self.delivered.printed += messages.len() as u64;
+        print(&messages);
     }
 
     /// Sends what earlier runs have left, oldest first. Each file is removed once everything in it
@@ -303,10 +345,11 @@ impl<'a> Publishing<'a> {
         producer: Producer,
         stop: &Stop,
     ) -> Option<Producer> {
-        let Some(spool) = self.spool.clone() else {
+        let Some(journal) = self.journal.clone() else {
             return Some(producer);
         };
-        let mut backlog = Backlog::new(producer, settings, stop);
+        let spool = journal.spool();
+        let mut backlog = Backlog::new(producer, settings, spool, stop);
         let files = match spool.files() {
             Ok(files) => files,
             Err(error) => {
@@ -314,11 +357,11 @@ impl<'a> Publishing<'a> {
                 return Some(backlog.producer);
             }
         };
-        for path in files {
+        for found in files {
             if stop.requested().is_some() || backlog.refused.is_some() {
                 break;
             }
-            let sent = match Spool::claim(&path) {
+            let sent = match spool.claim(&found) {
                 Ok(Some(file)) => backlog.send(file),
                 Ok(None) => Ok(0),
                 Err(error) => Err(error),
@@ -328,10 +371,14 @@ impl<'a> Publishing<'a> {
                     self.delivered.published += sent;
                     self.delivered.from_spool += sent;
                 }
-                Err(error) => log::error!("the spool's file {} is kept: {error}", path.display()),
+                Err(error) => {
+                    let path = found.path().display();
+                    log::error!("the spool's file {path} is kept: {error}");
+                }
             }
         }
         self.next_id = backlog.sent;
+        self.backlog = backlog.sent;
         self.under_way = backlog.unanswered.len() as u64;
         if let Some(error) = backlog.refused {
             self.trouble(&error);
@@ -342,7 +389,7 @@ impl<'a> Publishing<'a> {
 }
 
 /// The last resort: lines on standard error, from where they can be recovered (`drain` reads them).
-pub(super) fn print(messages: &[Message]) {
+fn print(messages: &[Message]) {
     aside(|| {
         let mut stderr = io::stderr().lock();
         for message in messages {

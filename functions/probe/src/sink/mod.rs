@@ -1,9 +1,11 @@
 //! Where results go as they finish: Kafka (with a spool for when it is away), or standard output.
 
 mod backlog;
+mod journal;
 mod kafka;
 mod line;
 mod queue;
+mod record;
 mod spool;
 mod stdout;
 

@@ -8,11 +8,13 @@ use std::time::Duration;
 /// wait, between checks, where no figure is spoilt by it.
 const CAPACITY: usize = 10_000;
 
-/// A message: key and payload.
+/// A result on its way: key and payload of its message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Message {
     pub(super) key: Vec<u8>,
     pub(super) payload: Vec<u8>,
+    /// Whether the run's journal has it.
+    pub(super) kept: bool,
 }
 
 /// A bounded queue that is emptied by the batch: a thread that is woken for every single result
