@@ -7,6 +7,7 @@ mod cron;
 mod kubernetes;
 mod package;
 mod systemd;
+mod tell_once;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

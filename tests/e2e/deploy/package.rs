@@ -43,6 +43,13 @@ fn it_holds_the_functions_their_units_and_a_file_of_settings_that_upgrades_leave
             .exits(0)
             .stdout_is(&version);
     }
+    let tell_once = format!("{BIN}/tell-once");
+    let tell_once = tell_once.trim_start_matches('/');
+    assert_eq!(mode(tell_once).0, 0o755);
+    assert_eq!(
+        fs::read_to_string(clean.join(tell_once)).unwrap(),
+        text("cron/tell-once")
+    );
     for unit in fs::read_dir(root().join("cron/systemd")).unwrap() {
         let unit = unit.unwrap().file_name().into_string().unwrap();
         let path = format!("usr/lib/systemd/system/{unit}");
