@@ -151,6 +151,43 @@ fn a_site_that_fails_in_its_maintenance_window_is_unknown_as_in_reports() {
 }
 
 #[test]
+fn what_is_recorded_ahead_of_now_is_no_state_and_no_latest_check() {
+    let prepared = Prepared::new("grafana");
+    prepared
+        .drain()
+        .var("DRAIN_SOURCE", "stdin")
+        .clock("+24h")
+        .stdin(lines(&[up("shop", -23 * 3_600)]))
+        .run()
+        .exits(0);
+    prepared
+        .drain()
+        .var("DRAIN_SOURCE", "stdin")
+        .stdin(lines(&[up("shop", 120), down("shop", 60)]))
+        .run()
+        .exits(0);
+    let mut client = prepared.client();
+    let mut rows = |dashboard: &str, title: &str| {
+        let (_, content) = dashboards()
+            .into_iter()
+            .find(|(name, _)| name == dashboard)
+            .unwrap();
+        let panels = content["panels"].as_array().unwrap();
+        let panel = panels.iter().find(|panel| panel["title"] == title).unwrap();
+        let sql = expand(panel["targets"][0]["rawSql"].as_str().unwrap());
+        client.query(&sql, &[]).unwrap()
+    };
+    for (state, sites) in [("Up", 0), ("Down", 1), ("Unknown", 0)] {
+        assert_eq!(
+            rows("overview", state)[0].get::<_, i64>(0),
+            sites,
+            "{state}"
+        );
+    }
+    assert_eq!(rows("site", "Latest checks").len(), 2);
+}
+
+#[test]
 fn a_reader_with_the_documented_grants_can_show_everything() {
     let prepared = Prepared::new("grafana");
     let text = std::fs::read_to_string(

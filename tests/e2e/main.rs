@@ -7,6 +7,7 @@
 )]
 
 mod deploy;
+mod dice;
 mod documents;
 mod drain;
 mod grafana;

@@ -168,6 +168,45 @@ pub(crate) fn down(site: &str, seconds_ago: i64) -> CheckEvent<'static> {
     }
 }
 
+/// What of a check makes a state; the time in microseconds since 1970.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known {
+    pub(crate) at: i64,
+    pub(crate) up: Option<bool>,
+    pub(crate) maintenance: bool,
+}
+
+/// What is so after some checks of a site from a place: as `report` has to have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct State {
+    pub(crate) checked_at: i64,
+    /// None: unknown.
+    pub(crate) up: Option<bool>,
+    pub(crate) since: Option<i64>,
+}
+
+impl State {
+    /// From all checks, in order of time. The newest one's verdict, a failure in maintenance being
+    /// none; since the first of the unbroken row of checks that count (known, not in maintenance) with
+    /// that verdict.
+    pub(crate) fn of(checks: &[Known]) -> Self {
+        let newest = checks.last().expect("a state comes from a check");
+        let up = newest.up.filter(|up| *up || !newest.maintenance);
+        let since = checks
+            .iter()
+            .rev()
+            .filter(|check| check.up.is_some() && !check.maintenance)
+            .take_while(|check| check.up == up)
+            .last()
+            .map(|check| check.at);
+        Self {
+            checked_at: newest.at,
+            up,
+            since,
+        }
+    }
+}
+
 /// JSON lines.
 pub(crate) fn lines(events: &[CheckEvent<'_>]) -> Vec<u8> {
     events

@@ -199,10 +199,11 @@ fn hexadecimal(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::window::Window;
 
     #[test]
     fn a_batch_moves_on_past_rows_dead_letters_and_holes() {
-        let mut known = Known::default();
+        let mut known = Known::new(Window::ours());
         let mut batch = Batch::starting_at(Origin::Partition(0), 5);
         assert!(batch.is_idle());
         batch.add(

@@ -144,20 +144,19 @@ struct Seen {
     certificate: Option<Arc<Certificate>>,
 }
 
-impl Default for Known {
-    fn default() -> Self {
+impl Known {
+    /// Nothing met yet.
+    pub(crate) fn new(window: Window) -> Self {
         Self {
-            window: Window::around(Timestamp::now()),
+            window,
             sites: HashMap::new(),
             locations: HashMap::new(),
         }
     }
-}
 
-impl Known {
     /// Why the event, although decoded, cannot be true; `None` when it can.
-    pub(crate) fn doubt(&self, event: &CheckEvent<'_>) -> Option<String> {
-        self.window.refuse(event.checked_at)
+    pub(crate) fn doubt(&mut self, event: &CheckEvent<'_>) -> Option<String> {
+        self.window.refuse(event.checked_at, Timestamp::now)
     }
 
     /// Turns a decoded event into a row.

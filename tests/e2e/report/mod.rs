@@ -1,6 +1,8 @@
 //! `report`: what people, programs and browsers are told.
 
+mod ahead;
 mod browser;
 mod formats;
 mod history;
+mod since;
 mod states;

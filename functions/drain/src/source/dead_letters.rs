@@ -6,6 +6,7 @@ use sitewatch::run::{Exit, Failure, Run, Summary};
 use crate::row::Known;
 use crate::settings::Settings;
 use crate::store::{Store, check_columns};
+use crate::window::Window;
 
 /// Tries every dead letter once, oldest first; those that can be recorded now are, and leave the
 /// table in the same transaction.
@@ -19,8 +20,8 @@ pub(crate) fn drain(settings: &Settings, run: &Run) -> Result<Summary, Failure> 
     let mut client = connect(&settings.database, "drain")?;
     check_schema(&mut client)?;
     check_columns(&mut client)?;
+    let mut known = Known::new(Window::read(&mut client)?);
     let mut store = Store::new(client, settings.database.clone(), None);
-    let mut known = Known::default();
     let (mut recorded, mut repeated, mut left) = (0, 0, 0);
     let mut after = 0;
     loop {

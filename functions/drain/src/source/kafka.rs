@@ -11,9 +11,11 @@ use sitewatch::settings::Problems;
 
 use super::work::Work;
 use crate::plan::{Loss, Plan};
+use crate::row::Known;
 use crate::settings::{Settings, Start};
 use crate::store::{self, Claims, Store, Stored, Topic};
 use crate::summary::Figures;
+use crate::window::Window;
 use crate::workers::Workers;
 
 /// Offsets that a drain takes up at a time, whole partitions at least. Enough to keep all writers
@@ -90,6 +92,7 @@ fn move_pending(
     }
 
     store::check_columns(client)?;
+    let known = Known::new(Window::read(client)?);
     store::end_frozen(client, &settings.database)?;
     let mut claims = Claims::begin(
         connect(&settings.database, "drain")?,
@@ -112,7 +115,8 @@ fn move_pending(
             Store::new(client, settings.database.clone(), Some(topic))
         })
         .collect();
-    let mut work = Work::new(settings, topic, &plan, Workers::start(stores), run, stop);
+    let workers = Workers::start(stores);
+    let mut work = Work::new(settings, topic, &plan, known, workers, run, stop);
     let mut outcome = Ok(None);
     for share in shares(&plan.ranges, settings.workers) {
         outcome = take_up(settings, &mut claims, share, &stored, &mut work)

@@ -13,6 +13,7 @@ use crate::row::Known;
 use crate::settings::Settings;
 use crate::store::{Store, check_columns};
 use crate::summary::Figures;
+use crate::window::Window;
 use crate::workers::{Report, Workers};
 
 /// Longest line that is read; Kafka's own default limit of a message. What is longer cannot be an
@@ -45,12 +46,12 @@ fn record_lines(settings: &Settings, run: &Run) -> Result<Summary, Failure> {
     let mut client = connect(&settings.database, "drain")?;
     check_schema(&mut client)?;
     check_columns(&mut client)?;
+    let mut known = Known::new(Window::read(&mut client)?);
     let mut workers = Workers::start(vec![Store::new(client, settings.database.clone(), None)]);
     // Reading blocks; on a thread of its own it cannot keep a signal waiting.
     let (send, lines) = mpsc::sync_channel(256);
     thread::spawn(move || read_lines(&send));
 
-    let mut known = Known::default();
     let mut figures = Figures::default();
     let mut failure = None;
     let mut note = |report: Report, failure: &mut Option<Failure>| match report {

@@ -1,4 +1,8 @@
-//! The newest check of each site from each place, and since when it has been so.
+//! The newest check of each site from each place, and between which checks it turned up or down.
+//!
+//! Everything here is the least or the greatest of times: whatever the order in which checks arrive,
+//! what is stored is the same, and a late one mends it. Since when a site is up or down is read from
+//! that and from the checks (`current_states`).
 
 use std::collections::HashSet;
 
@@ -7,7 +11,7 @@ use postgres::Transaction;
 use postgres::types::{ToSql, Type};
 
 use super::Keyed;
-use crate::row::Certificate;
+use crate::row::{Certificate, Row};
 
 /// Sites and places whose row in `website_states` is known to be there.
 #[derive(Default)]
@@ -18,10 +22,12 @@ struct State<'a> {
     website_id: i32,
     location_id: i16,
     checked_at: Timestamp,
-    /// When the first check of the batch's last unbroken row of equal `up` began.
-    since: Timestamp,
-    /// Whether that row begins with the batch: it may then go on from what is stored.
-    unbroken: bool,
+    /// The first check that found the site up or down and counts.
+    first_known_at: Option<Timestamp>,
+    /// The last one that found it up.
+    last_up_at: Option<Timestamp>,
+    /// The last one that found it down.
+    last_down_at: Option<Timestamp>,
     certificate: Option<&'a Certificate>,
     final_url: Option<&'a str>,
     outcome: i16,
@@ -30,8 +36,7 @@ struct State<'a> {
 
 impl KnownStates {
     /// Writes the states that the rows (sorted by site, time, place) bring; returns the keys that
-    /// are then known to be there, to be remembered once the transaction is committed. Checks
-    /// older than the stored state change nothing: they are history by now.
+    /// are then known to be there, to be remembered once the transaction is committed.
     pub(super) fn update(
         &self,
         transaction: &mut Transaction<'_>,
@@ -67,6 +72,44 @@ impl KnownStates {
     }
 }
 
+impl<'a> State<'a> {
+    fn new(check: &Keyed<'a>) -> Self {
+        let mut state = Self {
+            website_id: check.website_id,
+            location_id: check.location_id,
+            checked_at: check.row.checked_at,
+            first_known_at: None,
+            last_up_at: None,
+            last_down_at: None,
+            certificate: None,
+            final_url: None,
+            outcome: check.row.outcome,
+            up: check.row.up,
+        };
+        state.add(check.row);
+        state
+    }
+
+    /// Adds a check that is newer than those before.
+    fn add(&mut self, row: &'a Row) {
+        self.checked_at = row.checked_at;
+        self.certificate = row.certificate.as_deref().or(self.certificate);
+        self.final_url = row.final_url();
+        self.outcome = row.outcome;
+        self.up = row.up;
+        // As incidents have it: work that was announced neither makes nor ends one.
+        if let (Some(up), false) = (row.up, row.maintenance) {
+            self.first_known_at.get_or_insert(row.checked_at);
+            let last = if up {
+                &mut self.last_up_at
+            } else {
+                &mut self.last_down_at
+            };
+            *last = Some(row.checked_at);
+        }
+    }
+}
+
 /// Folds rows, sorted by site and time, into one state per site and place.
 fn newest<'a>(rows: &[Keyed<'a>]) -> Vec<State<'a>> {
     let mut states: Vec<State<'a>> = Vec::new();
@@ -74,34 +117,15 @@ fn newest<'a>(rows: &[Keyed<'a>]) -> Vec<State<'a>> {
         let first = states.len();
         for check in site {
             let row = check.row;
-            let known = states.get_mut(first..).and_then(|of_site| {
+            let at = states.get(first..).and_then(|of_site| {
                 of_site
-                    .iter_mut()
-                    .find(|state| state.location_id == check.location_id)
+                    .iter()
+                    .position(|state| state.location_id == check.location_id)
             });
-            match known {
-                Some(state) => {
-                    if state.up != row.up {
-                        state.since = row.checked_at;
-                        state.unbroken = false;
-                    }
-                    state.checked_at = row.checked_at;
-                    state.certificate = row.certificate.as_deref().or(state.certificate);
-                    state.final_url = row.final_url();
-                    state.outcome = row.outcome;
-                    state.up = row.up;
-                }
-                None => states.push(State {
-                    website_id: check.website_id,
-                    location_id: check.location_id,
-                    checked_at: row.checked_at,
-                    since: row.checked_at,
-                    unbroken: true,
-                    certificate: row.certificate.as_deref(),
-                    final_url: row.final_url(),
-                    outcome: row.outcome,
-                    up: row.up,
-                }),
+            let at = at.map_or(states.len(), |at| first + at);
+            match states.get_mut(at) {
+                Some(state) => state.add(row),
+                None => states.push(State::new(check)),
             }
         }
     }
@@ -113,8 +137,9 @@ struct Columns<'a> {
     website_ids: Vec<i32>,
     location_ids: Vec<i16>,
     checked_at: Vec<Timestamp>,
-    since: Vec<Timestamp>,
-    unbroken: Vec<bool>,
+    first_known_at: Vec<Option<Timestamp>>,
+    last_up_at: Vec<Option<Timestamp>>,
+    last_down_at: Vec<Option<Timestamp>>,
     outcomes: Vec<i16>,
     ups: Vec<Option<bool>>,
     not_after: Vec<Option<Timestamp>>,
@@ -125,10 +150,11 @@ struct Columns<'a> {
 }
 
 /// The names of the arrays above, as both statements use them.
-const COLUMNS: &str = "(website_id, location_id, checked_at, since, unbroken, outcome, up, \
-    certificate_not_after, certificate_issuer, certificate_error, tls_version, final_url)";
+const COLUMNS: &str = "(website_id, location_id, checked_at, first_known_at, last_up_at, \
+    last_down_at, outcome, up, certificate_not_after, certificate_issuer, \
+    certificate_error, tls_version, final_url)";
 
-const ARRAYS: &str = "unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+const ARRAYS: &str = "unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
 
 impl<'a> Columns<'a> {
     fn of(states: &[&State<'a>]) -> Self {
@@ -139,8 +165,9 @@ impl<'a> Columns<'a> {
             website_ids: column(states, |state| state.website_id),
             location_ids: column(states, |state| state.location_id),
             checked_at: column(states, |state| state.checked_at),
-            since: column(states, |state| state.since),
-            unbroken: column(states, |state| state.unbroken),
+            first_known_at: column(states, |state| state.first_known_at),
+            last_up_at: column(states, |state| state.last_up_at),
+            last_down_at: column(states, |state| state.last_down_at),
             outcomes: column(states, |state| state.outcome),
             ups: column(states, |state| state.up),
             not_after: column(states, |state| state.certificate?.not_after),
@@ -153,13 +180,14 @@ impl<'a> Columns<'a> {
         }
     }
 
-    fn parameters(&self) -> [(&(dyn ToSql + Sync), Type); 12] {
+    fn parameters(&self) -> [(&(dyn ToSql + Sync), Type); 13] {
         [
             (&self.website_ids, Type::INT4_ARRAY),
             (&self.location_ids, Type::INT2_ARRAY),
             (&self.checked_at, Type::TIMESTAMPTZ_ARRAY),
-            (&self.since, Type::TIMESTAMPTZ_ARRAY),
-            (&self.unbroken, Type::BOOL_ARRAY),
+            (&self.first_known_at, Type::TIMESTAMPTZ_ARRAY),
+            (&self.last_up_at, Type::TIMESTAMPTZ_ARRAY),
+            (&self.last_down_at, Type::TIMESTAMPTZ_ARRAY),
             (&self.outcomes, Type::INT2_ARRAY),
             (&self.ups, Type::BOOL_ARRAY),
             (&self.not_after, Type::TIMESTAMPTZ_ARRAY),
@@ -179,12 +207,12 @@ fn insert(
         .query_typed(
             &format!(
                 "insert into website_states
-                     (website_id, location_id, checked_at, since, outcome, up,
-                      certificate_not_after, certificate_issuer, certificate_error, tls_version,
-                      final_url)
-                 select website_id, location_id, checked_at, since, outcome, up,
-                     certificate_not_after, certificate_issuer, certificate_error, tls_version,
-                     final_url
+                     (website_id, location_id, checked_at, first_known_at, last_up_at, last_down_at,
+                      outcome, up, certificate_not_after, certificate_issuer, certificate_error,
+                      tls_version, final_url)
+                 select website_id, location_id, checked_at, first_known_at, last_up_at, last_down_at,
+                     outcome, up, certificate_not_after, certificate_issuer, certificate_error,
+                     tls_version, final_url
                  from {ARRAYS} as new {COLUMNS}
                  on conflict do nothing
                  returning website_id, location_id"
@@ -197,30 +225,40 @@ fn insert(
 }
 
 fn update(transaction: &mut Transaction<'_>, states: &[&State<'_>]) -> Result<(), postgres::Error> {
+    const IS_NEWER: &str = "state.checked_at < new.checked_at";
+    // An earlier release believed checks a day ahead: such a one must not hide a new certificate.
+    const IS_AHEAD: &str = "state.checked_at > now() + clock_skew()";
     // A check without TLS (the connection failed) says nothing of the certificate: what was seen
     // last stays.
+    const SEES_TLS: &str = "new.tls_version is not null \
+        and (state.checked_at < new.checked_at or state.checked_at > now() + clock_skew())";
     transaction.execute_typed(
         &format!(
             "update website_states as state set
-                 checked_at = new.checked_at,
-                 since = case
-                     when new.unbroken and state.up is not distinct from new.up then state.since
-                     else new.since
-                 end,
-                 outcome = new.outcome,
-                 up = new.up,
-                 certificate_not_after = case when new.tls_version is null
-                     then state.certificate_not_after else new.certificate_not_after end,
-                 certificate_issuer = case when new.tls_version is null
-                     then state.certificate_issuer else new.certificate_issuer end,
-                 certificate_error = case when new.tls_version is null
-                     then state.certificate_error else new.certificate_error end,
-                 tls_version = coalesce(new.tls_version, state.tls_version),
-                 final_url = new.final_url
+                 checked_at = greatest(state.checked_at, new.checked_at),
+                 first_known_at = least(state.first_known_at, new.first_known_at),
+                 last_up_at = greatest(state.last_up_at, new.last_up_at),
+                 last_down_at = greatest(state.last_down_at, new.last_down_at),
+                 outcome = case when {IS_NEWER} then new.outcome else state.outcome end,
+                 up = case when {IS_NEWER} then new.up else state.up end,
+                 certificate_not_after = case when {SEES_TLS}
+                     then new.certificate_not_after else state.certificate_not_after end,
+                 certificate_issuer = case when {SEES_TLS}
+                     then new.certificate_issuer else state.certificate_issuer end,
+                 certificate_error = case when {SEES_TLS}
+                     then new.certificate_error else state.certificate_error end,
+                 tls_version = case when {SEES_TLS}
+                     then new.tls_version else state.tls_version end,
+                 final_url = case when {IS_NEWER} then new.final_url else state.final_url end
              from {ARRAYS} as new {COLUMNS}
              where state.website_id = new.website_id
                and state.location_id = new.location_id
-               and state.checked_at < new.checked_at"
+               and (
+                   {IS_NEWER} or {IS_AHEAD}
+                   or least(state.first_known_at, new.first_known_at) is distinct from state.first_known_at
+                   or greatest(state.last_up_at, new.last_up_at) is distinct from state.last_up_at
+                   or greatest(state.last_down_at, new.last_down_at) is distinct from state.last_down_at
+               )"
         ),
         &Columns::of(states).parameters(),
     )?;

@@ -23,8 +23,14 @@ use metrics::Metrics;
 pub(crate) fn write(
     reader: &mut Reader<'_>,
     settings: &Settings,
-    sites: Vec<SiteLine>,
+    mut sites: Vec<SiteLine>,
 ) -> Result<(), Failure> {
+    // A probe's clock may be a little ahead; an age below nothing is no age.
+    let now = reader.span.now;
+    for site in &mut sites {
+        site.checked_at = site.checked_at.map(|time| time.min(now));
+        site.since = site.since.map(|time| time.min(now));
+    }
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Metrics {
         sites,

@@ -42,9 +42,9 @@ const QUERY: &str = "
     -- one would read all states for each of thousands.
     left join lateral (
         select checked_at
-        from website_states
-        where website_states.website_id = incidents.website_id
-            and website_states.location_id = incidents.location_id
+        from current_states
+        where current_states.website_id = incidents.website_id
+            and current_states.location_id = incidents.location_id
         offset 0
     ) as state on true
     order by incidents.closed_at is not null, incidents.opened_at desc, incidents.website_id";

@@ -12,7 +12,7 @@ use crate::settings::Settings;
 #[derive(Clone, Debug)]
 pub(crate) struct Probes {
     pub(crate) location: String,
-    /// When the newest of their checks began.
+    /// When the newest of their checks began; now, where their clock is ahead.
     pub(crate) last_check_at: Timestamp,
     /// Sites whose newest check from there is recent enough to tell their state.
     pub(crate) sites: i64,
@@ -20,12 +20,12 @@ pub(crate) struct Probes {
 
 /// $1 how old a site's newest check may be, as in the state of sites.
 const QUERY: &str = "
-    select locations.name, max(state.checked_at),
+    select locations.name, least(max(state.checked_at), now()),
         count(*) filter (where state.checked_at >= now() - greatest(
             make_interval(secs => $1),
             make_interval(secs => 3 * coalesce(websites.check_interval, 0))
         ))
-    from website_states as state
+    from current_states as state
     join websites on websites.id = state.website_id
     join locations on locations.id = state.location_id
     group by locations.name

@@ -47,7 +47,7 @@ pub(crate) fn read(
     let wrong = |error: postgres::Error| explain("reading the latest checks", &error);
     let newest: Option<Timestamp> = reader
         .transaction
-        .query_typed_one("select max(checked_at) from website_states", &[])
+        .query_typed_one("select max(checked_at) from current_states", &[])
         .map_err(wrong)?
         .get(0);
     let Some(newest) = newest else {

@@ -30,8 +30,6 @@ const QUERY: &str = "
                 make_interval(secs => $1),
                 make_interval(secs => 3 * coalesce(websites.check_interval, 0))
             ) then null
-            -- Work that was announced is no outage: such a check counts nowhere.
-            when newest.maintenance and not state.up then null
             else state.up
         end,
         state.since, state.checked_at, outcomes.word, newest.status,
@@ -39,7 +37,7 @@ const QUERY: &str = "
         state.certificate_not_after, state.certificate_issuer, newest.error,
         outage.error, outage.last_down_at
     from websites
-    left join website_states as state on state.website_id = websites.id
+    left join current_states as state on state.website_id = websites.id
     left join locations on locations.id = state.location_id
     left join outcomes on outcomes.code = state.outcome
     left join lateral (
@@ -48,6 +46,8 @@ const QUERY: &str = "
         where checks.website_id = state.website_id
             and checks.checked_at = state.checked_at
             and checks.location_id = state.location_id
+        -- By its key, one after the other, whatever is expected of the tables.
+        limit 1
     ) as newest on true
     left join (
         select distinct on (website_id, location_id) website_id, location_id, error, last_down_at

@@ -433,7 +433,10 @@ fn another_schema_is_one_sentence_and_consumes_nothing() {
             "status",
         ),
         ("alter table checks rename to old_checks", "checks"),
-        ("alter table website_states drop column since", "since"),
+        (
+            "alter table website_states drop column last_up_at",
+            "last_up_at",
+        ),
         (
             "alter table website_states alter column up type integer using 0",
             "up",
@@ -461,7 +464,9 @@ fn another_schema_is_one_sentence_and_consumes_nothing() {
         ledger
             .prepared
             .client()
-            .batch_execute(&format!("drop view if exists website_status; {damage}"))
+            .batch_execute(&format!(
+                "drop view if exists website_status, current_states; {damage}"
+            ))
             .unwrap();
         let finished = ledger.drain().run();
         assert!(

@@ -10,7 +10,7 @@ use sitewatch_tests::command::Run;
 use sitewatch_tests::kafka::Kafka;
 
 use super::Dice;
-use crate::support::{Prepared, down, unique, up};
+use crate::support::{Known, Prepared, State, down, unique, up};
 
 /// Sites of each partition.
 const SITES: u64 = 7;
@@ -238,33 +238,42 @@ impl<'k> Ledger<'k> {
     /// The state of each site is what its checks, in order, lead to.
     #[track_caller]
     fn states_follow_from_checks(&self) {
-        let mut expected: BTreeMap<i32, (i64, i64, Option<bool>)> = BTreeMap::new();
+        let mut checks: BTreeMap<i32, Vec<Known>> = BTreeMap::new();
         let mut client = self.prepared.client();
-        let micros = "(extract(epoch from checked_at) * 1000000)::int8";
-        for row in client
-            .query(
-                &format!("select website_id, {micros}, up from checks order by 1, 2"),
-                &[],
-            )
-            .unwrap()
-        {
-            let (at, up): (i64, Option<bool>) = (row.get(1), row.get(2));
-            let state = expected.entry(row.get(0)).or_insert((at, at, up));
-            let since = if state.2 == up { state.1 } else { at };
-            *state = (at, since, up);
+        let micros = |column: &str| format!("(extract(epoch from {column}) * 1000000)::int8");
+        let query = format!(
+            "select website_id, {}, up, maintenance from checks order by 1, 2",
+            micros("checked_at")
+        );
+        for row in client.query(&query, &[]).unwrap() {
+            checks.entry(row.get(0)).or_default().push(Known {
+                at: row.get(1),
+                up: row.get(2),
+                maintenance: row.get(3),
+            });
         }
-        let states: BTreeMap<i32, (i64, i64, Option<bool>)> = client
-            .query(
-                &format!(
-                    "select website_id, {micros}, (extract(epoch from since) * 1000000)::int8, up
-                     from website_states"
-                ),
-                &[],
-            )
+        let expected: BTreeMap<i32, State> = checks
+            .iter()
+            .map(|(website, checks)| (*website, State::of(checks)))
+            .collect();
+        let query = format!(
+            "select website_id, {}, {}, up from current_states",
+            micros("checked_at"),
+            micros("since")
+        );
+        let states: BTreeMap<i32, State> = client
+            .query(&query, &[])
             .unwrap()
             .iter()
-            .map(|row| (row.get(0), (row.get(1), row.get(2), row.get(3))))
+            .map(|row| {
+                let state = State {
+                    checked_at: row.get(1),
+                    since: row.get(2),
+                    up: row.get(3),
+                };
+                (row.get(0), state)
+            })
             .collect();
-        assert_eq!(states, expected, "states: checked_at, since, up");
+        assert_eq!(states, expected);
     }
 }

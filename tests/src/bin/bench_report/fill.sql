@@ -53,9 +53,9 @@ select pg_temp.fill(date_trunc('hour', now(), 'UTC') - interval '12 hours', now(
 insert into dirty_hours (hour)
 select generate_series(date_trunc('hour', now(), 'UTC') - interval '12 hours', now(), interval '1 hour');
 
-insert into website_states (website_id, location_id, checked_at, since, certificate_not_after, outcome, up)
+insert into website_states (website_id, location_id, checked_at, first_known_at, certificate_not_after, outcome, up)
 select distinct on (website_id)
-    website_id, location_id, checked_at, checked_at - interval '30 days', now() + website_id * interval '10 minutes',
+    website_id, location_id, checked_at, checked_at - interval '100 days', now() + website_id * interval '10 minutes',
     outcome, up
 from checks
 where checked_at > now() - interval '2 minutes'
@@ -128,6 +128,21 @@ from generate_series(
 cross join generate_series(1, current_setting('bench.sites')::integer) as site
 cross join locations
 where site % 500 = 0 or (extract(epoch from hour)::bigint / 3600 + site) % 240 = 0;
+
+update website_states as state
+set last_up_at = known.last_up_at,
+    last_down_at = known.last_down_at
+from (
+    select website_id, max(last_up_at) as last_up_at, max(last_down_at) as last_down_at
+    from (
+        select website_id, null as last_up_at, last_down_at from outages_hourly
+        union all
+        select website_id, max(checked_at) filter (where up), max(checked_at) filter (where not up)
+        from checks group by website_id
+    ) as either
+    group by website_id
+) as known
+where known.website_id = state.website_id;
 
 -- What autovacuum does in time, done now; others' tables are none of our business.
 set client_min_messages = error;
