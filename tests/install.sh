@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what this machine lacks to build Sitewatch and to run its tests: a C toolchain with the
 # headers of OpenSSL and zlib, PostgreSQL's server, Java 17 or newer, Maven, which fetches Kafka,
-# PgBouncer, libfaketime, what judges the units of cron/, the manifests of k8s/ and report's metrics (systemd's
-# tools, Go, Python's venv), and Chromium, which shows whether the status page renders.
+# PgBouncer, libfaketime, iproute2, what judges the units of cron/, the manifests of k8s/ and
+# report's metrics (systemd's tools, Go, Python's venv), and Chromium, which shows whether the
+# status page renders.
 #
 # Silent when nothing is missing. Looks for the tools themselves, wherever they came from; only when
 # one is missing does it ask Debian's packages, as root or through sudo without a password.
@@ -77,7 +78,8 @@ look() {
     compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null ||
         compgen -G '/usr/lib*/faketime/libfaketimeMT.so.1' >/dev/null ||
         lacks "libfaketime" libfaketime
-    has flock || lacks "flock" util-linux
+    has flock && has unshare || lacks "flock and unshare" util-linux
+    has ip || [ -x /usr/sbin/ip ] || lacks "iproute2 (ip)" iproute2
     [ -x /usr/sbin/cron ] || lacks "Debian's cron; it need not run" cron
     has proot || lacks "PRoot" proot
     [ -e /usr/share/zoneinfo/UTC ] || lacks "time zones" tzdata

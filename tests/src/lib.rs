@@ -22,6 +22,8 @@ pub mod kafka;
 pub mod manifests;
 pub mod memory;
 pub mod metrics;
+pub mod names;
+pub mod namespace;
 pub mod package;
 pub mod pages;
 pub mod port;

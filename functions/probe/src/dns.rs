@@ -7,6 +7,9 @@
 //!
 //! Look-ups of one name at one time are one look-up, and its answer serves the round for as long
 //! as its time to live says. Only the check that made the look-up reports what it cost.
+//!
+//! No answer for one name is that name's fault only while the name servers answer at all. So when a
+//! look-up stays without one, they are asked for what every one of them knows, the root.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -16,10 +19,12 @@ use std::time::{Duration, Instant};
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::net::NetError;
-use hickory_resolver::proto::rr::RecordType;
+use hickory_resolver::proto::rr::{Name as Root, RecordType};
 use sitewatch::run::Stop;
 use sitewatch::site::AddressFamily;
 use tokio::runtime::Handle;
+
+use crate::check::local_cause;
 
 /// How long to wait for IPv6 once IPv4 has answered (RFC 8305, section 3).
 const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
@@ -32,6 +37,8 @@ const NEGATIVE: Duration = Duration::from_secs(30);
 const UNANSWERED: Duration = Duration::from_secs(5);
 /// An answer of time to live 0 still serves the checks that asked together.
 const LEAST: Duration = Duration::from_secs(1);
+/// How long name servers may take to show that they answer at all: they know the root by heart.
+const ALIVE: Duration = Duration::from_secs(1);
 /// How often a waiting check looks whether the run should end.
 const SLICE: Duration = Duration::from_millis(100);
 
@@ -42,6 +49,10 @@ pub(crate) enum Found {
     Addresses(Arc<[IpAddr]>),
     /// There are none: why, for people.
     Nothing(Arc<str>),
+    /// No name server answered: why, for people. [`Dns::answers`] says whose fault that is.
+    Silence(Arc<str>),
+    /// No name server could be asked, which says nothing of the name: why, for people.
+    Unasked(Arc<str>),
 }
 
 /// The answer to a check.
@@ -57,6 +68,8 @@ pub(crate) struct Answer {
 pub(crate) struct Dns {
     service: OnceLock<Result<Service, String>>,
     names: Mutex<HashMap<(String, AddressFamily), Arc<Name>>>,
+    /// The latest question for the root.
+    root: Mutex<Option<Arc<Name>>>,
     stop: Stop,
 }
 
@@ -85,6 +98,7 @@ impl Dns {
         Self {
             service: OnceLock::new(),
             names: Mutex::default(),
+            root: Mutex::default(),
             stop,
         }
     }
@@ -107,6 +121,48 @@ impl Dns {
             took: ours.then(|| answered.at.saturating_duration_since(name.asked)),
             found: answered.found,
         })
+    }
+
+    /// Whether the run should end, which cuts look-ups.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop.requested().is_some()
+    }
+
+    /// Whether any name server answers anything, asked now or a moment ago. Takes [`ALIVE`] at most.
+    pub(crate) fn answers(&self) -> bool {
+        let mut root = self.root.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = match &*root {
+            Some(known) if !known.is_stale(None) => Arc::clone(known),
+            _ => {
+                let name = Arc::new(Name::asked_now());
+                self.ask_for_root(&name);
+                Arc::clone(root.insert(name))
+            }
+        };
+        drop(root);
+        let until = name.asked + ALIVE + SLICE;
+        let answered = name.wait(until, &self.stop);
+        answered.is_some_and(|answered| matches!(answered.found, Found::Nothing(_)))
+    }
+
+    fn ask_for_root(&self, name: &Arc<Name>) {
+        let service = match self.service.get_or_init(start) {
+            Ok(service) => service,
+            Err(why) => return name.answer(Found::Unasked(why.as_str().into()), UNANSWERED),
+        };
+        let (resolver, name) = (Arc::clone(&service.resolver), Arc::clone(name));
+        service.runtime.spawn(async move {
+            // What is remembered of an earlier answer says nothing of now.
+            resolver.clear_lookup_cache(Root::root(), RecordType::NS);
+            let asked = resolver.lookup(Root::root(), RecordType::NS);
+            match tokio::time::timeout(ALIVE, asked).await {
+                Ok(Err(error)) if is_silence(&error) => {
+                    name.answer(Found::Silence("".into()), UNANSWERED);
+                }
+                Ok(_) => name.answer(Found::Nothing("".into()), LEAST),
+                Err(_) => name.answer(Found::Silence("".into()), UNANSWERED),
+            }
+        });
     }
 
     /// The entry of a name, and whether the caller has to ask for it.
@@ -138,7 +194,7 @@ impl Dns {
                     name.answer(found, good_for);
                 });
             }
-            Err(why) => name.answer(Found::Nothing(why.as_str().into()), UNANSWERED),
+            Err(why) => name.answer(Found::Unasked(why.as_str().into()), UNANSWERED),
         }
     }
 }
@@ -158,7 +214,7 @@ impl Name {
             .unwrap_or_else(PoisonError::into_inner)
             .as_ref()
             .is_some_and(|answer| {
-                let failed = matches!(answer.found, Found::Nothing(_));
+                let failed = !matches!(answer.found, Found::Addresses(_));
                 answer.good_until <= Instant::now()
                     || again.is_some_and(|again| failed && answer.at < again)
             })
@@ -266,7 +322,7 @@ async fn look_up(resolver: &TokioResolver, host: &str, record: RecordType) -> Lo
 fn together(v6: Option<Looked>, v4: Option<Looked>) -> (Found, Duration) {
     let mut addresses = Vec::new();
     let mut good_until: Option<Instant> = None;
-    let mut error = None;
+    let mut nothing = None;
     for looked in [v6, v4].into_iter().flatten() {
         match looked {
             Ok((some, until)) => {
@@ -275,20 +331,43 @@ fn together(v6: Option<Looked>, v4: Option<Looked>) -> (Found, Duration) {
             }
             // Not having one family is no error; a server that does not answer is the better reason.
             Err(why) if why.is_no_records_found() || why.is_nx_domain() => {
-                error.get_or_insert(("the host has no address".to_owned(), NEGATIVE));
+                nothing.get_or_insert((no_address(), NEGATIVE));
             }
-            Err(why) => error = Some((format!("no name server could answer: {why}"), UNANSWERED)),
+            Err(why) => nothing = Some((no_answer(&why), UNANSWERED)),
         }
     }
     if addresses.is_empty() {
-        let (why, good_for) =
-            error.unwrap_or_else(|| ("the host has no address".to_owned(), NEGATIVE));
-        return (Found::Nothing(why.into()), good_for);
+        return nothing.unwrap_or_else(|| (no_address(), NEGATIVE));
     }
     let good_for = good_until.map_or(LEAST, |until| {
         until.saturating_duration_since(Instant::now())
     });
     (Found::Addresses(addresses.into()), good_for)
+}
+
+fn no_address() -> Found {
+    Found::Nothing("the host has no address".into())
+}
+
+fn no_answer(why: &NetError) -> Found {
+    let text = format!("no name server could answer: {why}").into();
+    match why {
+        NetError::Io(error) => match local_cause(error) {
+            Some(cause) => Found::Unasked(format!("no name server could be asked: {cause}").into()),
+            None => Found::Silence(text),
+        },
+        why if is_silence(why) => Found::Silence(text),
+        // One that refuses or fails for this name does answer.
+        _ => Found::Nothing(text),
+    }
+}
+
+/// Whether an error means that no name server answered anything.
+fn is_silence(why: &NetError) -> bool {
+    matches!(
+        why,
+        NetError::Io(_) | NetError::Timeout | NetError::NoConnections | NetError::Busy
+    )
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `probe`: runs one round of website checks, publishes each result as it comes, and exits.
 
+mod canaries;
 mod check;
 mod deny;
 mod dns;

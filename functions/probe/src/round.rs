@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use sitewatch::run::{Failure, Progress, Run, Stop, Summary};
-use sitewatch::site::Site;
+use sitewatch::site::{Secrets, Site};
 
+use crate::canaries::Canaries;
 use crate::check::Tools;
 use crate::check::pattern::Patterns;
 use crate::check::tls::TlsContexts;
+use crate::deny::DenyNetworks;
 use crate::dns::Dns;
 use crate::dry_run;
 use crate::schedule::{Due, Period, plan};
@@ -55,8 +57,21 @@ pub(crate) fn run(mut settings: Settings, run: &Run) -> Result<Summary, Failure>
     } else {
         Progress::new(run, "checks", due.len() as u64)
     };
+    let dns = Arc::new(Dns::new(stop.clone()));
+    let canaries = Canaries::new(
+        settings.canaries,
+        Arc::new(Tools {
+            dns: Arc::clone(&dns),
+            tls: TlsContexts::default(),
+            patterns: Patterns::default(),
+            deny: DenyNetworks::default(),
+            proxies: settings.proxies.clone(),
+            secrets: Secrets::default(),
+            location: String::new(),
+        }),
+    );
     let tools = Arc::new(Tools {
-        dns: Dns::new(stop.clone()),
+        dns,
         tls,
         patterns: patterns(&sites),
         deny: settings.deny,
@@ -64,9 +79,9 @@ pub(crate) fn run(mut settings: Settings, run: &Run) -> Result<Summary, Failure>
         secrets: settings.secrets,
         location: settings.location,
     });
-    let mut workers = Workers::new(tools, Arc::clone(&sink), settings.concurrency);
+    let mut workers = Workers::new(tools, canaries, Arc::clone(&sink), settings.concurrency);
     let left = make(&mut workers, &sites, &due, &sink, progress, &stop);
-    let tally = workers.finish();
+    let (tally, obstacle) = workers.finish();
     let flush = if stop.requested().is_some() {
         FLUSH_STOPPED
     } else {
@@ -75,6 +90,7 @@ pub(crate) fn run(mut settings: Settings, run: &Run) -> Result<Summary, Failure>
     let delivered = sink.finish(Instant::now() + flush);
     Ok(summary(Ended {
         tally,
+        obstacle,
         delivered,
         left,
         refused: refused.left_out(),

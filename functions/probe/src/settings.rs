@@ -9,6 +9,7 @@ use sitewatch::settings::{
 };
 use sitewatch::site::{Secrets, Site, SiteDefaults, parse_list};
 
+use crate::canaries::{self, Canary};
 use crate::deny::DenyNetworks;
 use crate::proxy::{NoProxy, Proxies, Via};
 use crate::sink::Spool;
@@ -29,6 +30,7 @@ const OURS: &[&Variable] = &[
     &var::PROBE_DEADLINE,
     &var::PROBE_SPOOL_DIR,
     &var::PROBE_SPOOL_MAX,
+    &var::PROBE_CANARIES,
     &var::PROBE_DENY_NETWORKS,
     &var::PROBE_FAIL_ON_DOWN,
     &var::PROBE_DRY_RUN,
@@ -59,6 +61,8 @@ pub(crate) struct Settings {
     pub(crate) shard: (u32, u32),
     /// When to stop, from the start; `None`: when all is done.
     pub(crate) deadline: Option<Duration>,
+    /// What is there whenever our uplink is; empty: nothing is known of it.
+    pub(crate) canaries: Vec<Canary>,
     pub(crate) deny: DenyNetworks,
     pub(crate) proxies: Proxies,
     pub(crate) fail_on_down: bool,
@@ -90,6 +94,11 @@ pub(crate) enum SinkSettings {
 pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
     let defaults = check_defaults(reader);
     let secrets = site_secrets(reader);
+    let canaries = reader
+        .optional(&var::PROBE_CANARIES, |text| {
+            canaries::parse(text, &defaults)
+        })
+        .unwrap_or_default();
     let sites = sites(reader, defaults);
     let concurrency = reader.or_default(&var::CHECK_CONCURRENCY, parse::count(1, 20_000));
     let to_stdout = reader.or_default(
@@ -151,6 +160,7 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
         window,
         shard: shard?,
         deadline,
+        canaries,
         deny,
         proxies,
         fail_on_down,

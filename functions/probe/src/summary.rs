@@ -8,6 +8,8 @@ use crate::workers::Tally;
 /// What a run has to tell at its end.
 pub(crate) struct Ended {
     pub(crate) tally: Tally,
+    /// Why the first check could not be made that this machine kept from being made.
+    pub(crate) obstacle: Option<String>,
     pub(crate) delivered: Delivered,
     /// Checks that were due and not begun.
     pub(crate) left: usize,
@@ -21,6 +23,7 @@ pub(crate) struct Ended {
 pub(crate) fn summary(ended: Ended) -> Summary {
     let Ended {
         tally,
+        obstacle,
         delivered,
         left,
         refused,
@@ -36,6 +39,14 @@ pub(crate) fn summary(ended: Ended) -> Summary {
     )];
     if tally.unknown > 0 {
         parts.push(format!("{} unknown", tally.unknown));
+    }
+    // Nothing is known of any site: whoever is told that the run is done would believe it is.
+    let is_blind = tally.local > 0 && tally.local == checks;
+    if let Some(obstacle) = obstacle {
+        let how_many = if is_blind { "all" } else { "some" };
+        parts.push(format!(
+            "{how_many} for a reason of this machine's ({obstacle})"
+        ));
     }
     if delivered.from_spool > 0 {
         parts.push(format!("{} sent from the spool", delivered.from_spool));
@@ -62,6 +73,8 @@ pub(crate) fn summary(ended: Ended) -> Summary {
         Exit::Unfinished
     } else if refused > 0 {
         Exit::Configuration
+    } else if is_blind {
+        Exit::Unavailable
     } else if fail_on_down && tally.down > 0 {
         Exit::Down
     } else {

@@ -25,7 +25,7 @@ pub enum Outcome {
     Slow = 4,
     /// No complete answer within the site's timeout.
     Timeout = 5,
-    /// The host name has no address, or no name server answered.
+    /// The host name has no address, or name servers that answer otherwise did not answer for it.
     Dns = 6,
     /// No connection: refused, unreachable, or cut while it was being made.
     Connect = 7,
@@ -39,8 +39,9 @@ pub enum Outcome {
     Protocol = 11,
     /// The address is one that `PROBE_DENY_NETWORKS` forbids: the check was not made.
     Denied = 12,
-    /// The check could not be made for a reason of our own: no file descriptors, no memory, or a
-    /// timeout that our own processor caused. Says nothing about the site.
+    /// The check could not be made for a reason of our own: no route, no name server that answers, no
+    /// uplink (as far as canaries tell), no file descriptors, no memory, or a timeout that our own
+    /// processor caused. Says nothing about the site.
     Local = 13,
 }
 

@@ -15,7 +15,8 @@ pub enum Exit {
     Down = 1,
     /// An argument that is not known.
     Usage = 64,
-    /// Kafka or PostgreSQL cannot be reached or refused us; nothing is lost.
+    /// Kafka or PostgreSQL cannot be reached or refused us, or this machine kept every check from
+    /// being made; nothing is lost.
     Unavailable = 69,
     /// A defect of ours.
     Defect = 70,

@@ -173,7 +173,7 @@ catalogue! {
     CHECK_TIMEOUT = check_timeout {
         group: Checks, default: "10s",
         wants: "a duration such as 10s", example: "10s",
-        help: "The longest that one attempt may take in all.",
+        help: "The longest that one attempt may take in all, without what this machine makes it wait for a processor.",
     }
     CHECK_CONNECT_TIMEOUT = check_connect_timeout {
         group: Checks,
@@ -295,6 +295,11 @@ catalogue! {
         group: Probe, default: "256MiB",
         wants: "a size such as 256MiB", example: "256MiB",
         help: "The most that the spool may hold; what does not fit is only in memory, and printed to standard error when Kafka does not take it.",
+    }
+    PROBE_CANARIES = probe_canaries {
+        group: Probe,
+        wants: "host:port or URLs, several separated by commas", example: "1.1.1.1:443,8.8.8.8:443,9.9.9.9:443",
+        help: "What answers whenever this machine's uplink works. Asked when a check fails in a way that a missing uplink would explain; when none of them answers and most checks fail so, these are recorded as unknown, not down. PROBE_DENY_NETWORKS does not apply to them. When not set: such checks are down.",
     }
     PROBE_DENY_NETWORKS = probe_deny_networks {
         group: Probe,

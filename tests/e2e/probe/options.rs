@@ -135,8 +135,14 @@ fn an_address_of_ours_can_be_chosen() {
         Outcome::Up,
         "",
     );
-    let event = check(&website.url(), &json!({"source_address": "192.0.2.1"}));
-    assert_is(&event, Outcome::Local, "source_address");
+    let finished = probe(&[site(
+        "site",
+        &website.url(),
+        &json!({"source_address": "192.0.2.1"}),
+    )])
+    .run()
+    .exits(69);
+    assert_is(&events(&finished)["site"], Outcome::Local, "source_address");
 }
 
 #[test]

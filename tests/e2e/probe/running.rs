@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use serde_json::{Value, json};
 use sitewatch::event::Outcome;
-use sitewatch_tests::command::Run;
+use sitewatch_tests::command::{Finished, Run};
 use sitewatch_tests::wait;
 use sitewatch_tests::websites::{Behaviour, Page, Website};
 
@@ -157,24 +157,19 @@ impl Drop for Over<'_> {
     }
 }
 
-/// The probe shares its only processor with threads that the kernel prefers.
-#[test]
-fn a_processor_that_has_no_time_for_us_is_not_the_sites_fault() {
-    const SITES: usize = 60;
-    let website = Website::up("hello");
-    let sites = many(&website.url(), SITES, &json!({"timeout": "100ms"}));
-    let probe = probe(&sites);
+/// A run whose probe shares its only processor with threads that the kernel prefers.
+pub(super) fn starved(sites: &[Value]) -> Finished {
     let starved = Run::program("taskset")
         .arg("--cpu-list")
         .arg("0")
         .arg("nice")
         .arg("-n10")
-        .arg(probe.executable())
-        .var("SITES", Value::from(sites).to_string())
+        .arg(Run::probe().executable())
+        .var("SITES", Value::from(sites.to_vec()).to_string())
         .var("PROBE_SINK", "stdout");
     let over = AtomicBool::new(false);
-    let finished = thread::scope(|scope| {
-        for _ in 0..4 {
+    thread::scope(|scope| {
+        for _ in 0..8 {
             scope.spawn(|| {
                 let mut first = CpuSet::new();
                 first.set(0);
@@ -185,14 +180,22 @@ fn a_processor_that_has_no_time_for_us_is_not_the_sites_fault() {
             });
         }
         let _over = Over(&over);
-        starved.run().exits(0)
-    });
+        starved.run()
+    })
+}
+
+#[test]
+fn a_processor_that_has_no_time_for_us_is_not_the_sites_fault() {
+    const SITES: usize = 60;
+    let website = Website::up("hello");
+    // The website itself must get by with what the busy threads leave.
+    let finished = starved(&many(&website.url(), SITES, &json!({"timeout": "1s"})));
     let events = events(&finished);
     assert_eq!(events.len(), SITES);
     let mut waited = 0;
     for event in events.values() {
         match event.outcome {
-            Outcome::Up => assert!(event.total_us < 100_000, "{event:?}"),
+            Outcome::Up => assert!(event.total_us < 1_000_000, "{event:?}"),
             Outcome::Local => assert_eq!(event.up, None),
             _ => panic!("{event:?}"),
         }

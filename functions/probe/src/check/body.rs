@@ -21,6 +21,9 @@ use super::trace::Phase;
 /// As much as one read of the transport gives. Not on the stack: what a thread's stack has once
 /// held it keeps, and this would be there while the thread waits for its next site.
 const PIECE: usize = 8 * 1024;
+/// What a compressed body may be larger than the most that is read of it decompressed: what does
+/// not compress grows by a thousandth.
+const OVERHEAD: u64 = 64 * 1024;
 
 /// Reads the body as far as the site's expectations need it.
 ///
@@ -32,7 +35,7 @@ pub(super) fn read(
     headers: &HeaderMap,
     body: BodyReader<'_>,
 ) -> (BodySeen, Option<Failure>) {
-    let mut reader = match decompressed(headers, body) {
+    let mut reader = match decompressed(headers, body, site.body_limit) {
         Ok(reader) => reader,
         Err(failure) => return (BodySeen::default(), Some(failure)),
     };
@@ -54,8 +57,28 @@ pub(super) fn read(
 
 enum Decompressed<'a> {
     Plain(BodyReader<'a>),
-    Gzip(Box<MultiGzDecoder<BufReader<BodyReader<'a>>>>),
-    Deflate(Box<ZlibDecoder<BufReader<BodyReader<'a>>>>),
+    Gzip(Box<MultiGzDecoder<Compressed<'a>>>),
+    Deflate(Box<ZlibDecoder<Compressed<'a>>>),
+}
+
+/// A body as it came. Empty members and blocks make nothing of as much as there is: the decoder
+/// would go on reading, and [`Watch`] would never see a byte of it.
+type Compressed<'a> = BufReader<AtMost<BodyReader<'a>>>;
+
+struct AtMost<R> {
+    reader: R,
+    left: u64,
+}
+
+impl<R: Read> Read for AtMost<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
+            let why = "it is larger compressed than it may be decompressed";
+            io::Error::new(io::ErrorKind::InvalidData, why)
+        })?;
+        Ok(read)
+    }
 }
 
 impl Read for Decompressed<'_> {
@@ -71,6 +94,7 @@ impl Read for Decompressed<'_> {
 fn decompressed<'a>(
     headers: &HeaderMap,
     body: BodyReader<'a>,
+    limit: u64,
 ) -> Result<Decompressed<'a>, Failure> {
     let encoding = headers
         .get(CONTENT_ENCODING)
@@ -81,10 +105,14 @@ fn decompressed<'a>(
     if matches!(encoding.as_str(), "" | "identity") {
         return Ok(Decompressed::Plain(body));
     }
-    let mut body = BufReader::with_capacity(PIECE, body);
+    let at_most = AtMost {
+        reader: body,
+        left: limit.saturating_add(OVERHEAD),
+    };
+    let mut body = BufReader::with_capacity(PIECE, at_most);
     // The answer to HEAD, and one without content, name the encoding of what is not there.
     if body.fill_buf().map_err(failure)?.is_empty() {
-        return Ok(Decompressed::Plain(body.into_inner()));
+        return Ok(Decompressed::Plain(body.into_inner().reader));
     }
     match encoding.as_str() {
         "gzip" | "x-gzip" => Ok(Decompressed::Gzip(Box::new(MultiGzDecoder::new(body)))),

@@ -22,12 +22,21 @@ pub(super) struct WireBuffers {
     consumed: usize,
     /// Whether the last look at the input used anything up.
     progress: bool,
+    /// Interim responses (1xx) used up.
+    interim: u32,
+    /// Whether the head of the response was used up.
+    headed: bool,
 }
 
 impl WireBuffers {
     /// Gives the output buffer's memory back: what was in it is sent.
     pub(super) fn release_output(&mut self) {
         self.output = Vec::new();
+    }
+
+    /// Interim responses (1xx) so far. ureq uses them up without a word.
+    pub(super) fn interim(&self) -> u32 {
+        self.interim
     }
 
     /// Moves what is unused to the front and makes room behind it.
@@ -66,6 +75,11 @@ impl Buffers for WireBuffers {
 
     fn input_consume(&mut self, amount: usize) {
         self.progress = amount > 0;
+        if amount > 0 && !self.headed {
+            // A head is used up as a whole: "HTTP/1.1 103 Early Hints" and what belongs to it.
+            self.headed = self.input().get(9) != Some(&b'1');
+            self.interim += u32::from(!self.headed);
+        }
         self.consumed = (self.consumed + amount).min(self.filled);
         if self.consumed == self.filled {
             self.consumed = 0;
@@ -109,6 +123,23 @@ mod tests {
             buffers.input_consume(take);
         }
         assert_eq!(got, all);
+    }
+
+    #[test]
+    fn interim_responses_are_counted_and_bodies_that_look_like_them_are_not() {
+        let mut buffers = WireBuffers::default();
+        for head in [
+            "HTTP/1.1 100 Continue\r\n\r\n",
+            "HTTP/1.1 103 Early Hints\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n\r\n",
+            "HTTP/1.1 100 Continue\r\n\r\n",
+        ] {
+            buffers.input_append_buf()[..head.len()].copy_from_slice(head.as_bytes());
+            buffers.input_appended(head.len());
+            buffers.input_consume(0);
+            buffers.input_consume(head.len());
+        }
+        assert_eq!(buffers.interim(), 2);
     }
 
     #[test]

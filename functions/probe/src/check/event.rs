@@ -93,7 +93,7 @@ fn microseconds(duration: Duration) -> u32 {
 
 /// Text that a server may have had a hand in, cut to `limit` characters (bytes would do, but the
 /// event counts characters), without anything that a terminal or a log would obey.
-pub(super) fn safe(text: &str, limit: usize) -> String {
+pub(crate) fn safe(text: &str, limit: usize) -> String {
     let mut safe = String::with_capacity(text.len().min(limit));
     let mut count = 0;
     for c in text.chars() {

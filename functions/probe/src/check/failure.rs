@@ -13,6 +13,16 @@ pub(crate) struct Failure {
     pub(crate) outcome: Outcome,
     /// For people; made safe to show when it becomes part of an event.
     pub(crate) text: String,
+    /// Which time was up; `None`: none.
+    pub(crate) timeout: Option<TimedOut>,
+}
+
+/// A phase whose time was up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TimedOut {
+    pub(crate) phase: Phase,
+    /// Whether the site had done its part by then: it was we who were late.
+    pub(crate) late: bool,
 }
 
 impl Failure {
@@ -20,6 +30,7 @@ impl Failure {
         Self {
             outcome,
             text: text.into(),
+            timeout: None,
         }
     }
 
@@ -58,11 +69,22 @@ impl Failure {
         Self::new(outcome, text)
     }
 
+    /// Whether an uplink of ours that is away would explain it: no byte of a response had come.
+    pub(crate) fn is_explained_by_uplink(&self) -> bool {
+        match self.outcome {
+            Outcome::Dns | Outcome::Connect => true,
+            Outcome::Timeout => self
+                .timeout
+                .is_some_and(|timeout| timeout.phase != Phase::Body),
+            _ => false,
+        }
+    }
+
     /// An error of ureq that none of our parts had noted.
     pub(crate) fn of_ureq(phase: Phase, error: &Error) -> Self {
         match error {
             Error::Io(error) => Self::of_io(phase, "the server", error),
-            Error::Timeout(_) => Self::timeout(phase),
+            Error::Timeout(_) => Self::timeout(phase, false),
             Error::LargeResponseHeader(_, limit) => Self::new(
                 Outcome::Protocol,
                 format!("the response's head is larger than {} KiB", limit >> 10),
@@ -77,9 +99,9 @@ impl Failure {
         }
     }
 
-    /// The time was up in a phase.
-    pub(crate) fn timeout(phase: Phase) -> Self {
-        Self::new(
+    /// The time was up in a phase; `late`: although the site had done its part.
+    pub(crate) fn timeout(phase: Phase, late: bool) -> Self {
+        let timeout = Self::new(
             Outcome::Timeout,
             match phase {
                 Phase::Dns => "no answer from a name server in time",
@@ -88,14 +110,19 @@ impl Failure {
                 Phase::FirstByte => "no response in time",
                 Phase::Body => "the body was not complete in time",
             },
-        )
+        );
+        Self {
+            timeout: Some(TimedOut { phase, late }),
+            ..timeout
+        }
     }
 }
 
 /// What an error says about this machine rather than about the site.
-fn local_cause(error: &io::Error) -> Option<String> {
+pub(crate) fn local_cause(error: &io::Error) -> Option<String> {
     // From errno(3); the numbers are the kernel's, the same on every Linux we build for except the
     // last two, which `ErrorKind` covers.
+    const EAFNOSUPPORT: i32 = 97;
     const ENOMEM: i32 = 12;
     const ENFILE: i32 = 23;
     const EMFILE: i32 = 24;
@@ -103,6 +130,7 @@ fn local_cause(error: &io::Error) -> Option<String> {
     match error.raw_os_error() {
         Some(EMFILE) => Some("no file descriptors left: raise `ulimit -n` or lower CHECK_CONCURRENCY".to_owned()),
         Some(ENFILE) => Some("the system has no file descriptors left".to_owned()),
+        Some(EAFNOSUPPORT) => Some("this machine does not speak this address's protocol (IPv4 or IPv6)".to_owned()),
         Some(ENOMEM | ENOBUFS) => Some(format!("no memory left: {error}")),
         _ => match error.kind() {
             io::ErrorKind::AddrNotAvailable => Some(

@@ -59,7 +59,7 @@ impl Hop {
 
     fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, Error> {
         let request = &self.site.request;
-        addresses(
+        let found = addresses(
             host,
             request.resolve.get(&host.to_ascii_lowercase()).copied(),
             request.address_family,
@@ -67,7 +67,12 @@ impl Hop {
             self.deadline,
             self.again,
             &self.trace,
-        )
+        );
+        // A look-up that the end of the run cut says nothing of anybody.
+        if found.is_err() && self.tools.dns.is_stopping() {
+            self.interrupt.interrupt();
+        }
+        found
     }
 
     fn allowed(&self, mut addresses: Vec<IpAddr>) -> Result<Vec<IpAddr>, Error> {
@@ -85,9 +90,9 @@ impl Hop {
         }
     }
 
-    /// Notes a timeout of the phase and gives ureq its error.
-    pub(super) fn timed_out(&self, phase: Phase) -> Error {
-        self.trace.fail(Failure::timeout(phase));
+    /// Notes a timeout of the phase and gives ureq its error; `late`: the peer had done its part.
+    pub(super) fn timed_out(&self, phase: Phase, late: bool) -> Error {
+        self.trace.fail(Failure::timeout(phase, late));
         Error::Timeout(ureq::Timeout::Global)
     }
 }

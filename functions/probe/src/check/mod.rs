@@ -16,6 +16,7 @@ mod observation;
 pub(crate) mod pattern;
 mod request;
 mod resolve;
+mod route;
 mod search;
 mod stream;
 pub(crate) mod tls;
@@ -24,6 +25,7 @@ mod tunnel;
 mod verdict;
 mod wire;
 
+use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -39,7 +41,9 @@ use crate::dns::Dns;
 use crate::pace::Step;
 use crate::proxy::Proxies;
 use clock::Clock;
+pub(crate) use event::safe;
 use failure::Failure;
+pub(crate) use failure::local_cause;
 use hop::Hop;
 use interrupt::Interrupt;
 use observation::Observation;
@@ -53,7 +57,7 @@ use wire::HopConnector;
 
 /// What all checks of a run share.
 pub(crate) struct Tools {
-    pub(crate) dns: Dns,
+    pub(crate) dns: Arc<Dns>,
     pub(crate) tls: TlsContexts,
     pub(crate) patterns: Patterns,
     pub(crate) deny: DenyNetworks,
@@ -69,13 +73,20 @@ pub(crate) struct Worker {
     pub(crate) step: Arc<Step>,
 }
 
+/// What came of a check.
+pub(crate) struct Checked<'a> {
+    pub(crate) event: CheckEvent<'a>,
+    /// Whether it failed in a way that an uplink of ours that is away would explain.
+    pub(crate) by_uplink: bool,
+}
+
 /// Checks a site, again if it has retries left and seems down. `None`: the site wants no event of
 /// this response, or the run ended in the middle.
 pub(crate) fn check<'a>(
     site: &'a Arc<Site>,
     tools: &'a Arc<Tools>,
     worker: &Worker,
-) -> Option<CheckEvent<'a>> {
+) -> Option<Checked<'a>> {
     let mut first_error = None;
     for attempt in 1..=site.retries + 1 {
         let checked_at = Timestamp::now();
@@ -88,7 +99,8 @@ pub(crate) fn check<'a>(
         let judgement = judge(site, &seen, checked_at)?;
         let is_last = attempt > site.retries || judgement.outcome.verdict() != Verdict::Down;
         if is_last {
-            return Some(event::event(
+            let by_uplink = judgement.by_uplink;
+            let event = event::event(
                 site,
                 &tools.location,
                 checked_at,
@@ -96,7 +108,8 @@ pub(crate) fn check<'a>(
                 first_error,
                 seen,
                 judgement,
-            ));
+            );
+            return Some(Checked { event, by_uplink });
         }
         first_error = first_error.or(judgement.error);
         if !wait(site.retry_delay, &worker.interrupt) {
@@ -104,6 +117,12 @@ pub(crate) fn check<'a>(
         }
     }
     None
+}
+
+/// Whether one of these accepts a connection before `deadline`.
+pub(crate) fn is_reachable(addresses: &[SocketAddr], deadline: Instant) -> bool {
+    let interrupt = Interrupt::default();
+    connect::connect(addresses, None, deadline, &|| Duration::ZERO, &interrupt).is_ok()
 }
 
 /// Waits before the next attempt; false when the run ends.

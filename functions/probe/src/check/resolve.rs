@@ -64,14 +64,22 @@ pub(super) fn addresses(
             Some(None) => trace.skip(),
             None => trace.end(Phase::Dns),
         }
-        match answer.map(|answer| answer.found) {
-            Some(Found::Addresses(addresses)) => addresses.to_vec(),
-            Some(Found::Nothing(why)) => {
-                trace.fail(Failure::new(Outcome::Dns, &*why));
-                return Err(Error::HostNotFound);
-            }
-            None => {
-                trace.fail(Failure::timeout(Phase::Dns));
+        let found = match answer.map(|answer| answer.found) {
+            Some(Found::Addresses(addresses)) => Ok(addresses.to_vec()),
+            Some(Found::Nothing(why)) => Err(Failure::new(Outcome::Dns, &*why)),
+            Some(Found::Unasked(why)) => Err(Failure::new(Outcome::Local, &*why)),
+            // The time of the check is over; whose fault it is may take a moment more.
+            Some(Found::Silence(why)) if dns.answers() => Err(Failure::new(Outcome::Dns, &*why)),
+            None if dns.answers() => Err(Failure::timeout(Phase::Dns, false)),
+            Some(Found::Silence(_)) | None => Err(Failure::new(
+                Outcome::Local,
+                "no name server answers this machine, whatever it is asked for",
+            )),
+        };
+        match found {
+            Ok(addresses) => addresses,
+            Err(failure) => {
+                trace.fail(failure);
                 return Err(Error::HostNotFound);
             }
         }

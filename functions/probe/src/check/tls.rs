@@ -119,8 +119,8 @@ fn first(error: &ErrorStack) -> String {
 
 /// Why there is no secure connection.
 pub(super) enum Unsecured {
-    /// The time was up.
-    Timeout,
+    /// The time was up; `late`: although the server had done its part.
+    Timeout { late: bool },
     /// Anything else.
     Failed(Failure),
 }
@@ -137,7 +137,8 @@ pub(super) fn handshake(
     let ssl = client(context, name).map_err(|error| broken(&error))?;
     let mut stream = SslStream::new(ssl, stream).map_err(|error| broken(&error))?;
     if let Err(error) = stream.connect() {
-        return Err(unsecured(&error));
+        let late = stream.get_mut().timed().late();
+        return Err(unsecured(&error, late));
     }
     let Some(certificate) = CertificateSeen::of(stream.ssl()) else {
         return Err(Unsecured::Failed(Failure::new(
@@ -180,10 +181,10 @@ fn broken(error: &ErrorStack) -> Unsecured {
     ))
 }
 
-fn unsecured(error: &openssl::ssl::Error) -> Unsecured {
+fn unsecured(error: &openssl::ssl::Error, late: bool) -> Unsecured {
     if let Some(error) = error.io_error() {
         if error.kind() == io::ErrorKind::TimedOut {
-            return Unsecured::Timeout;
+            return Unsecured::Timeout { late };
         }
         return Unsecured::Failed(Failure::of_io(Phase::Tls, "", error));
     }

@@ -130,6 +130,13 @@ impl Trace {
         state.border = mark;
     }
 
+    /// What this thread waited for a processor so far.
+    pub(crate) fn waited(&self) -> Duration {
+        let mark = self.clock.mark();
+        let state = self.lock();
+        state.noted.local_wait + mark.since(state.border).1
+    }
+
     /// Notes what went wrong; the first note stands.
     pub(crate) fn fail(&self, failure: Failure) {
         self.lock().noted.failure.get_or_insert(failure);

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use sitewatch::event::Outcome;
 use sitewatch::site::Site;
 
+use super::failure::TimedOut;
 use super::observation::{BodySeen, Observation};
+use super::trace::Phase;
 
 /// What an attempt says about its site.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +14,8 @@ pub(crate) struct Judgement {
     pub(crate) outcome: Outcome,
     /// Why, for people; `None` when up.
     pub(crate) error: Option<String>,
+    /// Whether an uplink of ours that is away would explain it.
+    pub(crate) by_uplink: bool,
 }
 
 impl Judgement {
@@ -19,6 +23,7 @@ impl Judgement {
         Self {
             outcome: Outcome::Up,
             error: None,
+            by_uplink: false,
         }
     }
 
@@ -26,18 +31,21 @@ impl Judgement {
         Self {
             outcome,
             error: Some(error.into()),
+            by_uplink: false,
         }
     }
 }
 
-/// The part of a timeout that our own waiting may take before the timeout says nothing about the
-/// site any more.
+/// The part of a timeout that our own waiting may take before a timeout that ran out although the
+/// site had done its part says nothing about the site any more.
 const LOCAL_SHARE: u32 = 20;
 
 /// Judges an attempt made at `now`; `None`: the site wants no event of such a response.
 pub(crate) fn judge(site: &Site, seen: &Observation, now: Timestamp) -> Option<Judgement> {
     if let Some(failure) = &seen.failure {
-        if failure.outcome == Outcome::Timeout && is_our_own_delay(site, seen) {
+        if let Some(TimedOut { phase, late: true }) = failure.timeout
+            && is_our_own_delay(site, seen, phase)
+        {
             let waited = seen.local_wait.unwrap_or_default().as_millis();
             return Some(Judgement::down(
                 Outcome::Local,
@@ -47,7 +55,10 @@ pub(crate) fn judge(site: &Site, seen: &Observation, now: Timestamp) -> Option<J
                 ),
             ));
         }
-        return Some(Judgement::down(failure.outcome, failure.text.clone()));
+        return Some(Judgement {
+            by_uplink: failure.is_explained_by_uplink(),
+            ..Judgement::down(failure.outcome, failure.text.clone())
+        });
     }
     let Some(status) = seen.status else {
         return Some(Judgement::down(Outcome::Protocol, "no response"));
@@ -101,8 +112,14 @@ pub(crate) fn judge(site: &Site, seen: &Observation, now: Timestamp) -> Option<J
     Some(Judgement::up())
 }
 
-fn is_our_own_delay(site: &Site, seen: &Observation) -> bool {
-    seen.local_wait.unwrap_or_default() > site.timeouts.total / LOCAL_SHARE
+fn is_our_own_delay(site: &Site, seen: &Observation, phase: Phase) -> bool {
+    let timeouts = &site.timeouts;
+    let ran_out = match phase {
+        Phase::Connect | Phase::Tls => timeouts.connect,
+        Phase::FirstByte => timeouts.first_byte,
+        Phase::Dns | Phase::Body => None,
+    };
+    seen.local_wait.unwrap_or_default() > ran_out.unwrap_or(timeouts.total) / LOCAL_SHARE
 }
 
 fn body_problem(site: &Site, body: &BodySeen) -> Option<String> {
@@ -148,13 +165,12 @@ mod tests {
 
     use super::*;
     use crate::check::failure::Failure;
-    use crate::check::trace::Phase;
 
-    fn timed_out(local_wait: Option<Duration>) -> Judgement {
+    fn timed_out(local_wait: Option<Duration>, late: bool) -> Judgement {
         let list = r#"[{"url": "https://shop.example/", "timeout": "1s"}]"#;
         let sites = parse_list(list, &SiteDefaults::default()).unwrap();
         let seen = Observation {
-            failure: Some(Failure::timeout(Phase::FirstByte)),
+            failure: Some(Failure::timeout(Phase::FirstByte, late)),
             local_wait,
             ..Observation::default()
         };
@@ -162,12 +178,17 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_is_the_sites_unless_we_took_a_part_of_it_ourselves() {
-        for waited in [None, Some(0), Some(50)] {
-            let judgement = timed_out(waited.map(Duration::from_millis));
-            assert_eq!(judgement.outcome, Outcome::Timeout, "{waited:?}");
+    fn a_timeout_is_the_sites_unless_it_had_answered_and_we_were_late() {
+        for (waited, late) in [
+            (None, true),
+            (Some(0), true),
+            (Some(50), true),
+            (Some(900), false),
+        ] {
+            let judgement = timed_out(waited.map(Duration::from_millis), late);
+            assert_eq!(judgement.outcome, Outcome::Timeout, "{waited:?} {late}");
         }
-        let judgement = timed_out(Some(Duration::from_millis(51)));
+        let judgement = timed_out(Some(Duration::from_millis(51)), true);
         assert_eq!(judgement.outcome, Outcome::Local);
         let error = judgement.error.unwrap();
         assert!(

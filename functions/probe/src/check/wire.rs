@@ -21,6 +21,11 @@ use super::tls::{Unsecured, handshake};
 use super::trace::Phase;
 use super::tunnel::{Untunnelled, open_tunnel};
 
+/// Interim responses that a server may send: 103 comes once or twice, 102 every twenty seconds.
+const MAX_INTERIM: u32 = 64;
+/// Bytes that may come for each byte of the body: a chunk of a single byte comes as six.
+const MAX_OVERHEAD: u64 = 8;
+
 /// Makes the connection of one hop.
 pub(super) struct HopConnector(pub(super) Arc<Hop>);
 
@@ -46,7 +51,7 @@ impl Connector for HopConnector {
         let mut stream = self.connect_tcp(details, deadline)?;
         if let (Some(via), true) = (&hop.via, hop.secure) {
             open_tunnel(&mut stream, via, &hop.host, hop.port).map_err(|error| match error {
-                Untunnelled::Timeout => hop.timed_out(Phase::Connect),
+                Untunnelled::Timeout => hop.timed_out(Phase::Connect, stream.late()),
                 Untunnelled::Failed(text) => fail(hop, Failure::new(Outcome::Connect, text)),
             })?;
         }
@@ -63,6 +68,7 @@ impl Connector for HopConnector {
             buffers: WireBuffers::default(),
             sent: false,
             answered: false,
+            received: 0,
         }))
     }
 }
@@ -79,18 +85,29 @@ impl HopConnector {
             &details.addrs,
             hop.site.request.source_address,
             deadline,
+            &|| hop.trace.waited().min(hop.site.timeouts.total),
             &hop.interrupt,
         );
         match connected {
             Ok((stream, address)) => {
                 hop.trace.note(|noted| noted.remote = Some(address.ip()));
-                Ok(Timed::new(stream, deadline))
+                Ok(Timed::new(
+                    stream,
+                    Arc::clone(&hop.trace),
+                    deadline,
+                    hop.site.timeouts.total,
+                ))
             }
-            Err(Unconnected::Timeout) => {
+            Err(Unconnected::Timeout { late }) => {
                 hop.trace.end(Phase::Connect);
                 hop.trace
                     .note(|noted| noted.remote = details.addrs.first().map(|address| address.ip()));
-                Err(hop.timed_out(Phase::Connect))
+                Err(hop.timed_out(Phase::Connect, late))
+            }
+            Err(Unconnected::Local(address, why)) => {
+                hop.trace.end(Phase::Connect);
+                hop.trace.note(|noted| noted.remote = Some(address.ip()));
+                Err(fail(hop, Failure::new(Outcome::Local, why)))
             }
             Err(Unconnected::Failed(address, error)) => {
                 hop.trace.end(Phase::Connect);
@@ -117,7 +134,7 @@ impl HopConnector {
         });
         hop.trace.end(Phase::Tls);
         result.map_err(|error| match error {
-            Unsecured::Timeout => hop.timed_out(Phase::Tls),
+            Unsecured::Timeout { late } => hop.timed_out(Phase::Tls, late),
             Unsecured::Failed(failure) => fail(hop, failure),
         })
     }
@@ -137,6 +154,8 @@ pub(super) struct Wire {
     sent: bool,
     /// Whether a byte of the response has come in.
     answered: bool,
+    /// Bytes of the response so far, as they came.
+    received: u64,
 }
 
 enum Channel {
@@ -152,6 +171,11 @@ impl Channel {
         }
     }
 
+    /// Whether the peer had done its part when the time was up.
+    fn late(&mut self) -> bool {
+        self.timed().late()
+    }
+
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Plain(stream) => stream.write_all(bytes),
@@ -164,7 +188,7 @@ impl Channel {
         match self {
             Self::Plain(stream) => stream.wait(),
             Self::Tls(stream) if stream.ssl().pending() > 0 => Ok(()),
-            Self::Tls(stream) => stream.get_ref().wait(),
+            Self::Tls(stream) => stream.get_mut().wait(),
         }
     }
 
@@ -185,9 +209,9 @@ impl Wire {
         }
     }
 
-    fn failed(&self, error: io::Error) -> Error {
+    fn failed(&mut self, error: io::Error) -> Error {
         if error.kind() == io::ErrorKind::TimedOut {
-            return self.hop.timed_out(self.phase());
+            return self.hop.timed_out(self.phase(), self.channel.late());
         }
         // TLS 1.3 lets the client finish before the server has judged its certificate, so the
         // refusal arrives in place of the response.
@@ -271,6 +295,18 @@ impl Transport for Wire {
             let text = "a chunk of the body begins with more than it may";
             return Err(fail(&self.hop, Failure::new(Outcome::Protocol, text)));
         }
+        if self.buffers.interim() > MAX_INTERIM {
+            let text = format!("more than {MAX_INTERIM} interim (1xx) responses");
+            return Err(fail(&self.hop, Failure::new(Outcome::Protocol, text)));
+        }
+        let body_limit = self.hop.site.body_limit;
+        if self.received > body_limit.saturating_mul(MAX_OVERHEAD) + (1 << 20) {
+            let text = format!(
+                "{} bytes came for a page of which no more than {body_limit} are read",
+                self.received
+            );
+            return Err(fail(&self.hop, Failure::new(Outcome::Protocol, text)));
+        }
         self.channel.timed().deadline = match self.hop.site.timeouts.first_byte {
             Some(timeout) if !self.answered => self.hop.deadline.min(Instant::now() + timeout),
             _ => self.hop.deadline,
@@ -286,6 +322,7 @@ impl Transport for Wire {
             self.hop.trace.end(Phase::FirstByte);
             self.hop.trace.enter(Phase::Body);
         }
+        self.received += read as u64;
         self.buffers.input_appended(read);
         Ok(read > 0)
     }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use sitewatch::site::Site;
 
+use crate::canaries::Canaries;
 use crate::check::Tools;
 use crate::pace::{Load, Pace, Step, TICK};
 use crate::sink::Sink;
@@ -34,7 +35,12 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    pub(crate) fn new(tools: Arc<Tools>, sink: Arc<Sink>, ceiling: usize) -> Self {
+    pub(crate) fn new(
+        tools: Arc<Tools>,
+        canaries: Arc<Canaries>,
+        sink: Arc<Sink>,
+        ceiling: usize,
+    ) -> Self {
         let load = Arc::new(Load::default());
         let pace = Pace::new(Arc::clone(&load));
         let state = State {
@@ -42,7 +48,7 @@ impl Workers {
             ..State::default()
         };
         Self {
-            shared: Arc::new(Shared::new(tools, sink, state)),
+            shared: Arc::new(Shared::new(tools, canaries, sink, state)),
             pace,
             load,
             ceiling,
@@ -186,12 +192,13 @@ impl Workers {
         left
     }
 
-    /// What was found; the threads end.
-    pub(crate) fn finish(self) -> Tally {
+    /// What was found, and why the first check could not be made that this machine kept from being
+    /// made; the threads end.
+    pub(crate) fn finish(self) -> (Tally, Option<String>) {
         let mut state = self.shared.lock();
         state.closed = true;
         state.wake(usize::MAX);
-        let (tally, busy) = (state.tally, state.busy);
+        let (tally, obstacle, busy) = (state.tally, state.obstacle.take(), state.busy);
         drop(state);
         // A thread that could not be interrupted (in a look-up, say) is left behind.
         if busy == 0 {
@@ -205,6 +212,6 @@ impl Workers {
                 log::error!("{broken} checks broke off by a defect of ours");
             }
         }
-        tally
+        (tally, obstacle)
     }
 }

@@ -1,12 +1,14 @@
 //! What the threads and the round share: the checks that are due, and who does what.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 
-use sitewatch::event::Verdict;
+use sitewatch::event::{Outcome, Verdict};
 use sitewatch::site::Site;
 
+use crate::canaries::Canaries;
 use crate::check::clock::Clock;
 use crate::check::interrupt::Interrupt;
 use crate::check::{Tools, Worker, check};
@@ -25,6 +27,8 @@ pub(crate) struct Tally {
     pub(crate) up: u64,
     pub(crate) down: u64,
     pub(crate) unknown: u64,
+    /// Of these, those that could not be made for a reason of this machine's.
+    pub(crate) local: u64,
     /// Wanted no event of what they got, or broke off with the run.
     pub(crate) without_event: u64,
 }
@@ -34,6 +38,7 @@ pub(super) struct Shared {
     /// A check is over.
     pub(super) over: Condvar,
     tools: Arc<Tools>,
+    canaries: Arc<Canaries>,
     sink: Arc<Sink>,
 }
 
@@ -54,13 +59,14 @@ pub(super) struct State {
     pub(super) limit: usize,
     pub(super) places: Vec<Arc<Place>>,
     pub(super) tally: Tally,
+    /// Why the first check could not be made that this machine kept from being made.
+    pub(super) obstacle: Option<String>,
 }
 
 /// What came of a check.
-#[derive(Clone, Copy)]
 enum Made {
-    /// An event with this verdict.
-    Event(Verdict),
+    /// An event with this outcome, and why if it is `Local`.
+    Event(Outcome, Option<String>),
     /// Nothing to tell.
     Nothing,
     /// A defect of ours; it was told where it happened.
@@ -103,11 +109,17 @@ impl State {
 }
 
 impl Shared {
-    pub(super) fn new(tools: Arc<Tools>, sink: Arc<Sink>, state: State) -> Self {
+    pub(super) fn new(
+        tools: Arc<Tools>,
+        canaries: Arc<Canaries>,
+        sink: Arc<Sink>,
+        state: State,
+    ) -> Self {
         Self {
             state: Mutex::new(state),
             over: Condvar::new(),
             tools,
+            canaries,
             sink,
         }
     }
@@ -122,15 +134,15 @@ impl Shared {
         while let Some(site) = next {
             // A defect in one check must not end the others, nor leave them waiting for it.
             let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                let event = check(&site, &self.tools, &worker);
-                if let Some(event) = &event {
-                    self.sink.publish(event);
-                }
-                event.map(|event| event.outcome.verdict())
+                let checked = check(&site, &self.tools, &worker)?;
+                let event = self.canaries.settle(checked, &worker.interrupt);
+                self.sink.publish(&event);
+                let why = event.error.filter(|_| event.outcome == Outcome::Local);
+                Some(Made::Event(event.outcome, why.map(Cow::into_owned)))
             }));
             worker.step.rest();
             next = self.after(match checked {
-                Ok(Some(verdict)) => Made::Event(verdict),
+                Ok(Some(made)) => made,
                 Ok(None) => Made::Nothing,
                 Err(_) => Made::Broken,
             });
@@ -148,12 +160,18 @@ impl Shared {
         state.busy -= 1;
         state.broken += usize::from(matches!(made, Made::Broken));
         let tally = &mut state.tally;
-        *match made {
-            Made::Event(Verdict::Up) => &mut tally.up,
-            Made::Event(Verdict::Down) => &mut tally.down,
-            Made::Event(Verdict::Unknown) => &mut tally.unknown,
-            Made::Nothing | Made::Broken => &mut tally.without_event,
-        } += 1;
+        match made {
+            Made::Event(outcome, why) => {
+                *match outcome.verdict() {
+                    Verdict::Up => &mut tally.up,
+                    Verdict::Down => &mut tally.down,
+                    Verdict::Unknown => &mut tally.unknown,
+                } += 1;
+                tally.local += u64::from(outcome == Outcome::Local);
+                state.obstacle = state.obstacle.take().or(why);
+            }
+            Made::Nothing | Made::Broken => tally.without_event += 1,
+        }
         if state.busy == 0 && state.ready.is_empty() {
             self.over.notify_all();
         }

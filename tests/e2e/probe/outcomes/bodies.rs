@@ -25,6 +25,35 @@ fn a_chunk_whose_size_never_ends() -> Behaviour {
     })
 }
 
+/// Answers with this head, then with these bytes again and again until nobody listens any more.
+pub(super) fn endless(head: &'static str, again: Vec<u8>) -> Behaviour {
+    Behaviour::custom(move |_, to| {
+        to.write_all(head.as_bytes())?;
+        let pieces = again.repeat(64 * 1024 / again.len());
+        // No longer than that, or the test would never end.
+        for _ in 0..4_000 {
+            to.write_all(&pieces)?;
+        }
+        Ok(())
+    })
+}
+
+/// Nothing at all, as a whole gzip file, of which any number may follow each other.
+fn empty_members() -> Behaviour {
+    endless(
+        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n",
+        gzip(""),
+    )
+}
+
+/// A block of no bytes, stored as it is (RFC 1951, section 3.2.4), behind the header of zlib's.
+fn empty_blocks() -> Behaviour {
+    endless(
+        "HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\n\r\n\x78\x01",
+        vec![0, 0, 0, 0xff, 0xff],
+    )
+}
+
 fn ends_in_the_middle_of_a_chunk() -> Behaviour {
     Behaviour::custom(|_, to| {
         to.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nabc")
@@ -165,6 +194,20 @@ pub(super) fn rows() -> Vec<Row> {
             plain(),
             Protocol,
             "before the body was complete",
+        ),
+        row(
+            "gzip members without end, of nothing",
+            empty_members(),
+            plain(),
+            Protocol,
+            "larger compressed than it may be decompressed",
+        ),
+        row(
+            "deflate blocks without end, of nothing",
+            empty_blocks(),
+            plain(),
+            Protocol,
+            "larger compressed than it may be decompressed",
         ),
         row(
             "a chunk whose size never ends",

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use sitewatch_tests::websites::{Behaviour, Page};
 
+use super::bodies::endless;
 use super::{Outcome, Row, plain, row, status, url_row, with_header};
 
 fn slow(milliseconds: u64) -> Behaviour {
@@ -108,6 +109,25 @@ pub(super) fn rows() -> Vec<Row> {
             Behaviour::HugeHeaders,
             plain(),
             Protocol,
+            "",
+        ),
+        row(
+            "interim responses without end",
+            endless("", b"HTTP/1.1 103 Early Hints\r\n\r\n".to_vec()),
+            plain(),
+            Protocol,
+            "more than 64 interim (1xx) responses",
+        ),
+        row(
+            "interim responses and a page",
+            Behaviour::custom(|_, to| {
+                to.write_all(
+                    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",
+                )?;
+                to.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npage")
+            }),
+            json!({"regex": "^page$"}),
+            Up,
             "",
         ),
         url_row(

@@ -1,0 +1,326 @@
+//! Whether it is our uplink that is away, not the sites: `PROBE_CANARIES`.
+//!
+//! One check cannot tell a dead site from a dead uplink. So a check that failed in a way that an
+//! uplink would explain waits, on its own thread, until the canaries have been asked: hosts that the
+//! operator trusts to be there. While one of them answers, the failure is the site's. When none
+//! does, and most of the latest checks failed like it, the check is recorded as unknown.
+//!
+//! Every other result is published at once, and so is every result when there are no canaries. What
+//! waits is bounded by the number of threads, and ends in ten seconds or with the run.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::mpsc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use sitewatch::event::{CheckEvent, MAX_ERROR, Outcome, Verdict};
+use sitewatch::site::{AddressFamily, Site, SiteDefaults, parse_list};
+
+use crate::check::clock::Clock;
+use crate::check::interrupt::Interrupt;
+use crate::check::{Checked, Tools, Worker, check, is_reachable, safe};
+use crate::dns::Found;
+use crate::pace::Step;
+
+/// How long a canary may take: a lost packet is sent again after one second, and after three.
+const TIMEOUT: Duration = Duration::from_millis(3_500);
+/// When no canary answers, they are asked once more after this: a moment's loss is no outage.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How long it is believed that a canary answered. As short as a round can afford: an uplink that
+/// goes away within it makes sites of this time down.
+const ALIVE: Duration = Duration::from_secs(1);
+/// How long it is believed that none did, before they are asked again.
+const DEAD: Duration = Duration::from_secs(5);
+/// The latest checks of which most must have failed so: enough to see past single failures, few
+/// enough that an uplink which goes away in the middle of a round is seen soon.
+const LATEST: usize = 16;
+/// How often a waiting check looks whether the run should end.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// Something that is there whenever our uplink is.
+#[derive(Debug)]
+pub(crate) enum Canary {
+    /// It accepts connections.
+    Address { host: String, port: u16 },
+    /// It answers requests, whatever the status.
+    Page(Arc<Site>),
+}
+
+/// Reads canaries separated by commas or spaces: `host:port` or URLs.
+///
+/// # Errors
+/// Which of them is neither.
+pub(crate) fn parse(text: &str, defaults: &SiteDefaults) -> Result<Vec<Canary>, String> {
+    text.split(|c: char| c == ',' || c.is_whitespace())
+        .filter(|part| !part.is_empty())
+        .map(|part| {
+            if part.contains("://") {
+                page(part, defaults)
+            } else {
+                address(part).ok_or_else(|| format!("{part:?} is neither host:port nor a URL"))
+            }
+        })
+        .collect()
+}
+
+fn page(url: &str, defaults: &SiteDefaults) -> Result<Canary, String> {
+    let mut defaults = defaults.clone();
+    defaults.timeouts.total = TIMEOUT;
+    defaults.retries = 0;
+    let sites = parse_list(url, &defaults).map_err(|problems| problems.to_string())?;
+    let site = sites.into_iter().next().ok_or("no URL")?;
+    Ok(Canary::Page(Arc::new(site)))
+}
+
+fn address(text: &str) -> Option<Canary> {
+    let (host, port) = text.rsplit_once(':')?;
+    let host = match host.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']')?,
+        None if host.contains(':') => return None,
+        None => host,
+    };
+    let port = port.parse().ok().filter(|port| *port > 0)?;
+    (!host.is_empty()).then(|| Canary::Address {
+        host: host.to_owned(),
+        port,
+    })
+}
+
+/// The canaries of a run and what is known of them.
+pub(crate) struct Canaries {
+    all: Arc<[Canary]>,
+    tools: Arc<Tools>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Of the latest checks, whether each failed in a way that an uplink would explain.
+    latest: VecDeque<bool>,
+    is_asking: bool,
+    /// When the canaries were asked last, and whether one answered.
+    answer: Option<(Instant, bool)>,
+}
+
+impl State {
+    fn note(&mut self, failed: bool) {
+        if self.latest.len() == LATEST {
+            self.latest.pop_front();
+        }
+        self.latest.push_back(failed);
+    }
+
+    fn most_failed(&self) -> bool {
+        let failed = self.latest.iter().filter(|failed| **failed).count();
+        failed * 2 > self.latest.len()
+    }
+
+    /// Whether a canary answers, as far as that is known now.
+    fn known(&self) -> Option<bool> {
+        let (asked, alive) = self.answer?;
+        let good_for = if alive { ALIVE } else { DEAD };
+        (asked.elapsed() < good_for).then_some(alive)
+    }
+}
+
+impl Canaries {
+    /// `tools` are the canaries' own: the operator chose them, so nothing denies them.
+    pub(crate) fn new(all: Vec<Canary>, tools: Arc<Tools>) -> Arc<Self> {
+        Arc::new(Self {
+            all: all.into(),
+            tools,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        })
+    }
+
+    /// The event to record for a check, once it is known whose fault its failure is.
+    pub(crate) fn settle<'a>(
+        self: &Arc<Self>,
+        checked: Checked<'a>,
+        interrupt: &Interrupt,
+    ) -> CheckEvent<'a> {
+        let Checked { event, by_uplink } = checked;
+        if self.all.is_empty() || event.outcome.verdict() == Verdict::Unknown {
+            return event;
+        }
+        let mut state = self.lock();
+        state.note(by_uplink);
+        if !by_uplink {
+            return event;
+        }
+        let why = loop {
+            match state.known() {
+                Some(true) => return event,
+                Some(false) => break "no canary (PROBE_CANARIES) answers",
+                None if interrupt.interrupted() => {
+                    break "the run ended before a canary (PROBE_CANARIES) had answered";
+                }
+                None => {}
+            }
+            if !state.is_asking {
+                state.is_asking = self.ask();
+                if !state.is_asking {
+                    break "the canaries (PROBE_CANARIES) could not be asked";
+                }
+            }
+            state = self
+                .changed
+                .wait_timeout(state, SLICE)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        };
+        if !state.most_failed() {
+            return event;
+        }
+        drop(state);
+        unknown(event, why)
+    }
+
+    /// Asks on another thread: those who wait must be able to end before it. Whether there is one.
+    fn ask(self: &Arc<Self>) -> bool {
+        let canaries = Arc::clone(self);
+        let asking = std::thread::Builder::new().spawn(move || {
+            let alive = canaries.one_answers() || {
+                std::thread::sleep(AGAIN);
+                canaries.one_answers()
+            };
+            if !alive {
+                log::warn!("no canary (PROBE_CANARIES) answers: this machine's uplink may be away");
+            }
+            let mut state = canaries.lock();
+            state.answer = Some((Instant::now(), alive));
+            state.is_asking = false;
+            drop(state);
+            canaries.changed.notify_all();
+        });
+        asking
+            .inspect_err(|error| log::warn!("no thread could be started: {error}"))
+            .is_ok()
+    }
+
+    fn one_answers(&self) -> bool {
+        let (tell, answers) = mpsc::channel();
+        for index in 0..self.all.len() {
+            let (tell, all, tools) = (tell.clone(), Arc::clone(&self.all), Arc::clone(&self.tools));
+            let asking = std::thread::Builder::new().spawn(move || {
+                let alive = all
+                    .get(index)
+                    .is_some_and(|canary| is_alive(canary, &tools));
+                // Nobody listens any more once one has answered.
+                tell.send(alive).ok();
+            });
+            if let Err(error) = asking {
+                log::warn!("a canary cannot be asked: no thread could be started: {error}");
+            }
+        }
+        drop(tell);
+        answers.iter().any(|alive| alive)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_alive(canary: &Canary, tools: &Arc<Tools>) -> bool {
+    match canary {
+        Canary::Address { host, port } => {
+            let deadline = Instant::now() + TIMEOUT;
+            let addresses = match host.parse() {
+                Ok(address) => vec![address],
+                Err(_) => {
+                    let again = Some(Instant::now());
+                    let answer = tools.dns.look_up(host, AddressFamily::Any, deadline, again);
+                    match answer.map(|answer| answer.found) {
+                        Some(Found::Addresses(addresses)) => addresses.to_vec(),
+                        _ => return false,
+                    }
+                }
+            };
+            let addresses: Vec<_> = addresses
+                .into_iter()
+                .map(|address| SocketAddr::new(address, *port))
+                .collect();
+            is_reachable(&addresses, deadline)
+        }
+        Canary::Page(site) => {
+            let worker = Worker {
+                clock: Arc::new(Clock::of_this_thread()),
+                interrupt: Arc::default(),
+                step: Arc::new(Step::new(Arc::default())),
+            };
+            check(site, tools, &worker).is_some_and(|checked| checked.event.status.is_some())
+        }
+    }
+}
+
+fn unknown<'a>(event: CheckEvent<'a>, why: &str) -> CheckEvent<'a> {
+    let error = event.error.as_deref().unwrap_or_default();
+    let error = format!("{why}, so this may be our uplink: {error}");
+    CheckEvent {
+        up: None,
+        outcome: Outcome::Local,
+        error: Some(safe(&error, MAX_ERROR).into()),
+        ..event
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn canaries_are_addresses_and_urls() {
+        let defaults = SiteDefaults::default();
+        let canaries = parse(
+            "192.0.2.1:53, [2001:db8::1]:443 https://a.example/ b.example:80",
+            &defaults,
+        );
+        let shown: Vec<_> = canaries
+            .unwrap()
+            .iter()
+            .map(|canary| match canary {
+                Canary::Address { host, port } => format!("{host} {port}"),
+                Canary::Page(site) => site.url.to_string(),
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "192.0.2.1 53",
+                "2001:db8::1 443",
+                "https://a.example/",
+                "b.example 80"
+            ]
+        );
+        for wrong in [
+            "a.example",
+            "2001:db8::1:443",
+            "a.example:0",
+            ":53",
+            "ftp://a.example/",
+        ] {
+            assert!(parse(wrong, &defaults).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn most_of_the_latest_is_more_than_half() {
+        let mut state = State::default();
+        state.note(true);
+        assert!(state.most_failed(), "one of one");
+        state.note(false);
+        assert!(!state.most_failed(), "one of two");
+        for _ in 0..1_000 {
+            state.note(false);
+        }
+        for _ in 0..=LATEST / 2 {
+            assert!(!state.most_failed());
+            state.note(true);
+        }
+        assert!(state.most_failed(), "whatever was before them");
+    }
+}
