@@ -1,12 +1,14 @@
 //! Figures and strangers' text as people read them.
 
-/// Microseconds; empty for what did not happen.
+/// Microseconds; empty for what did not happen. The unit changes where rounding would reach it.
 #[must_use]
 pub fn milliseconds(microseconds: Option<impl Into<f64>>) -> String {
     match microseconds.map(Into::into) {
         None => String::new(),
-        Some(us) if us < 10_000.0 => format!("{:.1} ms", us / 1_000.0),
-        Some(us) if us < 1_000_000.0 => format!("{:.0} ms", us / 1_000.0),
+        // What happened took some time.
+        Some(us) if us < 50.0 => "<0.1 ms".to_owned(),
+        Some(us) if us < 9_950.0 => format!("{:.1} ms", us / 1_000.0),
+        Some(us) if us < 999_500.0 => format!("{:.0} ms", us / 1_000.0),
         Some(us) => format!("{:.2} s", us / 1_000_000.0),
     }
 }
@@ -40,8 +42,15 @@ mod tests {
     fn durations_have_three_digits_at_most_before_the_unit_changes() {
         for (us, text) in [
             (None, ""),
+            (Some(0), "<0.1 ms"),
+            (Some(49), "<0.1 ms"),
+            (Some(50), "0.1 ms"),
             (Some(412), "0.4 ms"),
+            (Some(9_949), "9.9 ms"),
+            (Some(9_950), "10 ms"),
             (Some(12_340), "12 ms"),
+            (Some(999_499), "999 ms"),
+            (Some(999_500), "1.00 s"),
             (Some(1_234_000), "1.23 s"),
         ] {
             assert_eq!(milliseconds(us), text);

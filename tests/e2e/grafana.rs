@@ -188,6 +188,44 @@ fn what_is_recorded_ahead_of_now_is_no_state_and_no_latest_check() {
 }
 
 #[test]
+fn figures_are_rounded_as_in_reports() {
+    let prepared = Prepared::new("grafana");
+    let mut client = prepared.client();
+    // A site that failed once in a million checks and has a certificate that expired yesterday.
+    client
+        .batch_execute(
+            "insert into locations (name) values ('default');
+             insert into websites (name, url) values ('shop', 'https://shop.example/');
+             select create_rollup_partitions(current_date - 1, current_date);
+             insert into checks_hourly (hour, first_at, last_at, first_known_at, website_id, checks, up, down,
+                 unknown, maintenance, location_id, outcomes)
+             select hour, hour, hour, hour, 1, 1000000, 999999, 1, 0, 0, 1, '{}'
+             from (select date_trunc('hour', now(), 'UTC') - interval '2 hours' as hour) as one;
+             insert into website_states (website_id, location_id, checked_at, outcome, up, certificate_not_after)
+             values (1, 1, now() - interval '1 minute', 0, true, now() - interval '30 hours')",
+        )
+        .unwrap();
+    for (dashboard, title, column, expected) in [
+        ("overview", "Uptime in the time shown", "uptime", 99.999),
+        ("site", "Uptime in the time shown", "uptime", 99.999),
+        ("overview", "Certificates that expire first", "days", -1.0),
+    ] {
+        let (_, content) = dashboards()
+            .into_iter()
+            .find(|(name, _)| name == dashboard)
+            .unwrap();
+        let panels = content["panels"].as_array().unwrap();
+        let panel = panels.iter().find(|panel| panel["title"] == title).unwrap();
+        let sql = expand(panel["targets"][0]["rawSql"].as_str().unwrap());
+        let found: f64 = client.query_one(&sql, &[]).unwrap().get(column);
+        assert!(
+            (found - expected).abs() < 1e-9,
+            "{dashboard}: {title}: {found}"
+        );
+    }
+}
+
+#[test]
 fn a_reader_with_the_documented_grants_can_show_everything() {
     let prepared = Prepared::new("grafana");
     let text = std::fs::read_to_string(

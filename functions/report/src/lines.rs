@@ -41,8 +41,11 @@ pub(crate) struct SiteLine {
     pub(crate) p50_us: Option<i32>,
     pub(crate) p95_us: Option<i32>,
     pub(crate) p99_us: Option<i32>,
-    /// Whole days; negative once it has expired.
+    /// Whole days; once it has expired, days since then, one at least, as a negative number.
     pub(crate) certificate_days: Option<i64>,
+    /// The same in seconds, for those who say it in words.
+    #[serde(skip)]
+    pub(crate) certificate_left_s: Option<i64>,
     pub(crate) certificate_issuer: Option<String>,
     /// What the newest failed check of the last 31 days found.
     pub(crate) last_error: Option<String>,

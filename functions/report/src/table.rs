@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use sitewatch::run::human;
 
 use crate::lines::{CheckLine, DayLine, IncidentLine, RunLine, SiteLine};
-use crate::words::{lasting, milliseconds, percentage, printable, time};
+use crate::words::{lasting, milliseconds, percentage, printable, time, validity};
 
 /// What can be a line of a table.
 pub(crate) trait Line {
@@ -241,9 +241,7 @@ impl Line for SiteLine {
             percentage(self.uptime_90d),
             milliseconds(self.p50_us),
             milliseconds(self.p95_us),
-            self.certificate_days
-                .map(|days| format!("{days} d"))
-                .unwrap_or_default(),
+            self.certificate_left_s.map(validity).unwrap_or_default(),
             why,
         ]
     }

@@ -18,18 +18,44 @@ pub(crate) fn time(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
-/// A percentage; empty when there is none. Rounded down, so that only what never failed is 100 %.
+/// A percentage; empty when there is none. Rounded down, so that only what never failed is 100 %, and
+/// only what never did anything else is 0 %.
 pub(crate) fn percentage(percentage: Option<f64>) -> String {
+    // 100 * 9957 / 10000 is a little less than 99.57 to a processor.
+    let down = |value: f64, steps: f64| (value * steps + 1e-9).floor() / steps;
     match percentage {
         None => String::new(),
         Some(all) if all >= 100.0 => "100 %".to_owned(),
-        Some(most) if most >= 99.0 => format!("{:.2} %", (most * 100.0).floor() / 100.0),
-        Some(some) => format!("{:.1} %", (some * 10.0).floor() / 10.0),
+        Some(most) if most >= 99.0 => format!("{:.2} %", down(most, 100.0)),
+        Some(none) if none <= 0.0 => "0 %".to_owned(),
+        Some(little) if little < 0.1 => "<0.1 %".to_owned(),
+        Some(some) => format!("{:.1} %", down(some, 10.0)),
     }
 }
 
-/// How long something took or lasts: `8 s`, `3 min`, `2 h 5 min`, `4 d 7 h`.
+/// Whole days that a certificate has left; once it has expired, those since then, one at least, as a
+/// negative number.
+pub(crate) fn days_left(seconds: i64) -> i64 {
+    match seconds {
+        0.. => seconds / 86_400,
+        _ => (seconds / 86_400).min(-1),
+    }
+}
+
+/// How long a certificate is still good for: `30 d`, `9 h`, `12 min`, `expired`.
+pub(crate) fn validity(seconds: i64) -> String {
+    match seconds {
+        ..0 => "expired".to_owned(),
+        0..3_600 => format!("{} min", seconds / 60),
+        3_600..86_400 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// How long something took or lasts: `8 s`, `3 min`, `2 h 5 min`, `4 d 7 h`. Nothing less than `0 s`: a
+/// probe's clock may be a little ahead.
 pub(crate) fn lasting(seconds: i64) -> String {
+    let seconds = seconds.max(0);
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
     match seconds {
         ..60 => format!("{seconds} s"),
@@ -46,9 +72,17 @@ mod tests {
     #[test]
     fn durations_are_rounded_to_two_units() {
         for (seconds, text) in [
+            (-5, "0 s"),
+            (0, "0 s"),
             (8, "8 s"),
+            (59, "59 s"),
+            (60, "1 min"),
             (200, "3 min"),
+            (3_599, "59 min"),
+            (3_600, "1 h 0 min"),
             (7_500, "2 h 5 min"),
+            (86_399, "23 h 59 min"),
+            (86_400, "1 d 0 h"),
             (371_000, "4 d 7 h"),
         ] {
             assert_eq!(lasting(seconds), text);
@@ -61,12 +95,41 @@ mod tests {
             (None, ""),
             (Some(100.0), "100 %"),
             (Some(99.999), "99.99 %"),
+            (Some(99.999_999), "99.99 %"),
+            (Some(100.0 * 9_999_999.0 / 10_000_000.0), "99.99 %"),
+            (Some(100.0 * 9_957.0 / 10_000.0), "99.57 %"),
             (Some(99.5), "99.50 %"),
+            (Some(98.999), "98.9 %"),
             (Some(98.96), "98.9 %"),
             (Some(100.0 / 3.0), "33.3 %"),
-            (Some(0.0), "0.0 %"),
+            (Some(0.1), "0.1 %"),
+            (Some(0.099), "<0.1 %"),
+            (Some(1e-9), "<0.1 %"),
+            (Some(0.0), "0 %"),
         ] {
             assert_eq!(percentage(value), text);
+        }
+    }
+
+    #[test]
+    fn an_expired_certificate_is_expired_and_its_days_are_whole() {
+        const HOUR: i64 = 3_600;
+        for (seconds, days, text) in [
+            (24 * HOUR * 30 + 5, 30, "30 d"),
+            (48 * HOUR - 1, 1, "1 d"),
+            (24 * HOUR, 1, "1 d"),
+            (24 * HOUR - 1, 0, "23 h"),
+            (HOUR, 0, "1 h"),
+            (HOUR - 1, 0, "59 min"),
+            (0, 0, "0 min"),
+            (-1, -1, "expired"),
+            (-HOUR, -1, "expired"),
+            (-25 * HOUR, -1, "expired"),
+            (-48 * HOUR + 1, -1, "expired"),
+            (-48 * HOUR, -2, "expired"),
+        ] {
+            assert_eq!(days_left(seconds), days, "{seconds}");
+            assert_eq!(validity(seconds), text, "{seconds}");
         }
     }
 }

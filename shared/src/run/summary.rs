@@ -62,11 +62,36 @@ pub fn human(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
     match milliseconds {
         0..1_000 => format!("{milliseconds} ms"),
-        1_000..60_000 => format!("{:.2} s", duration.as_secs_f64()),
+        // Rounded down: there are no 60.00 s.
+        1_000..60_000 => format!(
+            "{}.{:02} s",
+            milliseconds / 1_000,
+            milliseconds % 1_000 / 10
+        ),
         _ => format!(
             "{} min {} s",
             milliseconds / 60_000,
             milliseconds / 1_000 % 60
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_said_in_the_unit_that_it_has_reached() {
+        for (milliseconds, text) in [
+            (0, "0 ms"),
+            (999, "999 ms"),
+            (1_000, "1.00 s"),
+            (1_239, "1.23 s"),
+            (59_999, "59.99 s"),
+            (60_000, "1 min 0 s"),
+            (200_900, "3 min 20 s"),
+        ] {
+            assert_eq!(human(Duration::from_millis(milliseconds)), text);
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! `report`: what a person and a program see.
 
-use crate::support::{Prepared, down, last_line, lines, up};
+use jiff::SignedDuration;
+
+use crate::support::{Prepared, down, last_line, lines, now, up};
 
 fn filled() -> Prepared {
     let prepared = Prepared::new("report");
@@ -233,4 +235,63 @@ fn a_site_that_fails_in_its_maintenance_window_is_not_down() {
         "{}",
         table.stderr
     );
+}
+
+#[test]
+fn figures_are_rounded_so_that_they_say_nothing_better_than_it_is() {
+    let prepared = Prepared::new("report");
+    let hour = 3_600;
+    let mut events: Vec<_> = [
+        ("a-month", 30 * 24 * hour),
+        ("hours", 9 * hour + 1_800),
+        ("today", -2 * hour),
+        ("yesterday", -30 * hour),
+        ("before", -60 * hour),
+    ]
+    .into_iter()
+    .map(|(site, left)| {
+        let mut event = up(site, 60);
+        event.certificate_not_after = Some(now() + SignedDuration::from_secs(left + 600));
+        event
+    })
+    .collect();
+    // One failure of ten thousand.
+    events.extend((1..10_000).map(|number| up("nearly", 60 + number)));
+    events.push(down("nearly", 11_000));
+    prepared
+        .drain()
+        .var("DRAIN_SOURCE", "stdin")
+        .stdin(lines(&events))
+        .run()
+        .exits(0);
+    let format = |format: &str| {
+        let report = prepared.report().var("REPORT_FORMAT", format);
+        report.run().exits(0).stdout
+    };
+    let (table, json, page) = (format("table"), format("json"), format("html"));
+    for (site, cell, days) in [
+        ("a-month", "30 d", 30),
+        ("hours", "9 h", 0),
+        ("today", "expired", -1),
+        ("yesterday", "expired", -1),
+        ("before", "expired", -2),
+    ] {
+        let of_site = |text: &str| {
+            text.lines()
+                .find(|line| line.contains(site))
+                .unwrap()
+                .to_owned()
+        };
+        assert!(of_site(&table).contains(&format!(" {cell}")), "{table}");
+        let line: serde_json::Value = serde_json::from_str(&of_site(&json)).unwrap();
+        assert_eq!(line["certificate_days"], days, "{site}");
+        assert!(
+            page.contains(&format!("<dt>certificate</dt><dd>{cell}</dd>")),
+            "{page}"
+        );
+    }
+    assert!(!table.contains("-2 d") && !page.contains(">-2<"), "{table}");
+    let nearly = table.lines().find(|line| line.contains("nearly")).unwrap();
+    assert!(nearly.contains(" 99.99 %"), "{nearly}");
+    assert!(!nearly.contains("100 %"), "{nearly}");
 }

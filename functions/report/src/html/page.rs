@@ -13,7 +13,7 @@ use crate::read::plots::Plots;
 use crate::read::sites::Site;
 use crate::read::span::Span;
 use crate::settings::Settings;
-use crate::words::{lasting, milliseconds, percentage, printable, time};
+use crate::words::{lasting, milliseconds, percentage, printable, time, validity};
 
 /// Certificates are listed when they expire within this many days.
 const EXPIRING_DAYS: i64 = 30;
@@ -70,7 +70,8 @@ struct IncidentView {
 struct CertificateView {
     site: String,
     expires: String,
-    days: i64,
+    left_s: i64,
+    left: String,
 }
 
 impl Page {
@@ -86,7 +87,7 @@ impl Page {
         let counts = Counts::of(lines());
         let mut certificates: Vec<CertificateView> =
             lines().filter_map(CertificateView::new).collect();
-        certificates.sort_by_key(|certificate| certificate.days);
+        certificates.sort_by_key(|certificate| certificate.left_s);
         let stretches = [
             Stretch::day(span),
             Stretch::week(span),
@@ -167,7 +168,7 @@ impl SiteView {
             ],
             p50: milliseconds(line.p50_us),
             p95: milliseconds(line.p95_us),
-            certificate: line.certificate_days.map(days).unwrap_or_default(),
+            certificate: line.certificate_left_s.map(validity).unwrap_or_default(),
             plots: plots
                 .map(|plots| {
                     [
@@ -209,21 +210,15 @@ impl IncidentView {
 
 impl CertificateView {
     fn new(line: &SiteLine) -> Option<Self> {
-        let days = line.certificate_days.filter(|days| *days < EXPIRING_DAYS)?;
+        let left_s = line
+            .certificate_left_s
+            .filter(|left| *left < EXPIRING_DAYS * 86_400)?;
         Some(Self {
             site: printable(&line.site),
             expires: time(line.certificate_not_after?),
-            days,
+            left_s,
+            left: validity(left_s),
         })
-    }
-}
-
-fn days(days: i64) -> String {
-    match days {
-        ..0 => "expired".to_owned(),
-        0 => "expires today".to_owned(),
-        1 => "1 day".to_owned(),
-        _ => format!("{days} days"),
     }
 }
 

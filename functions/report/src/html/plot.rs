@@ -156,7 +156,9 @@ fn render(
                 .unwrap_or_default()
         })
         .y_label_formatter(&|value| {
-            if top < 10_000.0 {
+            if top < 10.0 {
+                format!("{value:.1} ms")
+            } else if top < 10_000.0 {
                 format!("{value:.0} ms")
             } else {
                 format!("{:.0} s", value / 1e3)

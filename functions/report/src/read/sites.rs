@@ -12,6 +12,7 @@ use crate::filter::{Filter, Labels};
 use crate::lines::SiteLine;
 use crate::output;
 use crate::settings::{Format, Settings};
+use crate::words::days_left;
 
 /// A site as seen from a place, with what its line does not show.
 pub(crate) struct Site {
@@ -145,6 +146,11 @@ fn site(row: &Row, now: Timestamp) -> Site {
     let up: Option<bool> = row.get(6);
     let location_id: Option<i16> = row.get(1);
     let certificate_not_after: Option<Timestamp> = row.get(17);
+    let certificate_left_s = certificate_not_after.map(|end| {
+        // Whole seconds, downwards: what expired a moment ago has expired.
+        let left = end.duration_since(now);
+        left.as_secs() - i64::from(left.subsec_nanos() < 0)
+    });
     Site {
         key: location_id.map(|location_id| (row.get(0), location_id)),
         line: SiteLine {
@@ -172,8 +178,8 @@ fn site(row: &Row, now: Timestamp) -> Site {
             body_us: row.get(15),
             total_us: row.get(16),
             certificate_not_after,
-            certificate_days: certificate_not_after
-                .map(|end| end.duration_since(now).as_secs().div_euclid(86_400)),
+            certificate_days: certificate_left_s.map(days_left),
+            certificate_left_s,
             certificate_issuer: row.get(18),
             error: row.get(19),
             last_error: row.get::<_, Option<String>>(19).or_else(|| row.get(20)),
