@@ -15,7 +15,7 @@ pub(crate) struct Figures {
     pub(crate) batches: u64,
     /// Messages that Kafka no longer had.
     pub(crate) lost: u64,
-    /// Partitions left to a drain that was quicker.
+    /// Partitions that another drain is at work on.
     pub(crate) busy: u64,
     /// Offsets not reached.
     pub(crate) left: u64,

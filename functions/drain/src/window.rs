@@ -5,8 +5,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 use postgres::Client;
-use sitewatch::postgres::explain;
+use sitewatch::postgres::{begin, explain};
 use sitewatch::run::Failure;
+use sitewatch::settings::DatabaseSettings;
 
 /// How far a probe's clock may be ahead: what Kerberos allows clocks to differ by, and more than any
 /// that is kept right does. The schema's `clock_skew()` is the same for those who read.
@@ -29,9 +30,9 @@ impl Window {
     ///
     /// # Errors
     /// When PostgreSQL cannot be asked.
-    pub(crate) fn read(client: &mut Client) -> Result<Self, Failure> {
-        let theirs: Timestamp = client
-            .query_typed_one("select clock_timestamp()", &[])
+    pub(crate) fn read(client: &mut Client, settings: &DatabaseSettings) -> Result<Self, Failure> {
+        let mut ask = || begin(client, settings)?.query_typed_one("select clock_timestamp()", &[]);
+        let theirs: Timestamp = ask()
             .map_err(|error| explain("reading PostgreSQL's clock", &error))?
             .get(0);
         let ours = Timestamp::now();

@@ -78,6 +78,9 @@ impl Workers {
                             return;
                         }
                     }
+                    // In this order: `close` waits for the last sender to go.
+                    drop(store);
+                    drop(report);
                 });
                 Writer { batches, cancel }
             })
@@ -167,6 +170,14 @@ impl Workers {
                 return;
             }
         }
+        self.close();
+    }
+
+    /// Lets the writers go, and waits a moment for them to close their connections: the first one's
+    /// is needed once more.
+    fn close(&mut self) {
+        self.writers.clear();
+        while self.reports.recv_timeout(PATIENCE).is_ok() {}
     }
 }
 

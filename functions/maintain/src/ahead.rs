@@ -4,7 +4,7 @@ use jiff::civil::Date;
 use jiff::{Span, ToSpan as _};
 use postgres::Client;
 use postgres::types::Type;
-use sitewatch::postgres::{begin, explain};
+use sitewatch::postgres::{begin, explain, retried};
 use sitewatch::run::Failure;
 
 use crate::settings::Settings;
@@ -17,14 +17,17 @@ pub(crate) fn make(client: &mut Client, settings: &Settings, today: Date) -> Res
     let wrong = |error: postgres::Error| explain("making partitions ahead", &error);
     let ahead: Span = settings.ahead_days.days();
     let last = today.saturating_add(ahead);
-    let mut transaction = begin(client, &settings.database).map_err(wrong)?;
-    let made: i32 = transaction
-        .query_typed_one(
-            "select create_check_partitions($1, $2) + create_rollup_partitions($1, $2)",
-            &[(&today, Type::DATE), (&last, Type::DATE)],
-        )
-        .map_err(wrong)?
-        .get(0);
-    transaction.commit().map_err(wrong)?;
+    let made = retried(|| {
+        let mut transaction = begin(client, &settings.database)?;
+        let made: i32 = transaction
+            .query_typed_one(
+                "select create_check_partitions($1, $2) + create_rollup_partitions($1, $2)",
+                &[(&today, Type::DATE), (&last, Type::DATE)],
+            )?
+            .get(0);
+        transaction.commit()?;
+        Ok(made)
+    })
+    .map_err(wrong)?;
     Ok(u64::try_from(made).unwrap_or(0))
 }

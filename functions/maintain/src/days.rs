@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 use postgres::Client;
 use postgres::types::Type;
-use sitewatch::postgres::{begin, explain};
+use sitewatch::postgres::{begin, explain, retried};
 use sitewatch::run::Failure;
 
 use crate::rollup::{self, Rolled};
@@ -38,11 +38,9 @@ pub(crate) fn roll_up(
     settings: &Settings,
     day: Date,
 ) -> Result<Rolled, Failure> {
-    match try_roll_up(client, settings, day) {
-        Ok(rolled) => Ok(rolled),
-        Err(error) if rollup::was_overtaken(&error) => Ok(Rolled::Nothing),
-        Err(error) => Err(explain(&format!("rolling up {day}"), &error)),
-    }
+    // A run that was quicker has left no marks for the next attempt.
+    retried(|| try_roll_up(client, settings, day))
+        .map_err(|error| explain(&format!("rolling up {day}"), &error))
 }
 
 fn try_roll_up(

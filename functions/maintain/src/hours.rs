@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use postgres::Client;
 use postgres::types::Type;
-use sitewatch::postgres::{begin, explain};
+use sitewatch::postgres::{begin, explain, retried};
 use sitewatch::run::Failure;
 
 use crate::rollup::{self, Rolled};
@@ -37,11 +37,9 @@ pub(crate) fn roll_up(
     settings: &Settings,
     hour: Timestamp,
 ) -> Result<Rolled, Failure> {
-    match try_roll_up(client, settings, hour) {
-        Ok(rolled) => Ok(rolled),
-        Err(error) if rollup::was_overtaken(&error) => Ok(Rolled::Nothing),
-        Err(error) => Err(explain(&format!("rolling up the hour from {hour}"), &error)),
-    }
+    // A run that was quicker has left no marks for the next attempt.
+    retried(|| try_roll_up(client, settings, hour))
+        .map_err(|error| explain(&format!("rolling up the hour from {hour}"), &error))
 }
 
 fn try_roll_up(

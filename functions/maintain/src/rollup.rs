@@ -65,8 +65,3 @@ pub(crate) fn by_portions(
     }
     Ok(())
 }
-
-/// Whether another run was quicker: this one's view of the data is then too old.
-pub(crate) fn was_overtaken(error: &postgres::Error) -> bool {
-    error.code() == Some(&postgres::error::SqlState::T_R_SERIALIZATION_FAILURE)
-}

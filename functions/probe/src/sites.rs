@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use sitewatch::postgres::{connect, explain};
+use sitewatch::postgres::{begin, connect, explain};
 use sitewatch::run::Failure;
 use sitewatch::settings::{DatabaseSettings, Problems};
 use sitewatch::site::{
@@ -82,8 +82,10 @@ pub(crate) fn ours(sites: Vec<Site>, shard: (u32, u32)) -> Vec<Arc<Site>> {
 }
 
 fn from_database(settings: &DatabaseSettings, defaults: &SiteDefaults) -> Result<Loaded, Failure> {
+    let doing = "reading the sites";
     let mut client = connect(settings, "probe")?;
-    let rows = client
+    let rows = begin(&mut client, settings)
+        .map_err(|error| explain(doing, &error))?
         .query(
             "select name, url, check_interval, up_regex, enabled, labels::text, settings::text
              from websites
@@ -91,7 +93,7 @@ fn from_database(settings: &DatabaseSettings, defaults: &SiteDefaults) -> Result
              order by name",
             &[],
         )
-        .map_err(|error| explain("the sites could not be read", &error))?;
+        .map_err(|error| explain(doing, &error))?;
     let rows = rows.iter().map(|row| {
         fields_of_row(Row {
             name: row.get(0),

@@ -21,9 +21,12 @@ const LOCK: i64 = 0x7369_7465_7761_7463;
 pub(crate) fn migrate(client: &mut Client, settings: &DatabaseSettings) -> Result<u64, Failure> {
     let runner = embedded::migrations::runner().set_abort_divergent(true);
     let locked = |error: postgres::Error| explain("waiting for another setup to end", &error);
+    // The migrations are applied by a library, in transactions that it begins.
     client
         .batch_execute(&format!(
-            "set lock_timeout = {}; set client_min_messages = warning",
+            "set lock_timeout = {}; set client_min_messages = warning;
+             set default_transaction_isolation = 'read committed';
+             set default_transaction_deferrable = off",
             settings.statement_timeout.as_millis()
         ))
         .map_err(locked)?;

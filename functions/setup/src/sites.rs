@@ -2,7 +2,7 @@
 
 use postgres::Client;
 use postgres::types::Type;
-use sitewatch::postgres::{begin, explain};
+use sitewatch::postgres::{begin, explain, retried};
 use sitewatch::run::Failure;
 use sitewatch::settings::DatabaseSettings;
 use sitewatch::site::Row;
@@ -17,7 +17,7 @@ pub(crate) fn import(
     settings: &DatabaseSettings,
     rows: &[Row],
 ) -> Result<u64, Failure> {
-    let mut work = || -> Result<u64, postgres::Error> {
+    let work = || -> Result<u64, postgres::Error> {
         let json = |value: &Option<serde_json::Value>| {
             value
                 .as_ref()
@@ -59,5 +59,5 @@ pub(crate) fn import(
         transaction.commit()?;
         Ok(imported)
     };
-    work().map_err(|error| explain("importing the list of sites", &error))
+    retried(work).map_err(|error| explain("importing the list of sites", &error))
 }

@@ -4,7 +4,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use postgres::config::Host;
-use postgres::{Client, NoTls, Transaction};
+use postgres::error::SqlState;
+use postgres::{Client, IsolationLevel, NoTls, Transaction};
 
 use super::{root_cause, tls};
 use crate::run::Failure;
@@ -62,7 +63,12 @@ pub fn connect(settings: &DatabaseSettings, function: &str) -> Result<Client, Fa
     }
 }
 
-/// Begins a transaction with the settings' time limits.
+/// Begins a transaction with the settings' time limits, in which each statement sees what is
+/// committed by then (read committed).
+///
+/// Our statements are written for that, so a stricter default of the role or the database must not
+/// change it. Whether it may write stays the default's choice: hosts make a database whose disk is
+/// full read-only that way.
 ///
 /// # Errors
 /// PostgreSQL's.
@@ -70,13 +76,24 @@ pub fn begin<'a>(
     client: &'a mut Client,
     settings: &DatabaseSettings,
 ) -> Result<Transaction<'a>, postgres::Error> {
-    let mut transaction = client.transaction()?;
+    let mut transaction = begin_read_committed(client)?;
     transaction.batch_execute(&format!(
         "set local statement_timeout = {}; set local lock_timeout = {}",
         settings.statement_timeout.as_millis(),
         settings.lock_timeout.as_millis(),
     ))?;
     Ok(transaction)
+}
+
+/// The same without time limits, for a question that is answered at once.
+pub(super) fn begin_read_committed(
+    client: &mut Client,
+) -> Result<Transaction<'_>, postgres::Error> {
+    client
+        .build_transaction()
+        .isolation_level(IsolationLevel::ReadCommitted)
+        .deferrable(false)
+        .start()
 }
 
 /// Interrupts the statement that a connection is working on, from another thread.
@@ -131,6 +148,12 @@ fn refusal(settings: &DatabaseSettings, error: &postgres::Error) -> String {
     let address = address(settings);
     let role = settings.config.get_user().unwrap_or("(no role)");
     let cause = root_cause(error);
+    // A pooler says so without a state of its own.
+    if error.code() == Some(&SqlState::TOO_MANY_CONNECTIONS) || cause.contains("max_client_conn") {
+        return format!(
+            "PostgreSQL at {address} has no connection to spare for role {role}: {cause}; let fewer runs overlap, or raise the limit: max_connections, CONNECTION LIMIT of the role or the database, or the pooler's"
+        );
+    }
     if error.as_db_error().is_some() {
         return format!(
             "PostgreSQL at {address} refused role {role}: {cause}; check DATABASE_URL (or DATABASE_USER, DATABASE_PASSWD, DATABASE_DB)"

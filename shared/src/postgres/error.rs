@@ -62,6 +62,9 @@ pub fn explain(doing: &str, error: &postgres::Error) -> Failure {
         // Lock and statement timeouts, deadlocks, serialization failures.
         "40" | "55" => busy(doing, &cause),
         "57" if *state == SqlState::QUERY_CANCELED => busy(doing, &cause),
+        "25" if *state == SqlState::READ_ONLY_SQL_TRANSACTION => Failure::Unavailable(format!(
+            "PostgreSQL refused while {doing}: {cause}; it is a standby, or somebody set default_transaction_read_only for the database or DATABASE_USER, as hosts do when the disk is full; nothing is lost, the next run takes it up"
+        )),
         // Connection exceptions, operator intervention, resources, authorization, system errors.
         "08" | "57" | "53" | "28" | "58" | "25" => Failure::Unavailable(format!(
             "PostgreSQL refused while {doing}: {cause}; nothing is lost, the next run takes it up"

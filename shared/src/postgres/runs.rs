@@ -7,7 +7,7 @@ use postgres::Client;
 use postgres::types::Type;
 use serde_json::{Map, Value};
 
-use super::{connect, root_cause};
+use super::{connect, retried, root_cause};
 use crate::run::{Failure, Run, Summary};
 use crate::settings::DatabaseSettings;
 
@@ -119,7 +119,7 @@ impl Trace {
 fn leave(mut client: Client, trace: Trace) {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
-        let written = trace.write(&mut client);
+        let written = retried(|| trace.write(&mut client));
         // Closed in the same time, or PostgreSQL logs that we broke off.
         drop(client);
         // Nobody listens any more once the time is over.

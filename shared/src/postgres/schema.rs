@@ -2,6 +2,7 @@
 
 use postgres::Client;
 
+use super::connect::begin_read_committed;
 use super::explain;
 use crate::run::Failure;
 use crate::settings::Problems;
@@ -14,12 +15,15 @@ pub const SCHEMA_VERSION: i32 = 11;
 /// # Errors
 /// [`Failure::Configuration`] when it is another, with what to do.
 pub fn check_schema(client: &mut Client) -> Result<(), Failure> {
-    let found: Option<i32> =
-        match client.query_typed_opt("select max(version) from refinery_schema_history", &[]) {
-            Ok(row) => row.and_then(|row| row.get(0)),
-            Err(error) if error.code() == Some(&postgres::error::SqlState::UNDEFINED_TABLE) => None,
-            Err(error) => return Err(explain("reading the schema's version", &error)),
-        };
+    let mut newest = || {
+        begin_read_committed(client)?
+            .query_typed_one("select max(version) from refinery_schema_history", &[])
+    };
+    let found: Option<i32> = match newest() {
+        Ok(row) => row.get(0),
+        Err(error) if error.code() == Some(&postgres::error::SqlState::UNDEFINED_TABLE) => None,
+        Err(error) => return Err(explain("reading the schema's version", &error)),
+    };
     let problem = match found {
         Some(SCHEMA_VERSION) => return Ok(()),
         None => "is empty; run `setup` first".to_owned(),

@@ -20,7 +20,7 @@ pub enum Exit {
     Unavailable = 69,
     /// A defect of ours.
     Defect = 70,
-    /// Part of the work is left; nothing is lost.
+    /// Part of the work is left and nobody is doing it; nothing is lost.
     Unfinished = 75,
     /// The configuration is wrong; trying again does not help.
     Configuration = 78,

@@ -361,7 +361,7 @@ catalogue! {
     DRAIN_WORKERS = drain_workers {
         group: Drain, default: "2",
         wants: "a whole number from 1 to 64", example: "2",
-        help: "Connections to PostgreSQL that write at once; no more are used than partitions have something pending.",
+        help: "Connections to PostgreSQL that write at once; no more are used than partitions have something pending, and fewer where PostgreSQL, a limit or a pooler has none to spare.",
     }
     DRAIN_OFFSET_RESET = drain_offset_reset {
         group: Drain, default: "earliest",

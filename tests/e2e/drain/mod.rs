@@ -1,6 +1,7 @@
 //! `drain`: what is pending is recorded, once.
 
 mod chaos;
+mod defaults;
 mod interrupted;
 mod messages;
 mod options;

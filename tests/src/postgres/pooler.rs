@@ -16,8 +16,7 @@ const FOLDERS: [&str; 2] = ["/usr/sbin", "/usr/bin"];
 
 const START: Duration = Duration::from_secs(20);
 
-/// A running PgBouncer in transaction mode: after each transaction a client's connection may be
-/// another one. Killed and removed on drop.
+/// A running PgBouncer. Killed and removed on drop.
 pub struct Pooler {
     port: u16,
     _process: Daemon,
@@ -25,12 +24,27 @@ pub struct Pooler {
 }
 
 impl Postgres {
-    /// Starts a PgBouncer with `size` connections to each database.
+    /// Starts a PgBouncer with `size` connections to each database, in transaction mode: after each
+    /// transaction a client's connection may be another one.
     ///
     /// # Panics
     /// When it is not installed or does not start, with the end of its log.
     #[track_caller]
     pub fn pooler(&self, size: u16) -> Pooler {
+        self.pooler_by("transaction", size)
+    }
+
+    /// The same in session mode: a client keeps its connection until it goes.
+    ///
+    /// # Panics
+    /// When it is not installed or does not start, with the end of its log.
+    #[track_caller]
+    pub fn session_pooler(&self, size: u16) -> Pooler {
+        self.pooler_by("session", size)
+    }
+
+    #[track_caller]
+    fn pooler_by(&self, mode: &str, size: u16) -> Pooler {
         let program = FOLDERS
             .iter()
             .map(|folder| PathBuf::from(folder).join("pgbouncer"))
@@ -43,7 +57,7 @@ impl Postgres {
         let mut set = |line: &str| writeln!(settings, "{line}").expect("a String takes all");
         set(&format!("* = host=127.0.0.1 port={}", self.port));
         set("[pgbouncer]");
-        set("pool_mode = transaction");
+        set(&format!("pool_mode = {mode}"));
         set("listen_addr = 127.0.0.1");
         set(&format!("listen_port = {port}"));
         set("unix_socket_dir =");

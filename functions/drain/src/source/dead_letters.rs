@@ -1,5 +1,7 @@
 //! Messages that could not be recorded before, tried again after a fix or an upgrade.
 
+use std::sync::{Arc, Mutex};
+
 use sitewatch::postgres::{check_schema, connect};
 use sitewatch::run::{Exit, Failure, Run, Summary};
 
@@ -19,8 +21,9 @@ pub(crate) fn drain(settings: &Settings, run: &Run) -> Result<Summary, Failure> 
         .no_later_than(Some(run.started + settings.deadline));
     let mut client = connect(&settings.database, "drain")?;
     check_schema(&mut client)?;
-    check_columns(&mut client)?;
-    let mut known = Known::new(Window::read(&mut client)?);
+    check_columns(&mut client, &settings.database)?;
+    let mut known = Known::new(Window::read(&mut client, &settings.database)?);
+    let client = Arc::new(Mutex::new(client));
     let mut store = Store::new(client, settings.database.clone(), None);
     let (mut recorded, mut repeated, mut left) = (0, 0, 0);
     let mut after = 0;

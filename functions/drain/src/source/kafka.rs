@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use postgres::Client;
 use sitewatch::kafka::{KafkaSettings, PartitionBounds, Range, Reader};
@@ -13,7 +14,7 @@ use super::work::Work;
 use crate::plan::{Loss, Plan};
 use crate::row::Known;
 use crate::settings::{Settings, Start};
-use crate::store::{self, Claims, Store, Stored, Topic};
+use crate::store::{self, Claims, Connections, Shared, Store, Stored, Topic};
 use crate::summary::Figures;
 use crate::window::Window;
 use crate::workers::Workers;
@@ -32,9 +33,14 @@ pub(crate) fn drain(
     kafka: &KafkaSettings,
     run: &Run,
 ) -> Result<Summary, Failure> {
-    let (mut client, reader) = connect_both(settings, kafka)?;
-    let result = reader.and_then(|reader| move_pending(settings, kafka, run, &mut client, reader));
-    if !settings.dry_run {
+    let (client, reader) = connect_both(settings, kafka)?;
+    let client = Arc::new(Mutex::new(client));
+    let result = reader.and_then(|reader| move_pending(settings, kafka, run, &client, reader));
+    // A writer that was given up still has it.
+    if !settings.dry_run
+        && let Some(client) = Arc::into_inner(client)
+    {
+        let client = client.into_inner().unwrap_or_else(PoisonError::into_inner);
         record_run_over(client, "drain", run, &result);
     }
     result
@@ -44,14 +50,14 @@ fn move_pending(
     settings: &Settings,
     kafka: &KafkaSettings,
     run: &Run,
-    client: &mut Client,
+    client: &Shared,
     mut reader: Reader,
 ) -> Result<Summary, Failure> {
     let stop = run
         .stop
         .no_later_than(Some(run.started + settings.deadline));
     let topic = kafka.topic.as_str();
-    let stored = store::stored(client, topic)?;
+    let stored = store::stored(client, &settings.database, topic)?;
     let bounds = reader.bounds()?;
     let topic_id = topic_id(&reader, &stored, topic)?;
     let topic_id = topic_id.as_deref();
@@ -91,21 +97,28 @@ fn move_pending(
         return Ok(summary(figures, &plan));
     }
 
-    store::check_columns(client)?;
-    let known = Known::new(Window::read(client)?);
-    store::end_frozen(client, &settings.database)?;
-    let mut claims = Claims::begin(
-        connect(&settings.database, "drain")?,
+    let known = {
+        let client = &mut store::lock(client);
+        store::check_columns(client, &settings.database)?;
+        store::end_frozen(client, &settings.database)?;
+        Known::new(Window::read(client, &settings.database)?)
+    };
+    let connections = Connections::open(
         client,
         settings,
+        settings.workers.min(plan.ranges.len()),
+        // What is one batch is written sooner than locked.
+        plan.pending() > settings.batch_size as u64,
+    );
+    let mut claims = Claims::new(
+        connections.locks,
+        Arc::clone(client),
+        settings.database.clone(),
         topic,
         topic_id,
-    )?;
-    let mut connections = Vec::new();
-    while connections.len() < settings.workers.min(plan.ranges.len()) {
-        connections.push(connect(&settings.database, "drain")?);
-    }
+    );
     let stores = connections
+        .writers
         .into_iter()
         .map(|client| {
             let topic = Topic {
@@ -118,17 +131,30 @@ fn move_pending(
     let workers = Workers::start(stores);
     let mut work = Work::new(settings, topic, &plan, known, workers, run, stop);
     let mut outcome = Ok(None);
-    for share in shares(&plan.ranges, settings.workers) {
-        outcome = take_up(settings, &mut claims, share, &stored, &mut work)
+    let mut drain = |ranges: &[Range], stored: &BTreeMap<i32, i64>, work: &mut Work| {
+        take_up(settings, &mut claims, ranges, stored, work)
             .and_then(|ranges| Ok(reader.assign(&ranges)?))
-            .and_then(|()| work.read(&mut reader));
+            .and_then(|()| work.read(&mut reader))
+    };
+    for share in shares(&plan.ranges, settings.workers) {
+        outcome = drain(share, &stored, &mut work);
         if !matches!(outcome, Ok(None)) {
             break;
         }
     }
+    if matches!(outcome, Ok(None)) && !work.busy.is_empty() {
+        // Once more: the drain that had them may have ended before their end, and then nobody is at
+        // work on the rest. They were gone back to already, if they were to be.
+        let ranges = plan.ranges.iter();
+        let busy: Vec<Range> = ranges
+            .filter(|range| work.busy.contains(&range.partition))
+            .copied()
+            .collect();
+        outcome = drain(&busy, &BTreeMap::new(), &mut work);
+    }
     let finished = work.finish(outcome);
     figures.add(work.figures);
-    figures.busy += claims.refused();
+    figures.busy = work.busy.len() as u64;
 
     positions.extend(&work.recorded);
     commit_group(&mut reader, &positions.into_iter().collect());
@@ -147,7 +173,7 @@ fn move_pending(
             summary.sentence = format!("{}; stopped by {}", summary.sentence, why.words());
             summary
         }
-        None if figures.busy > 0 || figures.left > 0 => summary.exiting(Exit::Unfinished),
+        None if figures.left > 0 => summary.exiting(Exit::Unfinished),
         None => summary,
     })
 }
@@ -325,7 +351,7 @@ fn shares(ranges: &[Range], workers: usize) -> Vec<&[Range]> {
 /// them.
 fn take_up(
     settings: &Settings,
-    claims: &mut Claims<'_>,
+    claims: &mut Claims,
     share: &[Range],
     stored: &BTreeMap<i32, i64>,
     work: &mut Work,
@@ -334,8 +360,21 @@ fn take_up(
     if settings.start == Start::Earliest {
         claims.go_back(&ranges, stored)?;
     }
-    // What the drain before us recorded between our plan and our claim must not be read again.
+    let taken: BTreeSet<i32> = ranges.iter().map(|range| range.partition).collect();
     let now = claims.stored()?;
+    for range in share {
+        let partition = range.partition;
+        // What another drain has recorded since our plan is neither to be read again nor left.
+        let stored = now.get(&partition).copied().unwrap_or(range.next);
+        if stored > range.next {
+            work.recorded.insert(partition, stored);
+        }
+        if taken.contains(&partition) || stored >= range.end {
+            work.busy.remove(&partition);
+        } else {
+            work.busy.insert(partition);
+        }
+    }
     for range in &mut ranges {
         range.next = now.get(&range.partition).copied().unwrap_or(range.next);
     }

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -45,8 +46,9 @@ fn record_lines(settings: &Settings, run: &Run) -> Result<Summary, Failure> {
         .no_later_than(Some(run.started + settings.deadline));
     let mut client = connect(&settings.database, "drain")?;
     check_schema(&mut client)?;
-    check_columns(&mut client)?;
-    let mut known = Known::new(Window::read(&mut client)?);
+    check_columns(&mut client, &settings.database)?;
+    let mut known = Known::new(Window::read(&mut client, &settings.database)?);
+    let client = Arc::new(Mutex::new(client));
     let mut workers = Workers::start(vec![Store::new(client, settings.database.clone(), None)]);
     // Reading blocks; on a thread of its own it cannot keep a signal waiting.
     let (send, lines) = mpsc::sync_channel(256);

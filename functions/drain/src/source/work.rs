@@ -1,6 +1,6 @@
 //! Reading and writing, until the plan is done or the run must stop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use sitewatch::kafka::{KafkaError, Polled, Range, Reader};
@@ -36,10 +36,12 @@ pub(super) struct Work {
     in_flight: u64,
     /// About how much memory the batches being filled take.
     buffered: usize,
-    /// What is recorded, repeated, left to others.
+    /// What is recorded, repeated, dead.
     pub(super) figures: Figures,
-    /// Offset up to which each partition is recorded by this run.
+    /// Offset up to which each partition is known to be recorded.
     pub(super) recorded: BTreeMap<i32, i64>,
+    /// Partitions that another drain is at work on.
+    pub(super) busy: BTreeSet<i32>,
     /// Partitions in which PostgreSQL refused a row, and where the batch with it begins.
     read_again: BTreeMap<i32, i64>,
     failure: Option<Failure>,
@@ -77,6 +79,7 @@ impl Work {
             buffered: 0,
             figures: Figures::default(),
             recorded: BTreeMap::new(),
+            busy: BTreeSet::new(),
             read_again: BTreeMap::new(),
             failure: None,
         }
@@ -277,7 +280,7 @@ impl Work {
                 log::info!(
                     "partition {partition} was moved on by another drain; it is left to that one"
                 );
-                self.figures.busy += 1;
+                self.busy.insert(partition);
                 if let Some(filling) = self.batches.get_mut(&partition) {
                     filling.given_up = true;
                 }
@@ -371,25 +374,21 @@ impl Work {
 
     /// Offsets of the plan that this run has not reached, other drains' partitions aside.
     pub(super) fn left(&self) -> u64 {
-        left(&self.plan.ranges, &self.batches, &self.recorded)
+        left(&self.plan.ranges, &self.busy, &self.recorded)
     }
 
     fn show_progress(&mut self) {
-        let (plan, batches, recorded) = (&self.plan, &self.batches, &self.recorded);
+        let (plan, busy, recorded) = (&self.plan, &self.busy, &self.recorded);
         self.progress.at(|| {
             plan.pending()
-                .saturating_sub(left(&plan.ranges, batches, recorded))
+                .saturating_sub(left(&plan.ranges, busy, recorded))
         });
     }
 }
 
-fn left(plan: &[Range], batches: &BTreeMap<i32, Filling>, recorded: &BTreeMap<i32, i64>) -> u64 {
+fn left(plan: &[Range], busy: &BTreeSet<i32>, recorded: &BTreeMap<i32, i64>) -> u64 {
     plan.iter()
-        .filter(|range| {
-            !batches
-                .get(&range.partition)
-                .is_some_and(|filling| filling.given_up)
-        })
+        .filter(|range| !busy.contains(&range.partition))
         .map(|range| {
             let reached = recorded.get(&range.partition).unwrap_or(&range.next);
             u64::try_from(range.end - reached).unwrap_or(0)

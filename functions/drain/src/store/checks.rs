@@ -5,9 +5,9 @@ use std::io;
 use postgres::types::Type;
 use postgres::{Client, CopyInWriter, Transaction};
 
-use sitewatch::postgres::{explain, root_cause};
+use sitewatch::postgres::{begin, explain, root_cause};
 use sitewatch::run::Failure;
-use sitewatch::settings::Problems;
+use sitewatch::settings::{DatabaseSettings, Problems};
 
 use super::binary::{self, Binary};
 use super::{Keyed, unless_repeated};
@@ -47,11 +47,14 @@ const TYPES: &[Type] = &[
 ///
 /// # Errors
 /// [`Failure::Configuration`] with the columns that differ.
-pub(crate) fn check_columns(client: &mut Client) -> Result<(), Failure> {
+pub(crate) fn check_columns(
+    client: &mut Client,
+    settings: &DatabaseSettings,
+) -> Result<(), Failure> {
     let names: Vec<&str> = COLUMNS.split(", ").collect();
     let types: Vec<&str> = TYPES.iter().map(Type::name).collect();
-    let differing = client
-        .query_typed(
+    let mut compare = || {
+        begin(client, settings)?.query_typed(
             "select name, format_type(atttypid, atttypmod), format_type(wanted::regtype, null)
              from unnest($1, $2) as written (name, wanted)
              left join pg_attribute
@@ -59,7 +62,9 @@ pub(crate) fn check_columns(client: &mut Client) -> Result<(), Failure> {
              where atttypid is distinct from wanted::regtype",
             &[(&names, Type::TEXT_ARRAY), (&types, Type::TEXT_ARRAY)],
         )
-        .map_err(|error| explain("comparing the columns of checks", &error))?;
+    };
+    let differing =
+        compare().map_err(|error| explain("comparing the columns of checks", &error))?;
     let sentences: Vec<String> = differing
         .iter()
         .map(|row| {

@@ -1,71 +1,49 @@
 //! Which partitions are ours for the time being.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use postgres::Client;
 use postgres::types::Type;
 use sitewatch::kafka::Range;
-use sitewatch::postgres::{begin, explain};
+use sitewatch::postgres::{begin, explain, retried, root_cause};
 use sitewatch::run::Failure;
 use sitewatch::settings::DatabaseSettings;
 
+use super::connections::{Shared, lock};
 use super::stored;
-use crate::settings::Settings;
-
-/// How long after its deadline a drain may still hold partitions.
-const GRACE: Duration = Duration::from_secs(10);
 
 /// Partitions that no other drain works on while this lives.
 ///
-/// Only to save work: two drains on one partition would each do it all, and one would be refused
-/// at the end. The locks belong to a transaction that stays open, not to the session, so that
-/// PgBouncer keeps them with us, and they end with the connection whatever happens to the process.
-/// That transaction reads and writes nothing, so that nobody waits for it and nothing is kept from
-/// being vacuumed.
-pub(crate) struct Claims<'a> {
-    locks: Client,
-    client: &'a mut Client,
+/// Only to save work: two drains on one partition would each read it, and of each batch one would be
+/// refused. The locks belong to a transaction that stays open, not to the session, so that PgBouncer
+/// keeps them with us, and they end with the connection whatever happens to the process. That
+/// transaction reads and writes nothing, so that nobody waits for it and nothing is kept from being
+/// vacuumed.
+pub(crate) struct Claims {
+    /// `None`: no connection could be had for them, and every partition is taken.
+    locks: Option<Client>,
+    client: Shared,
     settings: DatabaseSettings,
     topic: String,
     topic_id: Option<String>,
-    refused: u64,
 }
 
-impl<'a> Claims<'a> {
+impl Claims {
     /// None yet. `locks` keeps them; `client` is asked and told everything else.
-    ///
-    /// # Errors
-    /// When PostgreSQL cannot be asked.
-    pub(crate) fn begin(
-        mut locks: Client,
-        client: &'a mut Client,
-        settings: &Settings,
+    pub(crate) fn new(
+        locks: Option<Client>,
+        client: Shared,
+        settings: DatabaseSettings,
         topic: &str,
         topic_id: Option<&str>,
-    ) -> Result<Self, Failure> {
-        // A drain that lives has ended by its deadline. One that is frozen has not, and must not
-        // keep its partitions from the others for ever.
-        let longest = (settings.deadline + GRACE).as_millis();
-        locks
-            .batch_execute(&format!(
-                "begin; set local idle_in_transaction_session_timeout = {}",
-                longest.min(i32::MAX as u128)
-            ))
-            .map_err(|error| explain("taking partitions", &error))?;
-        Ok(Self {
+    ) -> Self {
+        Self {
             locks,
             client,
-            settings: settings.database.clone(),
+            settings,
             topic: topic.to_owned(),
             topic_id: topic_id.map(str::to_owned),
-            refused: 0,
-        })
-    }
-
-    /// Partitions that other drains had.
-    pub(crate) fn refused(&self) -> u64 {
-        self.refused
+        }
     }
 
     /// Takes those of the ranges' partitions that no other drain has, and makes sure that each has
@@ -76,28 +54,12 @@ impl<'a> Claims<'a> {
     /// # Errors
     /// When PostgreSQL cannot be used.
     pub(crate) fn take(&mut self, ranges: &[Range]) -> Result<Vec<Range>, Failure> {
-        let partitions: Vec<i32> = ranges.iter().map(|range| range.partition).collect();
-        let taken: Vec<i32> = self
-            .locks
-            .query_typed(
-                "select partition from unnest($2) as partition
-                 where pg_try_advisory_xact_lock(hashtextextended('sitewatch.drain ' || $1 || ' ' || partition, 0))",
-                &[(&self.topic, Type::TEXT), (&partitions, Type::INT4_ARRAY)],
-            )
-            .map_err(|error| explain("taking partitions", &error))?
-            .into_iter()
-            .map(|row| row.get(0))
-            .collect();
-        self.refused += (partitions.len() - taken.len()) as u64;
-        let taken: Vec<Range> = ranges
-            .iter()
-            .filter(|range| taken.contains(&range.partition))
-            .copied()
-            .collect();
+        let taken = self.lock(ranges);
         let offsets: Vec<i64> = taken.iter().map(|range| range.next).collect();
         let partitions: Vec<i32> = taken.iter().map(|range| range.partition).collect();
-        let mut add = || -> Result<(), postgres::Error> {
-            let mut transaction = begin(self.client, &self.settings)?;
+        let add = || -> Result<(), postgres::Error> {
+            let mut client = lock(&self.client);
+            let mut transaction = begin(&mut client, &self.settings)?;
             // Asked first: `on conflict` alone waits for a transaction that is moving the offset,
             // such as that of a drain which was frozen and lost its claim.
             transaction.execute_typed(
@@ -128,8 +90,36 @@ impl<'a> Claims<'a> {
             )?;
             transaction.commit()
         };
-        add().map_err(|error| explain("beginning to drain partitions", &error))?;
+        retried(add).map_err(|error| explain("beginning to drain partitions", &error))?;
         Ok(taken)
+    }
+
+    /// Those of the ranges whose partition no other drain has locked.
+    fn lock(&mut self, ranges: &[Range]) -> Vec<Range> {
+        let Some(locks) = &mut self.locks else {
+            return ranges.to_vec();
+        };
+        let partitions: Vec<i32> = ranges.iter().map(|range| range.partition).collect();
+        let locked = locks.query_typed(
+            "select partition from unnest($2) as partition
+             where pg_try_advisory_xact_lock(hashtextextended('sitewatch.drain ' || $1 || ' ' || partition, 0))",
+            &[(&self.topic, Type::TEXT), (&partitions, Type::INT4_ARRAY)],
+        );
+        match locked {
+            Ok(rows) => {
+                let locked: Vec<i32> = rows.iter().map(|row| row.get(0)).collect();
+                ranges
+                    .iter()
+                    .filter(|range| locked.contains(&range.partition))
+                    .copied()
+                    .collect()
+            }
+            Err(error) => {
+                log::info!("goes on without partition locks: {}", root_cause(&error));
+                self.locks = None;
+                ranges.to_vec()
+            }
+        }
     }
 
     /// Moves offsets back to where the ranges begin, from where they were when the run began.
@@ -141,8 +131,9 @@ impl<'a> Claims<'a> {
         ranges: &[Range],
         from: &BTreeMap<i32, i64>,
     ) -> Result<(), Failure> {
-        let mut go_back = || -> Result<(), postgres::Error> {
-            let mut transaction = begin(self.client, &self.settings)?;
+        let go_back = || -> Result<(), postgres::Error> {
+            let mut client = lock(&self.client);
+            let mut transaction = begin(&mut client, &self.settings)?;
             for range in ranges {
                 let Some(from) = from.get(&range.partition) else {
                     continue;
@@ -162,7 +153,7 @@ impl<'a> Claims<'a> {
             }
             transaction.commit()
         };
-        go_back().map_err(|error| explain("going back to the first message", &error))
+        retried(go_back).map_err(|error| explain("going back to the first message", &error))
     }
 
     /// Where recording has got to by now.
@@ -170,6 +161,6 @@ impl<'a> Claims<'a> {
     /// # Errors
     /// When PostgreSQL cannot be asked.
     pub(crate) fn stored(&mut self) -> Result<BTreeMap<i32, i64>, Failure> {
-        Ok(stored(self.client, &self.topic)?.offsets)
+        Ok(stored(&self.client, &self.settings, &self.topic)?.offsets)
     }
 }

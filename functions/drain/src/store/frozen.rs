@@ -2,7 +2,7 @@
 
 use postgres::Client;
 use postgres::types::Type;
-use sitewatch::postgres::explain;
+use sitewatch::postgres::{begin, explain};
 use sitewatch::run::Failure;
 use sitewatch::settings::DatabaseSettings;
 
@@ -20,8 +20,8 @@ use super::checks;
 /// When PostgreSQL cannot be asked.
 pub(crate) fn end_frozen(client: &mut Client, settings: &DatabaseSettings) -> Result<(), Failure> {
     let longest = i64::try_from(settings.statement_timeout.as_millis()).unwrap_or(i64::MAX);
-    let ended = client
-        .query_typed(
+    let mut end = || {
+        begin(client, settings)?.query_typed(
             "select pid, pg_terminate_backend(pid) from pg_stat_activity
              where datname = current_database() and usename = current_user
                and query = any($1) and state = 'active' and wait_event = 'ClientRead'
@@ -31,7 +31,8 @@ pub(crate) fn end_frozen(client: &mut Client, settings: &DatabaseSettings) -> Re
                 (&longest, Type::INT8),
             ],
         )
-        .map_err(|error| explain("looking for frozen drains", &error))?;
+    };
+    let ended = end().map_err(|error| explain("looking for frozen drains", &error))?;
     for row in ended {
         let (process, ended): (i32, bool) = (row.get(0), row.get(1));
         if ended {

@@ -7,6 +7,7 @@
 mod binary;
 mod checks;
 mod claims;
+mod connections;
 mod days;
 mod dead_letters;
 mod dirty;
@@ -18,11 +19,12 @@ mod states;
 
 pub(crate) use checks::check_columns;
 pub(crate) use claims::Claims;
+pub(crate) use connections::{Connections, Shared, lock};
 pub(crate) use frozen::end_frozen;
 pub(crate) use offsets::{Stored, record_losses, stored};
 
-use postgres::{Client, Transaction};
-use sitewatch::postgres::{Cancel, begin, explain};
+use postgres::Transaction;
+use sitewatch::postgres::{Cancel, begin, explain, retried};
 use sitewatch::run::Failure;
 use sitewatch::settings::DatabaseSettings;
 
@@ -35,7 +37,7 @@ use states::KnownStates;
 
 /// One connection's view of the database.
 pub(crate) struct Store {
-    client: Client,
+    client: Shared,
     settings: DatabaseSettings,
     topic: Option<Topic>,
     memory: Memory,
@@ -74,8 +76,8 @@ pub(crate) struct Keyed<'a> {
 }
 
 impl Store {
-    /// A store over a connection of its own; `topic` is `None` when events come from a pipe.
-    pub(crate) fn new(client: Client, settings: DatabaseSettings, topic: Option<Topic>) -> Self {
+    /// A store over a connection; `topic` is `None` when events come from a pipe.
+    pub(crate) fn new(client: Shared, settings: DatabaseSettings, topic: Option<Topic>) -> Self {
         Self {
             client,
             settings,
@@ -86,7 +88,7 @@ impl Store {
 
     /// For a watcher that must interrupt a statement.
     pub(crate) fn cancel(&self) -> Cancel {
-        Cancel::new(&self.client, &self.settings)
+        Cancel::new(&lock(&self.client), &self.settings)
     }
 
     /// Writes a batch, all of it or nothing.
@@ -95,32 +97,35 @@ impl Store {
     /// When PostgreSQL cannot be used; the batch is then not recorded, or, if the connection broke
     /// during the commit, recorded with its offset: the next run sees which.
     pub(crate) fn write(&mut self, batch: &Batch) -> Result<Written, Failure> {
-        let wrong = |error: postgres::Error| explain("recording checks", &error);
-        let mut transaction = begin(&mut self.client, &self.settings).map_err(wrong)?;
+        retried(|| self.try_write(batch)).map_err(|error| explain("recording checks", &error))
+    }
+
+    /// Writes it in one transaction. What an attempt that failed found out is not remembered.
+    fn try_write(&mut self, batch: &Batch) -> Result<Written, postgres::Error> {
+        let mut client = lock(&self.client);
+        let mut transaction = begin(&mut client, &self.settings)?;
         // If we are frozen from here on, others need not wait for us longer than for a statement.
-        transaction
-            .batch_execute(&format!(
-                "set local idle_in_transaction_session_timeout = {}",
-                self.settings.statement_timeout.as_millis()
-            ))
-            .map_err(wrong)?;
+        transaction.batch_execute(&format!(
+            "set local idle_in_transaction_session_timeout = {}",
+            self.settings.statement_timeout.as_millis()
+        ))?;
         let topic = self.topic.as_ref();
         if let (Origin::Partition(partition), Some(topic)) = (batch.origin, topic)
-            && !offsets::advance(&mut transaction, topic, partition, batch).map_err(wrong)?
+            && !offsets::advance(&mut transaction, topic, partition, batch)?
         {
             return Ok(Written::Overtaken);
         }
         // Dropping the transaction rolls it back.
-        let Some(recording) = self.memory.record(&mut transaction, batch).map_err(wrong)? else {
+        let Some(recording) = self.memory.record(&mut transaction, batch)? else {
             // The reason may be a day that was dropped since it was seen.
             self.memory.days = Days::default();
             return Ok(Written::Refused);
         };
         for dead in [&batch.dead, &recording.refused] {
             let topic = topic.map(|topic| topic.name.as_str());
-            dead_letters::insert(&mut transaction, topic, batch.origin, dead).map_err(wrong)?;
+            dead_letters::insert(&mut transaction, topic, batch.origin, dead)?;
         }
-        transaction.commit().map_err(wrong)?;
+        transaction.commit()?;
         Ok(Written::Committed(self.memory.remember(recording)))
     }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use postgres::Transaction;
 use postgres::types::Type;
-use postgres::{Client, Transaction};
-use sitewatch::postgres::{begin, explain};
+use sitewatch::postgres::{begin, explain, retried};
 use sitewatch::run::Failure;
 use sitewatch::settings::DatabaseSettings;
 
 use super::Topic;
+use super::connections::{Shared, lock};
 use crate::batch::Batch;
 use crate::plan::Loss;
 
@@ -38,13 +39,18 @@ impl Stored {
 ///
 /// # Errors
 /// When PostgreSQL cannot be asked.
-pub(crate) fn stored(client: &mut Client, topic: &str) -> Result<Stored, Failure> {
-    let rows = client
-        .query_typed(
+pub(crate) fn stored(
+    client: &Shared,
+    settings: &DatabaseSettings,
+    topic: &str,
+) -> Result<Stored, Failure> {
+    let read = || {
+        begin(&mut lock(client), settings)?.query_typed(
             "select partition, next_offset, topic_id from kafka_offsets where topic = $1",
             &[(&topic, Type::TEXT)],
         )
-        .map_err(|error| explain("reading where recording has got to", &error))?;
+    };
+    let rows = read().map_err(|error| explain("reading where recording has got to", &error))?;
     let mut stored = Stored::default();
     for row in rows {
         let partition = row.get(0);
@@ -84,14 +90,15 @@ pub(super) fn advance(
 /// # Errors
 /// When PostgreSQL cannot be used.
 pub(crate) fn record_losses(
-    client: &mut Client,
+    client: &Shared,
     settings: &DatabaseSettings,
     topic: &str,
     id: Option<&str>,
     losses: &[Loss],
 ) -> Result<(), Failure> {
-    let mut record = || -> Result<(), postgres::Error> {
-        let mut transaction = begin(client, settings)?;
+    let record = || -> Result<(), postgres::Error> {
+        let mut client = lock(client);
+        let mut transaction = begin(&mut client, settings)?;
         for loss in losses {
             // With the group's offsets a partition may lose messages before it was ever drained.
             // Asked first: `on conflict` alone waits for a transaction that is moving the offset.
@@ -137,5 +144,5 @@ pub(crate) fn record_losses(
         }
         transaction.commit()
     };
-    record().map_err(|error| explain("writing down lost offsets", &error))
+    retried(record).map_err(|error| explain("writing down lost offsets", &error))
 }

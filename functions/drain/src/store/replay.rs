@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 
 use postgres::types::Type;
-use sitewatch::postgres::{begin, explain};
+use sitewatch::postgres::{begin, explain, retried};
 use sitewatch::run::Failure;
 
 use super::Store;
+use super::connections::lock;
 use crate::batch::{Batch, Letter, MAX_BUFFERED, Origin};
 use crate::row::Known;
 use crate::summary::Figures;
@@ -32,13 +33,22 @@ impl Store {
         limit: usize,
         known: &mut Known,
     ) -> Result<Option<Tried>, Failure> {
-        let wrong = |error: postgres::Error| explain("trying dead letters again", &error);
-        let mut transaction = begin(&mut self.client, &self.settings).map_err(wrong)?;
+        retried(|| self.try_replay(after, limit, known))
+            .map_err(|error| explain("trying dead letters again", &error))
+    }
+
+    fn try_replay(
+        &mut self,
+        after: i64,
+        limit: usize,
+        known: &mut Known,
+    ) -> Result<Option<Tried>, postgres::Error> {
+        let mut client = lock(&self.client);
+        let mut transaction = begin(&mut client, &self.settings)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let room = i64::try_from(MAX_BUFFERED).unwrap_or(i64::MAX);
-        let letters = transaction
-            .query_typed(
-                "select id, value
+        let letters = transaction.query_typed(
+            "select id, value
                  from (
                      select id, value,
                          sum(size) over (order by id) - size as before
@@ -48,13 +58,12 @@ impl Store {
                      ) as following
                  ) as following
                  where before < $3 order by id",
-                &[
-                    (&after, Type::INT8),
-                    (&limit, Type::INT8),
-                    (&room, Type::INT8),
-                ],
-            )
-            .map_err(wrong)?;
+            &[
+                (&after, Type::INT8),
+                (&limit, Type::INT8),
+                (&room, Type::INT8),
+            ],
+        )?;
         let Some(last) = letters.last() else {
             return Ok(None);
         };
@@ -75,9 +84,8 @@ impl Store {
         }
         let recording = self
             .memory
-            .record(&mut transaction, &batch)
-            .map_err(wrong)?
-            .ok_or_else(|| Failure::Defect("dead letters were not kept".to_owned()))?;
+            .record(&mut transaction, &batch)?
+            .expect("a batch that keeps its messages is not refused whole");
         let dead: HashSet<i64> = batch
             .dead
             .iter()
@@ -89,13 +97,11 @@ impl Store {
             .map(|letter| letter.get(0))
             .filter(|id| !dead.contains(id))
             .collect();
-        transaction
-            .execute_typed(
-                "delete from dead_letters where id = any($1)",
-                &[(&alive, Type::INT8_ARRAY)],
-            )
-            .map_err(wrong)?;
-        transaction.commit().map_err(wrong)?;
+        transaction.execute_typed(
+            "delete from dead_letters where id = any($1)",
+            &[(&alive, Type::INT8_ARRAY)],
+        )?;
+        transaction.commit()?;
         Ok(Some(Tried {
             last,
             figures: self.memory.remember(recording),

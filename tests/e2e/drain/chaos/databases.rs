@@ -511,7 +511,7 @@ fn behind_pgbouncer_several_drains_share_the_work() {
         .var("SITES", website.url())
         .run()
         .exits(0);
-    for round in 0..3 {
+    for _ in 0..3 {
         for partition in 0..4 {
             ledger.produce(&mut dice, partition, 150, 20);
         }
@@ -525,11 +525,7 @@ fn behind_pgbouncer_several_drains_share_the_work() {
             })
             .collect();
         for run in running {
-            let finished = run.wait();
-            assert!(
-                matches!(finished.code, Some(0 | 75)),
-                "{round}: it {finished}"
-            );
+            run.wait().exits(0);
         }
         ledger.offsets_say_what_is_recorded();
     }

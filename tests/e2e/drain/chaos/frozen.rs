@@ -15,7 +15,7 @@ use sitewatch_tests::{shared, wait};
 use super::{Dice, Ledger, ended_well};
 
 /// Far more than a small backlog needs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(40);
 
 const ROUNDS: u32 = 6;
 
@@ -69,14 +69,13 @@ fn a_frozen_drain_that_was_overtaken_changes_nothing() {
             end_claims(&ledger);
             let other = drain(&ledger, &mut dice).run();
             assert!(matches!(other.code, Some(0 | 75)), "it {other}");
-            other.code == Some(0)
+            ledger.recorded() == ledger.sent()
         });
         ledger.everything_once();
 
         frozen.signal(Signal::CONT);
         let finished = frozen.wait();
         ended_well(&finished);
-        assert_ne!(finished.code, Some(0), "it {finished}");
         overtaken += u32::from(finished.stderr.contains("by another drain"));
         ledger.everything_once();
     }
@@ -95,10 +94,11 @@ fn a_frozen_drain_keeps_its_partitions_no_longer_than_its_deadline() {
     let frozen = freeze(&ledger, &mut dice, frozen);
     drain(&ledger, &mut dice)
         .run()
-        .exits(75)
+        .exits(0)
         .stderr_has("2 partitions left to another drain");
     wait::until("another drain has done all of it", PATIENCE, || {
-        drain(&ledger, &mut dice).run().code == Some(0)
+        drain(&ledger, &mut dice).run().exits(0);
+        ledger.recorded() == ledger.sent()
     });
     ledger.everything_once();
     frozen.signal(Signal::CONT);
@@ -135,12 +135,12 @@ fn a_drain_frozen_within_its_copy_holds_up_nobody() {
         let other = drain(&ledger, &mut dice).run();
         assert!(matches!(other.code, Some(0 | 75)), "it {other}");
         freed |= other.stderr.contains("frozen");
-        other.code == Some(0)
+        ledger.recorded() == ledger.sent()
     });
     assert!(freed, "nobody said why");
     ledger.everything_once();
     frozen.signal(Signal::CONT);
-    assert_ne!(frozen.wait().code, Some(0));
+    ended_well(&frozen.wait());
     ledger.everything_once();
 }
 

@@ -8,6 +8,7 @@
     reason = "a story that failed can be had again by the seed it printed"
 )]
 
+mod connections;
 mod cut;
 mod databases;
 mod decode;

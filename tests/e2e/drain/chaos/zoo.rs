@@ -9,7 +9,7 @@ use sitewatch_tests::{shared, wait};
 use super::raw;
 use crate::support::{Prepared, last_line, lines, unique, up};
 
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
 fn send(kafka: &Kafka, record: BaseRecord<'_, [u8], [u8]>) {
     let producer: BaseProducer = kafka
