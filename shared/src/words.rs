@@ -14,24 +14,57 @@ pub fn milliseconds(microseconds: Option<impl Into<f64>>) -> String {
 }
 
 /// Whether a terminal, a page or a log would obey this character instead of showing it: control
-/// characters, and those that reorder or hide the text around them.
+/// characters (C0 and C1), and those of no width, which reorder or hide the text around them or make
+/// two names look the same. Those that join stay where they join, see [`printable`].
 #[must_use]
 pub fn is_obeyed(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || is_joiner(c)
+        || matches!(c,
+            // Soft hyphen, grapheme joiner, Arabic letter mark, Khmer's silent vowels.
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            // Spaces of no width, marks and overrides of direction, ends of lines and paragraphs.
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff0}'..='\u{fffb}'
+            // Marks of shorthand and of music, tags.
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// The text with a mark in the place of each character that would be obeyed. Joiners stay: people
-/// name sites in scripts and emoji that are made with them.
+/// What joins two characters to one, or chooses how the one before looks.
+fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}')
+}
+
+/// The text with an escape, such as `\u{202e}`, in the place of each character that would be obeyed.
+/// Joiners stay in scripts and emoji that are made with them: after a character beyond Latin, Greek
+/// and Cyrillic, where they would only hide.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
-            '\u{200c}' | '\u{200d}' => c,
-            c if is_obeyed(c) => '\u{fffd}',
-            c => c,
-        })
-        .collect()
+    let mut shown = String::with_capacity(text.len());
+    let mut before = '\0';
+    for c in text.chars() {
+        if is_obeyed(c) && !(is_joiner(c) && before >= '\u{590}') {
+            shown.extend(c.escape_unicode());
+            before = '\0';
+        } else {
+            shown.push(c);
+            // Of a row of joiners the first one joins.
+            before = if is_joiner(c) { '\0' } else { c };
+        }
+    }
+    shown
+}
+
+/// Whether there is nothing to be seen of a text: no name for anything.
+#[must_use]
+pub fn is_blank(text: &str) -> bool {
+    text.chars().all(|c| {
+        c.is_whitespace()
+            || is_obeyed(c)
+            // Letters and a pattern of dots that are drawn as nothing.
+            || matches!(c, '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}')
+    })
 }
 
 #[cfg(test)]
@@ -59,7 +92,43 @@ mod tests {
 
     #[test]
     fn nothing_is_left_to_obey() {
-        assert_eq!(printable("a\u{1b}[2Jb\u{202e}c"), "a\u{fffd}[2Jb\u{fffd}c");
-        assert_eq!(printable("größe 👩\u{200d}🚀"), "größe 👩\u{200d}🚀");
+        for (text, shown) in [
+            ("a\u{1b}[2Jb", "a\\u{1b}[2Jb"),
+            ("a\u{9b}2Jb\u{85}", "a\\u{9b}2Jb\\u{85}"),
+            ("a\u{202e}c\u{2066}\u{61c}", "a\\u{202e}c\\u{2066}\\u{61c}"),
+            (
+                "sh\u{200b}op\u{2060}\u{feff}",
+                "sh\\u{200b}op\\u{2060}\\u{feff}",
+            ),
+            ("so\u{ad}ft\u{e0041}", "so\\u{ad}ft\\u{e0041}"),
+            // Joiners hide in one script and spell in another.
+            ("sh\u{200d}op\u{fe0f}", "sh\\u{200d}op\\u{fe0f}"),
+            (
+                "größe 👩\u{200d}🚀 ❤\u{fe0f}",
+                "größe 👩\u{200d}🚀 ❤\u{fe0f}",
+            ),
+            ("می\u{200c}خواهم", "می\u{200c}خواهم"),
+            ("👩\u{200d}\u{200d}", "👩\u{200d}\\u{200d}"),
+            ("a\nb\tc", "a\\u{a}b\\u{9}c"),
+        ] {
+            assert_eq!(printable(text), shown, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn blank_is_what_shows_nothing() {
+        for text in [
+            "",
+            " ",
+            "\u{a0}\u{3000}",
+            "\u{200b}\u{200d}",
+            "\u{3164}",
+            "\u{2800} \u{ad}",
+        ] {
+            assert!(is_blank(text), "{text:?}");
+        }
+        for text in ["a", " .", "ㅤa", "👩"] {
+            assert!(!is_blank(text), "{text:?}");
+        }
     }
 }

@@ -8,6 +8,7 @@ use sitewatch::settings::{
     Variable, check_defaults, database, kafka, parse, site_secrets, site_source, var,
 };
 use sitewatch::site::{Secrets, Site, SiteDefaults, parse_list};
+use sitewatch::words::is_blank;
 
 use crate::canaries::{self, Canary};
 use crate::deny::DenyNetworks;
@@ -197,6 +198,9 @@ fn location(text: &str) -> Result<String, String> {
     }
     if text.chars().any(char::is_control) {
         return Err("contains a control character".to_owned());
+    }
+    if is_blank(text) {
+        return Err("nothing of it can be seen".to_owned());
     }
     Ok(text.to_owned())
 }

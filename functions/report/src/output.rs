@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::Serialize;
 use sitewatch::run::Failure;
 use sitewatch::settings::Problems;
+use sitewatch::words::{is_obeyed, printable};
 use url::Url;
 
 use crate::settings::{Format, Settings};
@@ -71,7 +72,10 @@ pub(crate) fn stream<L: Line + Serialize>(
 /// Writes lines as JSON or CSV.
 enum Printer<'a> {
     Json(&'a mut dyn Write),
-    Csv(Box<csv::Writer<&'a mut dyn Write>>),
+    Csv {
+        writer: Box<csv::Writer<&'a mut dyn Write>>,
+        fields: &'static [&'static str],
+    },
 }
 
 impl<'a> Printer<'a> {
@@ -81,24 +85,80 @@ impl<'a> Printer<'a> {
         }
         let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(to);
         writer.write_record(L::FIELDS).map_err(cause)?;
-        Ok(Self::Csv(Box::new(writer)))
+        Ok(Self::Csv {
+            writer: Box::new(writer),
+            fields: L::FIELDS,
+        })
     }
 
     fn print<L: Serialize>(&mut self, line: &L) -> io::Result<()> {
         match self {
             Self::Json(to) => {
-                serde_json::to_writer(&mut **to, line)?;
+                line.serialize(&mut serde_json::Serializer::with_formatter(
+                    &mut **to, Visible,
+                ))?;
                 to.write_all(b"\n")
             }
-            Self::Csv(writer) => writer.serialize(line).map_err(cause),
+            Self::Csv { writer, fields } => {
+                let line = serde_json::to_value(line)?;
+                let cells = fields.iter().map(|field| cell(line.get(field)));
+                writer.write_record(cells).map_err(cause)
+            }
         }
     }
 
     fn finish(self) -> io::Result<()> {
         match self {
             Self::Json(_) => Ok(()),
-            Self::Csv(mut writer) => writer.flush(),
+            Self::Csv { mut writer, .. } => writer.flush(),
         }
+    }
+}
+
+/// JSON that shows what it holds: what a terminal would obey is escaped, so that it reads the same.
+struct Visible;
+
+impl serde_json::ser::Formatter for Visible {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        if fragment.is_ascii() && !fragment.contains('\u{7f}') {
+            return writer.write_all(fragment.as_bytes());
+        }
+        let mut units = [0; 2];
+        let mut bytes = [0; 4];
+        for c in fragment.chars() {
+            if is_obeyed(c) {
+                for unit in c.encode_utf16(&mut units) {
+                    write!(writer, "\\u{unit:04x}")?;
+                }
+            } else {
+                writer.write_all(c.encode_utf8(&mut bytes).as_bytes())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a field is in CSV: numbers as they are, texts so that a spreadsheet takes them for texts.
+fn cell(value: Option<&serde_json::Value>) -> String {
+    match value {
+        None | Some(serde_json::Value::Null) => String::new(),
+        Some(serde_json::Value::String(text)) => no_formula(printable(text)),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// A text that begins as a formula does would be computed where the file is opened: the apostrophe
+/// before it, which spreadsheets do not show, makes it a text. As OWASP's "CSV Injection" has it,
+/// with the wide forms that East Asian spreadsheets read alike; tabs and line ends are escapes here.
+fn no_formula(text: String) -> String {
+    if text.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']) {
+        format!("'{text}")
+    } else {
+        text
     }
 }
 

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::{CheckEvent, Outcome, VERSION};
+use crate::words::{is_blank, is_obeyed};
 
 /// Longest site name, in characters; `websites.name` has the same limit.
 pub const MAX_NAME: usize = 200;
@@ -91,6 +92,7 @@ impl<'a> CheckEvent<'a> {
             return Err(DecodeError::Version(u64::from(self.v)));
         }
         text("site", &self.site, 1, MAX_NAME)?;
+        visible("site", &self.site)?;
         if self.url.len() > MAX_URL {
             return Err(field(
                 "url",
@@ -99,6 +101,7 @@ impl<'a> CheckEvent<'a> {
         }
         text("url", &self.url, 1, MAX_URL)?;
         text("location", &self.location, 1, MAX_LOCATION)?;
+        visible("location", &self.location)?;
         if let Some(error) = &self.error {
             text("error", error, 0, MAX_ERROR)?;
         }
@@ -210,6 +213,14 @@ fn text(name: &'static str, value: &str, least: usize, most: usize) -> Result<()
     Ok(())
 }
 
+/// A name of which nothing is to be seen names nothing.
+fn visible(name: &'static str, value: &str) -> Result<(), DecodeError> {
+    if is_blank(value) {
+        return Err(field(name, "nothing of it can be seen".to_owned()));
+    }
+    Ok(())
+}
+
 /// The most useful sentence for bytes that did not parse.
 fn why(value: &str, error: &serde_json::Error) -> DecodeError {
     if let Ok(VersionOnly { v }) = serde_json::from_str(value)
@@ -221,7 +232,7 @@ fn why(value: &str, error: &serde_json::Error) -> DecodeError {
     let text = error.to_string();
     let mut shown: String = text
         .chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .map(|c| if is_obeyed(c) { '\u{fffd}' } else { c })
         .take(MAX_ERROR)
         .collect();
     if shown.len() < text.len() {

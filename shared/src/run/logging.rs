@@ -8,6 +8,7 @@ use log::{Log, Metadata, Record};
 
 use super::progress::aside;
 use crate::settings::{LogFormat, RunSettings};
+use crate::words::{is_obeyed, printable};
 
 /// Longest message shown, in bytes; what others send us may be of any length.
 const MAX_MESSAGE: usize = 16 * 1024;
@@ -106,14 +107,14 @@ impl<'kvs> VisitSource<'kvs> for Fields<'_> {
         } else if let Some(flag) = value.to_bool() {
             flag.into()
         } else {
-            value.to_string().into()
+            printable(&value.to_string()).into()
         };
         self.0.insert(key.as_str().to_owned(), value);
         Ok(())
     }
 }
 
-/// Cuts what is too long, and shows control characters as escapes: a terminal must not obey what a
+/// Cuts what is too long, and shows as escapes what a terminal would obey: it must not do what a
 /// website or a message says. Line ends of ours (lists of problems) stay.
 fn bounded(mut message: String) -> String {
     if message.len() > MAX_MESSAGE {
@@ -124,17 +125,9 @@ fn bounded(mut message: String) -> String {
         message.truncate(cut);
         message.push('…');
     }
-    if message.chars().any(|c| c.is_control() && c != '\n') {
-        message
-            .chars()
-            .map(|c| {
-                if c.is_control() && c != '\n' {
-                    c.escape_default().to_string()
-                } else {
-                    c.to_string()
-                }
-            })
-            .collect()
+    if message.chars().any(|c| is_obeyed(c) && c != '\n') {
+        let lines: Vec<String> = message.split('\n').map(printable).collect();
+        lines.join("\n")
     } else {
         message
     }
@@ -146,7 +139,10 @@ mod tests {
 
     #[test]
     fn terminals_get_no_orders_and_lines_end() {
-        assert_eq!(bounded("a\u{1b}[2Jb\nc".to_owned()), "a\\u{1b}[2Jb\nc");
+        assert_eq!(
+            bounded("a\u{1b}[2Jb\nc\u{202e}\u{9b}".to_owned()),
+            "a\\u{1b}[2Jb\nc\\u{202e}\\u{9b}"
+        );
         assert!(bounded("é".repeat(MAX_MESSAGE)).len() <= MAX_MESSAGE + '…'.len_utf8());
     }
 }

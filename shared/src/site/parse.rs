@@ -14,6 +14,7 @@ use super::{
     Text, Timeouts, Tls, TlsVersion,
 };
 use crate::event::{MAX_LABEL, MAX_LABELS, MAX_NAME, MAX_URL};
+use crate::words::is_blank;
 
 /// Every field there is, in the order of documentation.
 pub(super) const FIELDS: &[&str] = &[
@@ -224,6 +225,8 @@ fn name(fields: &mut Fields, url: Option<&Url>) -> String {
     };
     if name.trim().is_empty() {
         fields.problem("name", "is empty");
+    } else if is_blank(&name) {
+        fields.problem("name", "has nothing that can be seen");
     } else if name.chars().count() > MAX_NAME {
         fields.problem("name", format!("is longer than {MAX_NAME} characters"));
     } else if name.chars().any(char::is_control) {

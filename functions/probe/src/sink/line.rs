@@ -105,7 +105,7 @@ mod tests {
         (event.first_byte_us, event.body_us) = (None, None);
         assert_eq!(
             look.line(&event),
-            "down     longer\u{fffd}[2J         62 ms  dns 1.2 ms  no\u{fffd}[31m host"
+            "down     longer\\u{1b}[2J         62 ms  dns 1.2 ms  no\\u{1b}[31m host"
         );
     }
 }

@@ -11,6 +11,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use crate::lines::{RunLine, SiteLine};
 use crate::read::offsets::Offset;
 use crate::read::probes::Probes;
+use crate::words::printable;
 
 /// What metrics are made of.
 #[derive(Debug)]
@@ -140,7 +141,8 @@ impl Collector for Metrics {
         for (name, help, value) in OF_PROBES {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             for probes in &self.probes {
-                let labels = [("location", probes.location.as_str())];
+                let location = printable(&probes.location);
+                let labels = [("location", location.as_str())];
                 ConstGauge::new(value(probes)).encode(metric.encode_family(&labels)?)?;
             }
         }

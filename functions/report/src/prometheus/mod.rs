@@ -14,6 +14,7 @@ use crate::lines::SiteLine;
 use crate::output;
 use crate::read::{Reader, offsets, probes, runs};
 use crate::settings::Settings;
+use crate::words::printable;
 use metrics::Metrics;
 
 /// Writes or pushes the metrics.
@@ -30,6 +31,9 @@ pub(crate) fn write(
     for site in &mut sites {
         site.checked_at = site.checked_at.map(|time| time.min(now));
         site.since = site.since.map(|time| time.min(now));
+        // Labels are shown by whoever asks for them.
+        site.site = printable(&site.site);
+        site.location = site.location.as_deref().map(printable);
     }
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Metrics {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sitewatch::run::Failure;
+use sitewatch::words::printable;
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 use url::Url;
 
@@ -49,8 +50,7 @@ pub(super) fn push(url: &Url, text: &str) -> Result<(), Failure> {
         .read_to_string()
         .unwrap_or_default()
         .chars()
-        .filter(|c| !c.is_control())
         .take(200)
         .collect();
-    Err(refused(format!("{status} {said}")))
+    Err(refused(format!("{status} {}", printable(&said))))
 }
