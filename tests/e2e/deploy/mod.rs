@@ -1,11 +1,10 @@
 //! The ways to run the functions on a schedule: `cron/` and `k8s/`, taken as they stand.
 
-mod build;
+mod builds;
 mod by_hand;
 mod compose;
 mod cron;
 mod kubernetes;
-mod package;
 mod systemd;
 mod tell_once;
 

@@ -1,7 +1,6 @@
 //! Building from the sources, as the README and the Dockerfile say. Dependencies are shared with the
 //! tests' own build as far as they are the same, and the profile is the tests': a release build
-//! would take minutes and show nothing more. What each function needs by itself differs all the
-//! same, and costs as much CPU time as half of all other tests: these are run by their own command.
+//! would take minutes and show nothing more.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,7 +9,7 @@ use std::time::Duration;
 use sitewatch_tests::command::Run;
 use sitewatch_tests::manifests;
 
-use super::{BIN, text};
+use crate::deploy::{BIN, text};
 use crate::documents::{FUNCTIONS, root};
 
 /// Compiling, on a machine that does other things as well.
@@ -50,7 +49,6 @@ impl Target {
 }
 
 #[test]
-#[ignore = "compiles everything anew: tests/run.sh builds"]
 fn cargo_installs_each_function_from_its_own_folder() {
     let target = Target::of_the_tests();
     let folder = tempfile::tempdir().unwrap();
@@ -147,7 +145,6 @@ fn copy(arguments: &str, directory: &Path) {
 }
 
 #[test]
-#[ignore = "compiles everything anew: tests/run.sh builds"]
 fn the_dockerfile_builds_an_image_that_has_all_that_its_executables_need() {
     let target = Target::of_the_tests();
     // Always the same place: cargo knows packages by it, and would keep a build of each.

@@ -6,11 +6,10 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use sitewatch_tests::command::Run;
 use sitewatch_tests::package;
 
-use super::{BIN, text};
+use crate::deploy::{BIN, text};
 use crate::documents::{FUNCTIONS, root};
 
 #[test]
-#[ignore = "compiles cargo-deb: tests/run.sh builds"]
 fn it_holds_the_functions_their_units_and_a_file_of_settings_that_upgrades_leave() {
     let folder = tempfile::tempdir().unwrap();
     let package = package::build(folder.path()).unwrap_or_else(|failure| panic!("{failure}"));
