@@ -234,14 +234,14 @@ fn a_signal_ends_a_probe_that_waits_for_a_silent_site() {
         .var("CHECK_TIMEOUT", "60s")
         .var("PROBE_SINK", "stdout")
         .spawn();
-    sitewatch_tests::wait::until("the site is asked", Duration::from_secs(20), || {
+    sitewatch_tests::wait::until("the site is asked", Duration::from_secs(60), || {
         silent.connections() > 0
     });
     let asked = std::time::Instant::now();
     run.signal(Signal::TERM);
     let finished = run.wait().exits(75);
     assert!(
-        asked.elapsed() < Duration::from_secs(3),
+        asked.elapsed() < sitewatch_tests::wait::SOON,
         "{:?}",
         asked.elapsed()
     );
@@ -321,7 +321,7 @@ fn a_probe_without_its_kafka_says_so_in_time() {
         .exits(69)
         .stderr_has(&format!("cannot reach Kafka at 127.0.0.1:{nobody}: "));
     assert!(
-        finished.elapsed < Duration::from_secs(5),
+        finished.elapsed < Duration::from_secs(8),
         "{:?}",
         finished.elapsed
     );
@@ -330,7 +330,7 @@ fn a_probe_without_its_kafka_says_so_in_time() {
 #[test]
 fn the_demo_shows_what_is_up_and_what_is_down() {
     let demo = Run::function("demo")
-        .timeout(Duration::from_secs(120))
+        .timeout(Duration::from_secs(600))
         .run()
         .exits(0);
     for line in [

@@ -28,8 +28,9 @@ pub use terminal::screen;
 
 use crate::{clock, folder::Folder};
 
-/// Nothing the functions are asked to do in a test takes this long: who is here then hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Nothing the functions are asked to do in a test takes this long on any machine: who is here then
+/// hangs.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// What a process is started with besides the variables of the test.
 const INHERITED: [&str; 3] = ["PATH", "HOME", "TMPDIR"];
@@ -187,7 +188,7 @@ impl Run {
         self
     }
 
-    /// How long the run may take before the test fails; a minute unless told otherwise.
+    /// How long the run may take before the test fails; three minutes unless told otherwise.
     pub fn timeout(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self

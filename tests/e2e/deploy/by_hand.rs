@@ -341,7 +341,7 @@ fn a_long_maintain_shows_how_far_it_is() {
     lock.batch_execute("lock table checks_hourly in exclusive mode")
         .unwrap();
     let maintain = prepared.maintain().stderr_on_terminal().spawn();
-    wait::until("maintain waits", Duration::from_secs(10), || {
+    wait::until("maintain waits", Duration::from_secs(60), || {
         prepared.count(
             "select count(*) from pg_locks join pg_database on pg_database.oid = database
              where datname = current_database() and not granted",

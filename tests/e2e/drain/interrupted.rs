@@ -11,7 +11,8 @@ use sitewatch_tests::shared;
 use crate::support::{Prepared, last_line, unique, up};
 
 /// What a scheduler grants between SIGTERM and SIGKILL is seconds; this is less.
-const SOON: Duration = Duration::from_secs(4);
+/// Less than the timeout of ten seconds that would apply otherwise.
+const SOON: Duration = Duration::from_secs(8);
 
 fn backlog(topic: &str, events: i64) {
     let kafka = shared::kafka(Version::V4_1);

@@ -10,7 +10,7 @@ use sitewatch_tests::{port, shared, wait};
 
 use crate::support::{Prepared, lines, unique, up};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Events on a topic of their own.
 fn topic(events: i64) -> String {
@@ -123,11 +123,7 @@ fn a_run_does_not_wait_to_leave_it() {
         .run()
         .exits(0)
         .stderr_has("could not be recorded in function_runs");
-    assert!(
-        began.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() < wait::SOON, "{:?}", began.elapsed());
     wait::until("nobody waits in the server", PATIENCE, || {
         prepared.count(
             "select count(*) from pg_stat_activity

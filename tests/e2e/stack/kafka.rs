@@ -142,7 +142,7 @@ fn works(bootstrap: &str, settings: &[(&str, String)]) -> bool {
         config.set(*name, value);
     }
     let consumer: BaseConsumer = config.create().unwrap();
-    wait::for_some("an answer or a refusal", Duration::from_secs(20), || {
+    wait::for_some("an answer or a refusal", Duration::from_secs(60), || {
         let metadata = consumer.fetch_metadata(Some("listeners"), Duration::from_millis(50));
         if let Ok(metadata) = metadata {
             assert_eq!(metadata.topics()[0].error(), None);

@@ -10,7 +10,7 @@ use std::{
 use postgres::{Client, NoTls};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use sitewatch_tests::{
-    kafka::{Kafka, Version},
+    kafka::Version,
     postgres::{DATABASE, PASSWORD, USER},
     proxy::{Direction, Proxy},
     shared, wait,
@@ -153,7 +153,7 @@ fn postgresql_loses_its_connection_and_gets_a_new_one() {
 
 #[test]
 fn every_connection_to_a_proxied_kafka_goes_through_the_proxy() {
-    let kafka = Kafka::options(Version::V4_1).proxied().start();
+    let kafka = shared::proxied_kafka(Version::V4_1);
     kafka.create_topic("proxied", 1);
     let consumer: BaseConsumer = kafka
         .client()
@@ -179,7 +179,7 @@ fn every_connection_to_a_proxied_kafka_goes_through_the_proxy() {
     proxy.cut();
     assert_eq!(brokers(), None);
     proxy.resume();
-    wait::until("Kafka to be reached again", Duration::from_secs(20), || {
+    wait::until("Kafka to be reached again", Duration::from_secs(60), || {
         brokers().is_some()
     });
 }

@@ -12,15 +12,13 @@ use sitewatch_tests::command::{Run, Running};
 use sitewatch_tests::kafka::{Kafka, Version};
 use sitewatch_tests::postgres::Postgres;
 use sitewatch_tests::proxy::{Direction, Proxy};
-use sitewatch_tests::{shared, wait};
+use sitewatch_tests::shared;
+use sitewatch_tests::wait::{self, SOON};
 
 use super::{Dice, Ledger, ended_well};
 use crate::support::{Prepared, unique};
 
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// What a scheduler grants between SIGTERM and SIGKILL is seconds; this is less.
-const SOON: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const CUTS: usize = 80;
 
@@ -330,11 +328,7 @@ fn a_kafka_that_is_gone_ends_the_run_and_loses_nothing() {
     let gone = Instant::now();
     let finished = run.wait().exits(69);
     // KAFKA_TIMEOUT, and a little for what comes after.
-    assert!(
-        gone.elapsed() < SOON * 4,
-        "{:?}: it {finished}",
-        gone.elapsed()
-    );
+    assert!(gone.elapsed() < SOON, "{:?}: it {finished}", gone.elapsed());
     kafka.start_again();
     broker.the_rest_follows();
 }
@@ -345,6 +339,10 @@ fn leaders_that_move_to_another_broker_do_not_disturb_a_run() {
         let first = Kafka::start(version);
         let second = Kafka::options(version).join(&first).start();
         for power_cut in [false, true] {
+            // The round before left it that way.
+            if second.pid().is_none() {
+                second.start_again();
+            }
             let mut broker = Broker::led_by_the_second("moves", &first);
             let run = broker.at_work();
             if power_cut {
@@ -355,7 +353,6 @@ fn leaders_that_move_to_another_broker_do_not_disturb_a_run() {
             run.wait().exits(0);
             broker.ledger.everything_once();
             assert_eq!(first.leaders(&broker.ledger.topic), [Some(1); 2]);
-            second.start_again();
         }
     }
 }

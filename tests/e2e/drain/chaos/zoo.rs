@@ -9,7 +9,7 @@ use sitewatch_tests::{shared, wait};
 use super::raw;
 use crate::support::{Prepared, last_line, lines, unique, up};
 
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 fn send(kafka: &Kafka, record: BaseRecord<'_, [u8], [u8]>) {
     let producer: BaseProducer = kafka
