@@ -2,10 +2,10 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-use postgres::Client;
+use postgres::{Client, Row};
 use sitewatch::event::{CheckEvent, Outcome, VERSION};
 use sitewatch_tests::command::Run;
 use sitewatch_tests::postgres::{Database, Postgres};
@@ -14,6 +14,9 @@ use sitewatch_tests::shared;
 /// A database of its own with the schema of this release.
 pub(crate) struct Prepared {
     pub(crate) database: Database,
+    /// What the questions below are asked through: a login costs more than any of them, and some
+    /// are asked until the answer is the one that is waited for.
+    asking: Mutex<Option<Client>>,
 }
 
 impl Prepared {
@@ -30,8 +33,13 @@ impl Prepared {
                 .exits(0);
             database.closed()
         });
+        Self::of(shared::postgres().copy_database(&MIGRATED, prefix))
+    }
+
+    fn of(database: Database) -> Self {
         Self {
-            database: shared::postgres().copy_database(&MIGRATED, prefix),
+            database,
+            asking: Mutex::default(),
         }
     }
 
@@ -44,7 +52,7 @@ impl Prepared {
             .var("SETUP_TOPIC", "false")
             .run()
             .exits(0);
-        Self { database }
+        Self::of(database)
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -55,36 +63,41 @@ impl Prepared {
         self.database.client()
     }
 
+    #[track_caller]
+    fn ask(&self, query: &str) -> Vec<Row> {
+        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        // The server may have been started again meanwhile.
+        if let Some(client) = asking.as_mut()
+            && let Ok(rows) = client.query(query, &[])
+        {
+            return rows;
+        }
+        asking.insert(self.client()).query(query, &[]).unwrap()
+    }
+
     /// A single number.
+    #[track_caller]
     pub(crate) fn count(&self, query: &str) -> i64 {
-        self.client().query_one(query, &[]).unwrap().get(0)
+        self.ask(query)[0].get(0)
     }
 
     /// What is recorded, as (site, microseconds since 1970, outcome), in order.
     pub(crate) fn checks(&self) -> Vec<(String, i64, String)> {
-        self.client()
-            .query(
-                "select websites.name, (extract(epoch from checked_at) * 1000000)::int8, outcomes.word
+        self.ask(
+            "select websites.name, (extract(epoch from checked_at) * 1000000)::int8, outcomes.word
                  from checks
                  join websites on websites.id = website_id
                  join outcomes on outcomes.code = outcome
                  order by 1, 2",
-                &[],
-            )
-            .unwrap()
-            .iter()
-            .map(|row| (row.get(0), row.get(1), row.get(2)))
-            .collect()
+        )
+        .iter()
+        .map(|row| (row.get(0), row.get(1), row.get(2)))
+        .collect()
     }
 
     /// Why messages are dead, by partition and offset.
     pub(crate) fn reasons(&self) -> BTreeMap<(Option<i32>, Option<i64>), String> {
-        self.client()
-            .query(
-                "select partition, message_offset, reason from dead_letters",
-                &[],
-            )
-            .unwrap()
+        self.ask("select partition, message_offset, reason from dead_letters")
             .iter()
             .map(|row| ((row.get(0), row.get(1)), row.get(2)))
             .collect()

@@ -228,14 +228,7 @@ fn a_postgresql_that_falls_silent_costs_a_deadline_and_nothing_else() {
 fn a_postgresql_that_ends_and_comes_back_loses_and_repeats_nothing() {
     let mut dice = Dice::new("restart");
     let server = Postgres::start(None);
-    let prepared = Prepared {
-        database: server.create_database("restart"),
-    };
-    Run::setup()
-        .var("DATABASE_URL", prepared.url())
-        .var("SETUP_TOPIC", "false")
-        .run()
-        .exits(0);
+    let prepared = Prepared::on(&server, "restart");
     let mut ledger = Ledger::over(prepared, "restart", shared::kafka(Version::V4_1), 2);
     for power_cut in [false, true, false, true] {
         for partition in 0..2 {
