@@ -98,17 +98,16 @@ impl Reader {
 
     /// The id by which brokers know the topic, as Kafka's tools print it; one made again under the
     /// same name has another. Asked for together with [`bounds`](Self::bounds), and not known
-    /// before. `None` from brokers before 2.8, and with the `kafka` client, whose protocol is older
-    /// than ids.
+    /// before. `None` from brokers before 2.8, with the `kafka` client before 3.1.
     ///
     /// # Errors
     /// `Timeout`, `Failed`: the reader goes on without it.
-    pub fn topic_id(&self) -> Result<Option<&str>, KafkaError> {
+    pub fn topic_id(&self) -> Result<Option<String>, KafkaError> {
         match &self.0 {
             #[cfg(feature = "client-rdkafka")]
             Inner::Rdkafka(reader) => reader.topic_id(),
             #[cfg(feature = "client-kafka")]
-            Inner::Kafka(_) => Ok(None),
+            Inner::Kafka(reader) => Ok(reader.topic_id()),
         }
     }
 

@@ -216,7 +216,7 @@ fn connect_both(
 /// would otherwise go unnoticed.
 fn topic_id(reader: &Reader, stored: &Stored, topic: &str) -> Result<Option<String>, Failure> {
     match reader.topic_id() {
-        Ok(id) => Ok(id.map(str::to_owned)),
+        Ok(id) => Ok(id),
         Err(error) if stored.knows_id() => Err(error.into()),
         Err(error) => {
             log::warn!(

@@ -4,12 +4,13 @@
 //! that has dropped its protocol as a connection that closed. So we knock first: connect, shake
 //! hands, and ask which versions are spoken.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use openssl::ssl::SslConnector;
 
+use super::wire::{Request, Stream, Wire};
 use crate::kafka::dial;
 use crate::kafka::tls::{self, Failure};
 use crate::kafka::{KafkaError, KafkaSettings};
@@ -17,8 +18,11 @@ use crate::kafka::{KafkaError, KafkaSettings};
 /// Between two rounds over all brokers while none can be reached.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// The least that a step may take, so that an overrun deadline does not become no limit at all.
+const LEAST: Duration = Duration::from_millis(1);
+
 /// No broker's list of versions comes near this; a peer that is no broker may claim anything.
-const LONGEST_ANSWER: usize = 64 * 1024;
+const LONGEST_ANSWER: u64 = 64 * 1024;
 
 /// What the `kafka` crate sends: API key and version.
 const SPOKEN: [(i16, i16); 7] = [
@@ -75,10 +79,19 @@ pub(super) fn knock(
 }
 
 /// Why one broker cannot be used.
-enum Closed {
+pub(super) enum Closed {
     /// Trying again will not help.
     Final(KafkaError),
     Broken(String),
+}
+
+impl Closed {
+    pub(super) fn into_cause(self) -> String {
+        match self {
+            Self::Final(error) => error.to_string(),
+            Self::Broken(cause) => cause,
+        }
+    }
 }
 
 impl From<io::Error> for Closed {
@@ -103,37 +116,17 @@ fn knock_at(
     connector: Option<&SslConnector>,
     until: Instant,
 ) -> Result<(), Closed> {
-    let stream = dial::connect(broker, until)?;
-    let answer = match connector {
-        None => versions(stream, &settings.client_id)?,
-        Some(connector) => {
-            let refused = |cause| {
-                Closed::Final(KafkaError::Refused {
-                    brokers: broker.to_owned(),
-                    cause,
-                })
-            };
-            let stream =
-                tls::handshake(connector, dial::host(broker), stream).map_err(|failure| {
-                    match failure {
-                        Failure::Refused(cause) => refused(cause),
-                        Failure::Broken(cause) => Closed::Broken(cause),
-                        Failure::Silent => {
-                            Closed::Broken("no answer to the TLS handshake".to_owned())
-                        }
-                    }
-                })?;
-            // With TLS 1.3 a broker refuses our certificate after the handshake.
-            versions(stream, &settings.client_id).map_err(|error| {
-                let text = error.to_string();
-                if text.contains("alert") {
-                    refused(tls::alert_words(&text))
-                } else {
-                    Closed::from(error)
-                }
-            })?
+    let stream = open(broker, connector, until)?;
+    let left = until.saturating_duration_since(Instant::now());
+    let mut wire = Wire::new(stream, &settings.client_id, left.max(LEAST))?;
+    // With TLS 1.3 a broker refuses our certificate after the handshake.
+    let answer = versions(&mut wire).map_err(|error| {
+        let text = error.to_string();
+        match connector {
+            Some(_) if text.contains("alert") => refused(broker, tls::alert_words(&text)),
+            _ => Closed::from(error),
         }
-    };
+    })?;
     let too_new = SPOKEN.iter().any(|(key, version)| {
         !answer
             .iter()
@@ -147,54 +140,51 @@ fn knock_at(
     Ok(())
 }
 
-/// Asks for the versions of every request: API key, lowest, highest.
-fn versions(mut stream: impl Read + Write, client_id: &str) -> io::Result<Vec<(i16, i16, i16)>> {
-    let id = client_id.as_bytes();
-    let id_len = i16::try_from(id.len()).unwrap_or(0);
-    let id = if id_len == 0 { &[][..] } else { id };
-    let mut request = Vec::with_capacity(14 + id.len());
-    request.extend((10 + i32::from(id_len)).to_be_bytes());
-    request.extend(18_i16.to_be_bytes()); // ApiVersions
-    request.extend(0_i16.to_be_bytes()); // version 0, which every broker since 0.10 answers
-    request.extend(1_i32.to_be_bytes()); // correlation
-    request.extend(id_len.to_be_bytes());
-    request.extend(id);
-    stream.write_all(&request)?;
-
-    let mut length = [0; 4];
-    stream.read_exact(&mut length)?;
-    let length = usize::try_from(i32::from_be_bytes(length)).unwrap_or(usize::MAX);
-    if length > LONGEST_ANSWER {
-        let text = "it does not answer as Kafka does; check the port and KAFKA_SECURITY_PROTOCOL";
-        return Err(io::Error::new(ErrorKind::InvalidData, text));
-    }
-    let mut answer = vec![0; length];
-    stream.read_exact(&mut answer)?;
-    Ok(parse_versions(&answer))
-}
-
-/// Correlation, error, count, then six bytes for each request.
-fn parse_versions(answer: &[u8]) -> Vec<(i16, i16, i16)> {
-    let ranges = answer.get(10..).unwrap_or_default();
-    ranges
-        .chunks_exact(6)
-        .map(|range| {
-            let number = |at: usize| i16::from_be_bytes([range[at], range[at + 1]]);
-            (number(0), number(2), number(4))
+/// Connects, with TLS where there is a connector.
+pub(super) fn open(
+    broker: &str,
+    connector: Option<&SslConnector>,
+    until: Instant,
+) -> Result<Stream, Closed> {
+    let stream = dial::connect(broker, until)?;
+    let Some(connector) = connector else {
+        return Ok(Stream::Plain(stream));
+    };
+    tls::handshake(connector, dial::host(broker), stream)
+        .map(Stream::Tls)
+        .map_err(|failure| match failure {
+            Failure::Refused(cause) => refused(broker, cause),
+            Failure::Broken(cause) => Closed::Broken(cause),
+            Failure::Silent => Closed::Broken("no answer to the TLS handshake".to_owned()),
         })
-        .collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn refused(broker: &str, cause: String) -> Closed {
+    Closed::Final(KafkaError::Refused {
+        brokers: broker.to_owned(),
+        cause,
+    })
+}
 
-    #[test]
-    fn versions_are_read_in_threes_and_a_short_answer_holds_none() {
-        let mut answer = vec![0, 0, 0, 1, 0, 0, 0, 0, 0, 2];
-        answer.extend([0, 0, 0, 3, 0, 11, 0, 1, 0, 4, 0, 17]);
-
-        assert_eq!(parse_versions(&answer), [(0, 3, 11), (1, 4, 17)]);
-        assert!(parse_versions(&answer[..9]).is_empty());
-    }
+/// Asks for the versions of every request: API key, lowest, highest.
+pub(super) fn versions(wire: &mut Wire) -> io::Result<Vec<(i16, i16, i16)>> {
+    let request = Request {
+        key: 18,    // ApiVersions
+        version: 0, // which every broker since 0.10 answers
+        flexible: false,
+        body: Vec::new(),
+    };
+    wire.ask(&request, |answer| {
+        if answer.left() > LONGEST_ANSWER {
+            let text =
+                "it does not answer as Kafka does; check the port and KAFKA_SECURITY_PROTOCOL";
+            return Err(io::Error::new(ErrorKind::InvalidData, text));
+        }
+        answer.skip(2)?; // error
+        let mut versions = Vec::new();
+        for _ in 0..answer.i32()? {
+            versions.push((answer.i16()?, answer.i16()?, answer.i16()?));
+        }
+        Ok(versions)
+    })
 }

@@ -57,6 +57,8 @@ pub(super) struct Wanted {
     pub(super) offset: i64,
     end: i64,
     bytes: i32,
+    /// Below this nothing is part of a transaction.
+    clear: i64,
 }
 
 struct Asked {
@@ -73,6 +75,7 @@ impl Fetching {
             offset: range.next,
             end: range.end,
             bytes: FIRST_BYTES,
+            clear: range.next,
         });
         Self {
             wanted: wanted.collect(),
@@ -233,8 +236,21 @@ impl Fetching {
         responses: Vec<Response>,
     ) -> Result<(), KafkaError> {
         let mut unsettled = false;
-        for &wanted in of {
-            match outcome(&responses, wanted) {
+        for &(mut wanted) in of {
+            let outcome = outcome(&responses, wanted);
+            if let Some(guard) = &mut connection.guard
+                && self.progress.find(wanted.partition).is_some()
+            {
+                let to = match outcome {
+                    Outcome::UpTo(offset) => Some(offset.min(wanted.end)),
+                    Outcome::Nothing => Some(wanted.end),
+                    Outcome::Unsettled | Outcome::Failed(_) => None,
+                };
+                if let Some(to) = to {
+                    wanted.clear = guard.look(wanted.partition, wanted.clear, to)?;
+                }
+            }
+            match outcome {
                 Outcome::UpTo(offset) => {
                     self.unsettled = None;
                     let next = Wanted {

@@ -5,10 +5,12 @@ mod answer;
 mod client;
 mod door;
 mod fetching;
+mod guard;
 mod partitioner;
 mod producer;
 mod queue;
 mod reader;
+mod wire;
 mod worker;
 
 pub(super) use producer::Producer;

@@ -9,8 +9,9 @@ use openssl::ssl::SslConnector;
 
 use super::client;
 use super::fetching::Fetching;
+use super::guard::Guard;
 use super::worker::Worker;
-use crate::kafka::{KafkaError, KafkaSettings, PartitionBounds, Polled, Range};
+use crate::kafka::{KafkaError, KafkaSettings, LOG, PartitionBounds, Polled, Range};
 
 pub(in crate::kafka) struct Reader {
     connection: Connection,
@@ -23,6 +24,8 @@ pub(super) struct Connection {
     pub(super) worker: Worker,
     pub(super) settings: KafkaSettings,
     connector: Option<SslConnector>,
+    /// `None` with brokers that are too old for it.
+    pub(super) guard: Option<Guard>,
 }
 
 impl Connection {
@@ -33,6 +36,7 @@ impl Connection {
             worker,
             settings: settings.clone(),
             connector,
+            guard: None,
         })
     }
 
@@ -40,6 +44,20 @@ impl Connection {
     pub(super) fn renew(&mut self) -> Result<(), KafkaError> {
         self.worker = client::start(&self.settings, self.connector.as_ref())?;
         Ok(())
+    }
+
+    /// Who sees what the client cannot.
+    fn guard(&self) -> Result<Option<Guard>, KafkaError> {
+        let guard = Guard::begin(&self.settings, self.connector.as_ref())?;
+        if guard.is_none() {
+            log::warn!(
+                target: LOG,
+                "these brokers are older than Kafka 3.1: with KAFKA_CLIENT=kafka a topic made again \
+                 shows only while it is shorter than what is recorded, and messages of aborted \
+                 transactions are read like others; KAFKA_CLIENT=rdkafka sees both"
+            );
+        }
+        Ok(guard)
     }
 
     fn call<T: Send + 'static>(
@@ -73,6 +91,8 @@ impl Reader {
 
     pub(in crate::kafka) fn bounds(&mut self) -> Result<Vec<PartitionBounds>, KafkaError> {
         const WHAT: &str = "tell what the topic holds";
+        // First: a topic made again after this is another one than what is read.
+        self.connection.guard = self.connection.guard()?;
         let topic = self.connection.settings.topic.clone();
         let (firsts, ends) = self.connection.call(WHAT, move |client| {
             Ok((
@@ -80,6 +100,10 @@ impl Reader {
                 client.fetch_topic_offsets(&topic, FetchOffset::Latest)?,
             ))
         })?;
+        let committed = match &mut self.connection.guard {
+            Some(guard) => Some(guard.committed_ends()?),
+            None => None,
+        };
         self.partitions
             .iter()
             .map(|&partition| {
@@ -88,7 +112,11 @@ impl Reader {
                         .find(|offset| offset.partition == partition)
                         .map(|it| it.offset)
                 };
-                match (of(&firsts), of(&ends)) {
+                let end = match &committed {
+                    Some(committed) => committed.get(&partition).copied(),
+                    None => of(&ends),
+                };
+                match (of(&firsts), end) {
                     (Some(first), Some(end)) => Ok(PartitionBounds {
                         partition,
                         first,
@@ -102,6 +130,10 @@ impl Reader {
                 }
             })
             .collect()
+    }
+
+    pub(in crate::kafka) fn topic_id(&self) -> Option<String> {
+        self.connection.guard.as_ref().map(Guard::topic_id)
     }
 
     pub(in crate::kafka) fn group_offsets(

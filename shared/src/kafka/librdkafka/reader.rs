@@ -63,11 +63,8 @@ impl Reader {
             .collect())
     }
 
-    pub(in crate::kafka) fn topic_id(&self) -> Result<Option<&str>, KafkaError> {
-        match &self.topic_id {
-            Ok(id) => Ok(id.as_deref()),
-            Err(error) => Err(error.clone()),
-        }
+    pub(in crate::kafka) fn topic_id(&self) -> Result<Option<String>, KafkaError> {
+        self.topic_id.clone()
     }
 
     /// Asks for one edge of all partitions, in one request to each broker; `fetch_watermarks` asks

@@ -194,21 +194,90 @@ fn a_topic_made_again_is_read_from_its_beginning() {
 }
 
 /// Its offsets have passed the stored one again: only the topic's identity tells.
-#[test]
-fn a_topic_made_again_and_refilled_is_read_from_its_beginning() {
-    let kafka = shared::kafka(Version::V4_1);
+fn made_again_and_refilled(version: Version, client: &str) {
+    let kafka = shared::kafka(version);
     let mut dice = Dice::new("refilled");
     let mut ledger = Ledger::new("refilled", kafka, 1);
     ledger.produce(&mut dice, 0, 30, 1_000_000);
-    ledger.drain().run().exits(0);
+    let drain = |ledger: &Ledger<'_>| ledger.drain().var("KAFKA_CLIENT", client).run();
+    drain(&ledger).exits(0);
     make_again(&ledger);
     ledger.produce(&mut dice, 0, 50, 1_000_000);
-    ledger
-        .drain()
-        .run()
+    drain(&ledger)
         .exits(0)
         .stderr_has("the topic was deleted and made again");
     assert_eq!(ledger.recorded(), 80);
+}
+
+#[test]
+fn a_topic_made_again_and_refilled_is_read_from_its_beginning() {
+    made_again_and_refilled(Version::V4_1, "rdkafka");
+}
+
+#[test]
+fn a_topic_made_again_and_refilled_is_read_from_its_beginning_by_the_pure_rust_client() {
+    made_again_and_refilled(Version::V3_9, "kafka");
+}
+
+/// Both clients store the same id.
+#[test]
+fn one_client_knows_the_topic_that_the_other_has_drained() {
+    let kafka = shared::kafka(Version::V3_9);
+    let mut dice = Dice::new("either");
+    let mut ledger = Ledger::new("either", kafka, 2);
+    for client in ["kafka", "rdkafka", "kafka"] {
+        ledger.produce(&mut dice, 0, 10, 1_000_000);
+        ledger.produce(&mut dice, 1, 10, 1_000_000);
+        ledger.drain().var("KAFKA_CLIENT", client).run().exits(0);
+        ledger.everything_once();
+    }
+    assert_eq!(losses(&ledger), []);
+    assert_eq!(
+        ledger
+            .prepared
+            .count("select count(topic_id) from kafka_offsets"),
+        2
+    );
+}
+
+/// The run holds messages of the old topic while the new one grows past them.
+#[test]
+fn a_topic_made_again_during_a_run_of_the_pure_rust_client_loses_nothing_of_the_new_one() {
+    let kafka = shared::kafka(Version::V3_9);
+    let mut dice = Dice::new("meanwhile");
+    let mut ledger = Ledger::new("meanwhile", kafka, 1);
+    ledger.produce(&mut dice, 0, 12_000, 1_000_000);
+    let drain = |ledger: &Ledger<'_>| {
+        ledger
+            .drain()
+            .var("KAFKA_CLIENT", "kafka")
+            .var("DRAIN_BATCH_SIZE", "100")
+    };
+    let mut client = ledger.prepared.client();
+    let mut lock = client.transaction().unwrap();
+    lock.batch_execute("lock table checks in exclusive mode")
+        .unwrap();
+    let run = drain(&ledger).spawn();
+    wait::until("the first batch waits", PATIENCE, || {
+        ledger.prepared.count(
+            "select count(*) from pg_locks join pg_database on pg_database.oid = database
+             where datname = current_database() and not granted",
+        ) > 0
+    });
+    make_again(&ledger);
+    let old = ledger.events();
+    ledger.produce(&mut dice, 0, 24_000, 1_000_000);
+    lock.rollback().unwrap();
+    run.wait()
+        .exits(69)
+        .stderr_has("was deleted, or deleted and made again, during this run");
+    let of_old = ledger.recorded();
+    assert!(of_old <= old, "{of_old} of {old}");
+    drain(&ledger)
+        .run()
+        .exits(0)
+        .stderr_has("the topic was deleted and made again");
+    assert_eq!(ledger.recorded(), of_old + 24_000);
 }
 
 fn make_again(ledger: &Ledger<'_>) {
@@ -251,6 +320,49 @@ fn transactions_leave_holes_that_hide_nothing() {
     kafka.produce(&ledger.topic, 1, &aborted);
     ledger.drain().run().exits(0);
     ledger.everything_once();
+}
+
+/// The pure-Rust client cannot tell messages of an aborted transaction from others.
+#[test]
+fn transactions_stop_the_pure_rust_client_before_it_records_one() {
+    for end in [End::Abort, End::Commit] {
+        let kafka = shared::kafka(Version::V3_9);
+        let mut dice = Dice::new("transactions");
+        let mut ledger = Ledger::new("transactions", kafka, 1);
+        let drain = |ledger: &Ledger<'_>| ledger.drain().var("KAFKA_CLIENT", "kafka").run();
+        ledger.produce(&mut dice, 0, 10, 1_000_000);
+        drain(&ledger).exits(0);
+        ledger.everything_once();
+        let messages: Vec<(String, Vec<u8>)> = (0..5)
+            .map(|second| ("x".to_owned(), up("stranger", second).to_json()))
+            .collect();
+        kafka.transaction(&ledger.topic, 0, &messages, end);
+        kafka.produce(&ledger.topic, 0, &messages);
+        for _ in 0..2 {
+            drain(&ledger)
+                .exits(78)
+                .stderr_has("is written in transactions (partition 0, offset 10)")
+                .stderr_has("set KAFKA_CLIENT=rdkafka");
+            ledger.everything_once();
+        }
+    }
+}
+
+#[test]
+fn what_is_behind_an_open_transaction_waits_for_its_end_with_the_pure_rust_client_too() {
+    let kafka = shared::kafka(Version::V3_9);
+    let mut dice = Dice::new("open");
+    let mut ledger = Ledger::new("open", kafka, 1);
+    ledger.produce(&mut dice, 0, 10, 1_000_000);
+    let messages: Vec<(String, Vec<u8>)> = (0..5)
+        .map(|second| ("x".to_owned(), up("stranger", second).to_json()))
+        .collect();
+    kafka.transaction(&ledger.topic, 0, &messages, End::Never);
+    kafka.produce(&ledger.topic, 0, &messages);
+    for _ in 0..2 {
+        ledger.drain().var("KAFKA_CLIENT", "kafka").run().exits(0);
+        ledger.everything_once();
+    }
 }
 
 #[test]
