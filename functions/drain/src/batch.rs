@@ -1,7 +1,7 @@
 //! What one transaction writes.
 
 use jiff::Timestamp;
-use sitewatch::event::{CheckEvent, DecodeError, EARLIEST};
+use sitewatch::event::{CheckEvent, DecodeError, EARLIEST, MAX_EVENT};
 
 use crate::row::{Known, Row};
 
@@ -57,7 +57,15 @@ pub(crate) struct Batch {
 /// hold more messages.
 pub(crate) const MAX_BUFFERED: usize = 8 << 20;
 
-/// Memory that a row takes, beside its error's text.
+/// What is kept of a dead letter's key. Of its value as much as an event can have is kept: what is
+/// longer can never be recorded, so nothing that a later replay could use is lost.
+const MAX_KEY: usize = 64 << 10;
+
+/// What is kept of a dead letter's headers: names and values together, and [`HEADER_BYTES`] each.
+const MAX_HEADERS: usize = 64 << 10;
+const HEADER_BYTES: usize = 16;
+
+/// Memory that a row takes, beside its texts.
 pub(crate) const ROW_BYTES: usize = size_of::<Row>();
 
 impl Batch {
@@ -106,11 +114,13 @@ impl Batch {
             });
         match decoded {
             Ok(event) => {
-                self.bytes += ROW_BYTES + event.error.as_ref().map_or(0, |error| error.len());
-                self.rows.push(known.row(event));
+                let (row, bytes) = known.row(event);
+                self.bytes += bytes;
+                self.rows.push(row);
                 if let Some(originals) = &mut self.originals {
-                    self.bytes += letter.bytes();
-                    originals.push(letter.to_owned(String::new(), headers));
+                    let original = letter.to_owned(String::new(), headers);
+                    self.bytes += original.bytes();
+                    originals.push(original);
                 }
             }
             Err(reason) => self.bury(letter, reason, headers),
@@ -125,8 +135,9 @@ impl Batch {
         reason: String,
         headers: impl Iterator<Item = (&'h str, Option<&'h [u8]>)>,
     ) {
-        self.bytes += letter.bytes();
-        self.dead.push(letter.to_owned(reason, headers));
+        let dead = letter.to_owned(reason, headers);
+        self.bytes += dead.bytes();
+        self.dead.push(dead);
         self.next = letter.offset + 1;
     }
 
@@ -157,21 +168,29 @@ impl Batch {
     }
 }
 
-impl Letter<'_> {
+impl DeadLetter {
     fn bytes(&self) -> usize {
-        self.value.map_or(0, <[u8]>::len) + self.key.map_or(0, <[u8]>::len)
+        size_of::<Self>()
+            + self.key.as_ref().map_or(0, |key| key.len())
+            + self.value.as_ref().map_or(0, |value| value.len())
+            + self.headers.len()
+            + self.reason.len()
     }
+}
 
+impl Letter<'_> {
     fn to_owned<'h>(
         &self,
-        reason: String,
+        mut reason: String,
         headers: impl Iterator<Item = (&'h str, Option<&'h [u8]>)>,
     ) -> DeadLetter {
+        let key = cut(self.key, MAX_KEY, "key", &mut reason);
+        let value = cut(self.value, MAX_EVENT, "value", &mut reason);
         DeadLetter {
             offset: self.offset,
-            key: self.key.map(Into::into),
-            value: self.value.map(Into::into),
-            headers: headers_as_json(headers),
+            key,
+            value,
+            headers: headers_as_json(headers, &mut reason),
             timestamp: self
                 .timestamp_ms
                 .and_then(|ms| Timestamp::from_millisecond(ms).ok())
@@ -182,10 +201,35 @@ impl Letter<'_> {
     }
 }
 
-fn headers_as_json<'h>(headers: impl Iterator<Item = (&'h str, Option<&'h [u8]>)>) -> String {
-    let list: Vec<(&str, Option<String>)> = headers
-        .map(|(name, value)| (name, value.map(hexadecimal)))
-        .collect();
+/// The first bytes, as many as are kept; that there were more is added to the reason.
+fn cut(bytes: Option<&[u8]>, most: usize, what: &str, reason: &mut String) -> Option<Box<[u8]>> {
+    let bytes = bytes?;
+    if bytes.len() > most {
+        reason.push_str(&format!(
+            "; of its {what}'s {} bytes the first {most} are kept",
+            bytes.len()
+        ));
+    }
+    Some(bytes[..bytes.len().min(most)].into())
+}
+
+fn headers_as_json<'h>(
+    headers: impl Iterator<Item = (&'h str, Option<&'h [u8]>)>,
+    reason: &mut String,
+) -> String {
+    let mut list = Vec::new();
+    let mut length = 0;
+    for (name, value) in headers {
+        length += name.len() + value.map_or(0, <[u8]>::len) + HEADER_BYTES;
+        if length > MAX_HEADERS {
+            reason.push_str(&format!(
+                "; of its headers the first {} are kept",
+                list.len()
+            ));
+            break;
+        }
+        list.push((name, value.map(hexadecimal)));
+    }
     // jsonb cannot hold NUL, which a header's name may.
     serde_json::to_string(&list)
         .unwrap_or_else(|_| "[]".to_owned())

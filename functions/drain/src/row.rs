@@ -37,6 +37,17 @@ impl Site {
         }
     }
 
+    /// About how much memory it takes.
+    fn bytes(&self) -> usize {
+        let labels = self.labels.iter();
+        size_of::<Self>()
+            + self.name.len()
+            + self.url.len()
+            + labels
+                .map(|(name, value)| 2 * size_of::<Box<str>>() + name.len() + value.len())
+                .sum::<usize>()
+    }
+
     /// Whether an event of the same name says the same of it.
     fn is_of(&self, event: &CheckEvent<'_>) -> bool {
         self.url == event.url
@@ -130,10 +141,16 @@ pub(crate) struct Certificate {
     pub(crate) tls_version: String,
 }
 
+/// Memory of what is known of sites and locations at which it is forgotten: it is asked for again
+/// then. About 80,000 sites with a label or two.
+const MAX_KNOWN: usize = 32 << 20;
+
 /// The sites and places met in this run. Its size is that of the list of sites, not of the
-/// backlog.
+/// backlog, and at most [`MAX_KNOWN`].
 pub(crate) struct Known {
     window: Window,
+    /// About how much memory the maps take.
+    bytes: usize,
     sites: HashMap<Box<str>, Seen>,
     locations: HashMap<Box<str>, Arc<Location>>,
 }
@@ -149,6 +166,7 @@ impl Known {
     pub(crate) fn new(window: Window) -> Self {
         Self {
             window,
+            bytes: 0,
             sites: HashMap::new(),
             locations: HashMap::new(),
         }
@@ -159,12 +177,21 @@ impl Known {
         self.window.refuse(event.checked_at, Timestamp::now)
     }
 
-    /// Turns a decoded event into a row.
-    pub(crate) fn row(&mut self, event: CheckEvent<'_>) -> Row {
+    /// Turns a decoded event into a row, and says about how much memory the row takes: its texts,
+    /// and what it is the first to say of its site.
+    pub(crate) fn row(&mut self, mut event: CheckEvent<'_>) -> (Row, usize) {
+        if self.bytes > MAX_KNOWN {
+            self.bytes = 0;
+            self.sites.clear();
+            self.locations.clear();
+        }
         // Decoding has checked every range; a value that still did not fit would be null or the
         // type's limit rather than another number.
-        let (site, certificate) = self.seen(&event);
-        Row {
+        let mut bytes = size_of::<Row>();
+        let (site, certificate) = self.seen(&event, &mut bytes);
+        let texts = Texts::of(&mut event);
+        bytes += texts.as_ref().map_or(0, |texts| texts.bytes());
+        let row = Row {
             site,
             certificate,
             location: self.location(&event),
@@ -185,25 +212,35 @@ impl Known {
             up: event.up,
             body_match: event.body_match,
             maintenance: event.maintenance,
-            texts: Texts::of(event),
-        }
+            texts,
+        };
+        (row, bytes)
     }
 
-    fn seen(&mut self, event: &CheckEvent<'_>) -> (Arc<Site>, Option<Arc<Certificate>>) {
+    /// Adds to `bytes` what it had to make.
+    fn seen(
+        &mut self,
+        event: &CheckEvent<'_>,
+        bytes: &mut usize,
+    ) -> (Arc<Site>, Option<Arc<Certificate>>) {
         if let Some(seen) = self.sites.get_mut(event.site.as_ref()) {
             if !seen.site.is_of(event) {
+                self.bytes = self.bytes.saturating_sub(seen.site.bytes());
                 seen.site = Arc::new(Site::of(event));
+                self.bytes += seen.site.bytes();
+                *bytes += seen.site.bytes();
             }
             if event.tls_version.is_none() {
                 // No handshake: nothing is said of the certificate.
                 return (Arc::clone(&seen.site), None);
             }
-            if !seen
-                .certificate
-                .as_ref()
-                .is_some_and(|seen| seen.is_of(event))
-            {
+            let known = seen.certificate.as_ref();
+            if !known.is_some_and(|known| known.is_of(event)) {
+                let size = |it: &Option<Arc<Certificate>>| it.as_ref().map_or(0, |it| it.bytes());
+                self.bytes = self.bytes.saturating_sub(size(&seen.certificate));
                 seen.certificate = Certificate::of(event).map(Arc::new);
+                self.bytes += size(&seen.certificate);
+                *bytes += size(&seen.certificate);
             }
             return (Arc::clone(&seen.site), seen.certificate.clone());
         }
@@ -211,6 +248,10 @@ impl Known {
             site: Arc::new(Site::of(event)),
             certificate: Certificate::of(event).map(Arc::new),
         };
+        let made = seen.site.bytes() + seen.certificate.as_ref().map_or(0, |it| it.bytes());
+        // The map's entry, and its key.
+        self.bytes += made + 2 * size_of::<Seen>() + event.site.len();
+        *bytes += made;
         let both = (Arc::clone(&seen.site), seen.certificate.clone());
         self.sites.insert(event.site.as_ref().into(), seen);
         both
@@ -220,6 +261,7 @@ impl Known {
         if let Some(location) = self.locations.get(event.location.as_ref()) {
             return Arc::clone(location);
         }
+        self.bytes += 2 * event.location.len() + 2 * size_of::<Location>();
         let location = Arc::new(Location {
             name: event.location.clone().into_owned(),
             id: OnceLock::new(),
@@ -231,19 +273,31 @@ impl Known {
 }
 
 impl Texts {
-    fn of(event: CheckEvent<'_>) -> Option<Box<Self>> {
+    fn bytes(&self) -> usize {
+        let texts = [&self.error, &self.first_error, &self.final_url];
+        size_of::<Self>() + texts.into_iter().flatten().map(String::len).sum::<usize>()
+    }
+
+    fn of(event: &mut CheckEvent<'_>) -> Option<Box<Self>> {
         if event.error.is_none() && event.first_error.is_none() && event.final_url.is_none() {
             return None;
         }
         Some(Box::new(Self {
-            error: event.error.map(Into::into),
-            first_error: event.first_error.map(Into::into),
-            final_url: event.final_url.map(Into::into),
+            error: event.error.take().map(Into::into),
+            first_error: event.first_error.take().map(Into::into),
+            final_url: event.final_url.take().map(Into::into),
         }))
     }
 }
 
 impl Certificate {
+    fn bytes(&self) -> usize {
+        let texts = [&self.issuer, &self.error];
+        size_of::<Self>()
+            + self.tls_version.len()
+            + texts.into_iter().flatten().map(String::len).sum::<usize>()
+    }
+
     fn of(event: &CheckEvent<'_>) -> Option<Self> {
         Some(Self {
             not_after: event.certificate_not_after,

@@ -10,6 +10,10 @@ use thiserror::Error;
 use super::{CheckEvent, Outcome, VERSION};
 use crate::words::{is_blank, is_obeyed};
 
+/// Longest event, in bytes of JSON: Kafka's own default limit of a message. The longest that the
+/// fields' own limits allow is about 350 KB, escapes included; the rest is room for fields of later
+/// releases.
+pub const MAX_EVENT: usize = 1 << 20;
 /// Longest site name, in characters; `websites.name` has the same limit.
 pub const MAX_NAME: usize = 200;
 /// PostgreSQL's times begin in 4713 BC, ours in 9999 BC; nothing of this is older than the year 1.
@@ -20,7 +24,9 @@ pub const MAX_URL: usize = 8_192;
 pub const MAX_LOCATION: usize = 100;
 /// Longest error text, in characters.
 pub const MAX_ERROR: usize = 500;
-/// Most labels on an event, and the longest name or value of one in characters.
+/// Longest version of HTTP or TLS, in characters.
+pub const MAX_VERSION: usize = 20;
+/// Most labels on an event.
 pub const MAX_LABELS: usize = 64;
 /// Longest label name or value, in characters.
 pub const MAX_LABEL: usize = 200;
@@ -32,6 +38,9 @@ pub enum DecodeError {
     /// The message has no value (a tombstone).
     #[error("the message has no value")]
     Empty,
+    /// The value is longer than an event can be.
+    #[error("{0} bytes, and an event has at most {MAX_EVENT}")]
+    TooLong(usize),
     /// The value is not UTF-8.
     #[error("not UTF-8 from byte {0}")]
     NotUtf8(usize),
@@ -67,6 +76,9 @@ impl<'a> CheckEvent<'a> {
     pub fn decode(value: &'a [u8]) -> Result<Self, DecodeError> {
         if value.is_empty() {
             return Err(DecodeError::Empty);
+        }
+        if value.len() > MAX_EVENT {
+            return Err(DecodeError::TooLong(value.len()));
         }
         // serde would also take a list of the fields' values in order, which is not the format.
         if value
@@ -108,7 +120,8 @@ impl<'a> CheckEvent<'a> {
         for (name, value, most) in [
             ("certificate_issuer", &self.certificate_issuer, MAX_ERROR),
             ("certificate_error", &self.certificate_error, MAX_ERROR),
-            ("tls_version", &self.tls_version, 20),
+            ("http_version", &self.http_version, MAX_VERSION),
+            ("tls_version", &self.tls_version, MAX_VERSION),
             ("final_url", &self.final_url, MAX_URL),
             ("first_error", &self.first_error, MAX_ERROR),
         ] {

@@ -10,7 +10,8 @@ mod outcome;
 mod timestamp;
 
 pub use decode::{
-    DecodeError, EARLIEST, MAX_ERROR, MAX_LABEL, MAX_LABELS, MAX_LOCATION, MAX_NAME, MAX_URL,
+    DecodeError, EARLIEST, MAX_ERROR, MAX_EVENT, MAX_LABEL, MAX_LABELS, MAX_LOCATION, MAX_NAME,
+    MAX_URL, MAX_VERSION,
 };
 pub use outcome::{Outcome, Verdict};
 
@@ -27,8 +28,9 @@ pub const VERSION: u16 = 1;
 
 /// The result of one check of one site.
 ///
-/// Durations are microseconds of a monotonic clock and null when the phase did not happen. Over
-/// redirects the phases are sums, so that they always add up to the total.
+/// As JSON it has at most 1,048,576 bytes. Lengths of fields are in characters; `url` also has at
+/// most 8,192 bytes. Durations are microseconds of a monotonic clock and null when the phase did not
+/// happen. Over redirects the phases are sums, so that they always add up to the total.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckEvent<'a> {
     /// Version of this format: 1.
@@ -36,12 +38,15 @@ pub struct CheckEvent<'a> {
     /// Identity of the check (UUID version 7, so it sorts by time). A repeated event repeats it.
     pub id: Uuid,
     /// Name of the site; also the key of the Kafka message.
+    #[schemars(length(min = 1, max = MAX_NAME))]
     #[serde(borrow)]
     pub site: Cow<'a, str>,
     /// What was asked for, without user name and password.
+    #[schemars(length(min = 1, max = MAX_URL))]
     #[serde(borrow)]
     pub url: Cow<'a, str>,
     /// Where the probe ran (`PROBE_LOCATION`).
+    #[schemars(length(min = 1, max = MAX_LOCATION))]
     #[serde(borrow)]
     pub location: Cow<'a, str>,
     /// When the check began: RFC 3339, UTC, microseconds.
@@ -54,6 +59,7 @@ pub struct CheckEvent<'a> {
     pub outcome: Outcome,
     /// What went wrong, for people; at most 500 characters, no secrets, no control characters.
     /// Null when nothing did.
+    #[schemars(length(max = MAX_ERROR))]
     #[serde(borrow)]
     pub error: Option<Cow<'a, str>>,
     /// Status of the last response; null when none arrived.
@@ -61,6 +67,7 @@ pub struct CheckEvent<'a> {
     /// Address (without port) of the peer of the last connection; null when there was none.
     pub remote_addr: Option<std::net::IpAddr>,
     /// Version in the last response's status line, such as `1.1`; null when none arrived.
+    #[schemars(length(max = MAX_VERSION))]
     #[serde(borrow)]
     pub http_version: Option<Cow<'a, str>>,
     /// Looking up the host name. Null for an address, or when another check had just looked it up.
@@ -87,29 +94,35 @@ pub struct CheckEvent<'a> {
     #[schemars(with = "Option<Timestamp>")]
     pub certificate_not_after: Option<Timestamp>,
     /// Who issued the peer's certificate. Null without TLS.
+    #[schemars(length(max = MAX_ERROR))]
     #[serde(borrow, default)]
     pub certificate_issuer: Option<Cow<'a, str>>,
     /// Why the peer's certificate is not to be trusted, also where the site tolerates that. Null
     /// when it is, and without TLS.
+    #[schemars(length(max = MAX_ERROR))]
     #[serde(borrow, default)]
     pub certificate_error: Option<Cow<'a, str>>,
     /// The version of TLS spoken, such as `TLSv1.3`. Null without TLS.
+    #[schemars(length(max = MAX_VERSION))]
     #[serde(borrow, default)]
     pub tls_version: Option<Cow<'a, str>>,
     /// Redirects followed.
     pub redirects: u16,
     /// Where they led. Null when none was followed.
+    #[schemars(length(max = MAX_URL))]
     #[serde(borrow, default)]
     pub final_url: Option<Cow<'a, str>>,
     /// Attempts made, this one included: above 1 when the first ones failed.
     pub attempts: u16,
     /// Why the first attempt failed, when there were several.
+    #[schemars(length(max = MAX_ERROR))]
     #[serde(borrow, default)]
     pub first_error: Option<Cow<'a, str>>,
     /// Whether the site was in a maintenance window: checked, but not to be counted.
     #[serde(default)]
     pub maintenance: bool,
     /// The site's labels.
+    #[schemars(schema_with = "labels_schema")]
     #[serde(borrow, default)]
     pub labels: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
 }
@@ -123,6 +136,17 @@ impl CheckEvent<'_> {
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("strings, numbers and maps with string keys are JSON")
     }
+}
+
+/// Labels, with their limits: the derived schema of a map has none.
+fn labels_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "object",
+        "maxProperties": MAX_LABELS,
+        "propertyNames": { "minLength": 1, "maxLength": MAX_LABEL },
+        "additionalProperties": { "type": "string", "maxLength": MAX_LABEL },
+        "default": {},
+    })
 }
 
 /// The format's JSON Schema, generated from [`CheckEvent`].

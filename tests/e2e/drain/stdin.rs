@@ -79,7 +79,7 @@ fn lines_that_are_no_events_are_kept_with_their_number_and_reason() {
             ((None, Some(4)), "not UTF-8 from byte 0".to_owned()),
             (
                 (None, Some(5)),
-                "the line is longer than 1048576 bytes; the rest of it is not kept".to_owned()
+                "the line is longer than 1048576 bytes, which is the most an event has; the rest of it is not kept".to_owned()
             ),
         ]
     );

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use sitewatch::event::MAX_EVENT;
 use sitewatch::postgres::{check_schema, connect, record_run};
 use sitewatch::run::{Exit, Failure, Run, Summary};
 
@@ -17,9 +18,9 @@ use crate::summary::Figures;
 use crate::window::Window;
 use crate::workers::{Report, Workers};
 
-/// Longest line that is read; Kafka's own default limit of a message. What is longer cannot be an
-/// event and is kept up to here.
-const MAX_LINE: u64 = 1 << 20;
+/// Longest line that is read: one byte, and the line's end, more than an event can have. What is
+/// longer is no event, and is kept as far as any dead letter is.
+const MAX_LINE: u64 = MAX_EVENT as u64 + 2;
 
 /// How long the run may wait for input before it looks for signals.
 const LOOK: Duration = Duration::from_millis(20);
@@ -134,8 +135,13 @@ fn add(batch: &mut Batch, line: &Line, known: &mut Known) {
         batch.add(&letter, known, std::iter::empty());
     } else {
         batch.bury(
-            &letter,
-            format!("the line is longer than {MAX_LINE} bytes; the rest of it is not kept"),
+            &Letter {
+                value: line.bytes.get(..MAX_EVENT),
+                ..letter
+            },
+            format!(
+                "the line is longer than {MAX_EVENT} bytes, which is the most an event has; the rest of it is not kept"
+            ),
             std::iter::empty(),
         );
     }

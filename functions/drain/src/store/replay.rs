@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use postgres::types::Type;
+use sitewatch::event::MAX_EVENT;
 use sitewatch::postgres::{begin, explain, retried};
 use sitewatch::run::Failure;
 
@@ -46,14 +47,20 @@ impl Store {
         let mut client = lock(&self.client);
         let mut transaction = begin(&mut client, &self.settings)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let longest = i64::try_from(MAX_EVENT).unwrap_or(i64::MAX);
         let room = i64::try_from(MAX_BUFFERED).unwrap_or(i64::MAX);
         let letters = transaction.query_typed(
+            // An earlier release kept values of any length; what no event can have is not looked at,
+            // and stays.
             "select id, value
                  from (
                      select id, value,
                          sum(size) over (order by id) - size as before
                      from (
-                         select id, value, coalesce(octet_length(value), 0) as size
+                         select id,
+                             case when octet_length(value) <= $4 then value end as value,
+                             case when octet_length(value) <= $4 then octet_length(value) else 0 end
+                                 as size
                          from dead_letters where id > $1 order by id limit $2
                      ) as following
                  ) as following
@@ -62,6 +69,7 @@ impl Store {
                 (&after, Type::INT8),
                 (&limit, Type::INT8),
                 (&room, Type::INT8),
+                (&longest, Type::INT8),
             ],
         )?;
         let Some(last) = letters.last() else {

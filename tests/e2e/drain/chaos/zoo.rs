@@ -191,22 +191,91 @@ fn reasons_hold_no_more_and_nothing_else_than_postgresql_takes() {
     }
 }
 
+/// As large as an event can be, in fields that a later release may have; and a byte more.
 #[test]
-fn a_message_as_large_as_the_broker_takes_is_recorded_or_kept() {
+fn an_event_of_a_mebibyte_is_recorded_wherever_it_comes_from_and_a_larger_message_is_kept_in_part()
+{
+    const MOST: usize = 1 << 20;
+    let padded = |site: &str, length: usize| {
+        let mut event = serde_json::to_value(up(site, 60)).unwrap();
+        event["new_field"] = "".into();
+        let room = length - event.to_string().len();
+        event["new_field"] = "y".repeat(room).into();
+        event.to_string().into_bytes()
+    };
     let kafka = shared::kafka(Version::V4_1);
     let topic = unique("huge");
     kafka.create_topic_with(&topic, 1, &[("max.message.bytes", "8000000")]);
-    let huge = vec![b'x'; 7_900_000];
-    kafka.produce(&topic, 0, &[("k", &huge)]);
-    // An event with a field that a later release may have, and a lot in it.
-    let large = with("new_field", "y".repeat(7_000_000).into());
-    kafka.produce(&topic, 0, &[("k", &large)]);
-    kafka.produce(&topic, 0, &[("k", up("b", 1).to_json())]);
+    let messages = [
+        padded("a", MOST),
+        padded("b", MOST + 1),
+        vec![b'x'; 7_900_000],
+        up("c", 60).to_json(),
+    ];
+    for message in &messages {
+        kafka.produce(&topic, 0, &[("k", message)]);
+    }
     let (prepared, line) = drained(kafka, &topic);
-    assert_eq!(line, "2 checks recorded, 1 dead-lettered");
+    assert_eq!(line, "2 checks recorded, 2 dead-lettered");
     assert_eq!(
-        prepared.count("select length(value)::int8 from dead_letters"),
-        7_900_000
+        prepared.reasons().into_values().collect::<Vec<_>>(),
+        [
+            "1048577 bytes, and an event has at most 1048576; \
+             of its value's 1048577 bytes the first 1048576 are kept",
+            "7900000 bytes, and an event has at most 1048576; \
+             of its value's 7900000 bytes the first 1048576 are kept",
+        ]
+    );
+    assert_eq!(
+        prepared.count("select sum(length(value))::int8 from dead_letters"),
+        2 * MOST as i64
+    );
+
+    let by_pipe = Prepared::new("zoo");
+    let finished = by_pipe
+        .drain()
+        .var("DRAIN_SOURCE", "stdin")
+        .stdin(messages.join(&b'\n'))
+        .run()
+        .exits(0);
+    assert_eq!(
+        last_line(&finished.stderr),
+        "2 checks recorded, 2 dead-lettered"
+    );
+}
+
+#[test]
+fn keys_and_headers_without_end_are_kept_in_part() {
+    let kafka = shared::kafka(Version::V4_1);
+    let topic = unique("flood");
+    kafka.create_topic(&topic, 1);
+    let key = vec![b'k'; 900_000];
+    send(
+        kafka,
+        BaseRecord::to(&topic)
+            .partition(0)
+            .key(&key[..])
+            .payload(&b"no event"[..]),
+    );
+    let flood: Vec<(&[u8], Option<&[u8]>)> = vec![(b"h", Some(b"v")); 50_000];
+    raw::produce(
+        kafka,
+        &topic,
+        &[raw::Record {
+            value: b"no event",
+            headers: &flood,
+        }],
+    );
+    let (prepared, line) = drained(kafka, &topic);
+    assert_eq!(line, "0 checks recorded, 2 dead-lettered");
+    let reasons: Vec<String> = prepared.reasons().into_values().collect();
+    assert!(
+        reasons[0].ends_with("; of its key's 900000 bytes the first 65536 are kept"),
+        "{reasons:?}"
+    );
+    assert!(
+        reasons[1].ends_with("; of its headers the first 3640 are kept"),
+        "{reasons:?}"
     );
 }
 
@@ -225,7 +294,7 @@ fn a_small_batch_that_unpacks_to_a_lot_is_kept_as_well() {
     assert_eq!(line, "1 check recorded, 3 dead-lettered");
     assert_eq!(
         prepared.count("select sum(length(value))::int8 from dead_letters"),
-        150_000_000
+        3 << 20
     );
 }
 
