@@ -13,6 +13,7 @@ mod drain;
 mod grafana;
 mod kafka;
 mod maintain;
+mod overdue;
 mod pipeline;
 mod probe;
 mod report;

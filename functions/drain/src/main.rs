@@ -13,12 +13,14 @@ mod workers;
 use std::process::ExitCode;
 
 use sitewatch::run::{self, Function};
+use sitewatch::settings::var;
 
 const DRAIN: Function = Function {
     name: "drain",
     about: "moves what is pending on the topic into PostgreSQL, exactly once, and exits",
     version: env!("CARGO_PKG_VERSION"),
     variables: settings::VARIABLES,
+    deadline: Some(&var::DRAIN_DEADLINE),
 };
 
 fn main() -> ExitCode {

@@ -13,12 +13,14 @@ mod work;
 use std::process::ExitCode;
 
 use sitewatch::run::{self, Function};
+use sitewatch::settings::var;
 
 const MAINTAIN: Function = Function {
     name: "maintain",
     about: "makes partitions ahead, adds up checks by hour and by day, drops what is old, and exits",
     version: env!("CARGO_PKG_VERSION"),
     variables: settings::VARIABLES,
+    deadline: Some(&var::MAINTAIN_DEADLINE),
 };
 
 fn main() -> ExitCode {

@@ -18,12 +18,14 @@ mod workers;
 use std::process::ExitCode;
 
 use sitewatch::run::{self, Function};
+use sitewatch::settings::var;
 
 const PROBE: Function = Function {
     name: "probe",
     about: "runs one round of website checks, publishes each result, and exits",
     version: env!("CARGO_PKG_VERSION"),
     variables: settings::VARIABLES,
+    deadline: Some(&var::PROBE_DEADLINE),
 };
 
 fn main() -> ExitCode {

@@ -26,6 +26,7 @@ const REPORT: Function = Function {
     about: "says what is up and what was down: table, JSON, CSV, a status page, Prometheus metrics",
     version: env!("CARGO_PKG_VERSION"),
     variables: settings::VARIABLES,
+    deadline: None,
 };
 
 fn main() -> ExitCode {

@@ -17,6 +17,7 @@ const SETUP: Function = Function {
     about: "applies the migrations, creates the topic, imports a list of sites; safe to run again",
     version: env!("CARGO_PKG_VERSION"),
     variables: settings::VARIABLES,
+    deadline: None,
 };
 
 fn main() -> ExitCode {

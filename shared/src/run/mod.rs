@@ -7,6 +7,7 @@ mod logging;
 mod progress;
 mod stop;
 mod summary;
+mod watch;
 
 pub use exit::{Exit, Failure};
 pub use progress::{Progress, aside};
@@ -17,10 +18,10 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
-use heartbeat::Heartbeat;
+use watch::Watch;
 
 use crate::settings::{Environment, LogFormat, Reader, RunSettings, Variable, help};
 
@@ -34,6 +35,8 @@ pub struct Function {
     pub version: &'static str,
     /// Every variable it reads, for `--help`.
     pub variables: &'static [&'static [&'static Variable]],
+    /// The variable that says how long a run may take; `None`: a run ends by itself or on a signal.
+    pub deadline: Option<&'static Variable>,
 }
 
 /// What the work is given besides its settings.
@@ -49,17 +52,38 @@ pub struct Run {
 }
 
 /// Runs a function from its arguments to its exit code: reads the settings with `read`, does
-/// `work`, tells how it went.
+/// `work`, tells how it went. All of that is done beside the thread that watches the time, so that
+/// the run ends whatever it waits for.
 pub fn main<S: Send + 'static>(
-    function: &Function,
-    read: impl FnOnce(&mut Reader) -> Option<S>,
+    function: &'static Function,
+    read: impl FnOnce(&mut Reader) -> Option<S> + Send + 'static,
     work: impl FnOnce(S, &Run) -> Result<Summary, Failure> + Send + 'static,
 ) -> ExitCode {
     let started = Instant::now();
     if let Some(answered) = answer_arguments(function, std::env::args_os().skip(1)) {
         return answered.code().into();
     }
+    let watch = Watch::new(function, started);
+    let watched = Arc::clone(&watch);
+    watch
+        .until_done(move || whole(&watched, read, work))
+        .code()
+        .into()
+}
+
+/// A run, from its settings to its exit code.
+fn whole<S: Send + 'static>(
+    watch: &Watch,
+    read: impl FnOnce(&mut Reader) -> Option<S>,
+    work: impl FnOnce(S, &Run) -> Result<Summary, Failure>,
+) -> Exit {
+    let function = watch.function;
+    let stop = Stop::on_signals();
+    if let Ok(stop) = &stop {
+        watch.obey(stop.clone());
+    }
     let mut reader = Reader::new(Environment::of_this_process());
+    watch.set_deadline(|variable| reader.text(variable).map(str::to_owned));
     let run_settings = RunSettings::read(&mut reader);
     logging::start(function.name, &run_settings);
     for warning in reader.take_warnings() {
@@ -75,26 +99,26 @@ pub fn main<S: Send + 'static>(
         Err(problems) => {
             log::error!("{}", Failure::from(problems));
             log::error!("see `{} --help` for every variable it reads", function.name);
-            return Exit::Configuration.code().into();
+            return Exit::Configuration;
         }
     };
-    let heartbeat = Heartbeat::start(heartbeat_url);
-    let outcome = Stop::on_signals()
+    watch.announce(heartbeat_url);
+    let outcome = stop
         .map_err(|error| Failure::Defect(format!("no signal handler could be set: {error}")))
         .and_then(|stop| {
             let run = Run {
-                started,
-                stop: stop.clone(),
+                started: watch.started,
+                stop,
                 log_format: run_settings.log_format,
                 colours: run_settings.colours,
             };
-            attended(&stop, move || guarded(|| work(settings, &run)))
+            guarded(|| work(settings, &run))
         });
-    // Work that was left behind may have left its line on the terminal.
+    // What panicked may have left its line on the terminal.
     progress::clear();
     let exit = match outcome {
         Ok(summary) => {
-            summary.log(started.elapsed());
+            summary.log(watch.started.elapsed());
             summary.exit
         }
         Err(failure) => {
@@ -102,8 +126,8 @@ pub fn main<S: Send + 'static>(
             failure.exit()
         }
     };
-    heartbeat.end(exit == Exit::Done);
-    exit.code().into()
+    watch.report(exit == Exit::Done);
+    exit
 }
 
 /// `--help`, `--version` and unknown arguments; `None` when there is nothing to answer.
@@ -129,50 +153,6 @@ fn answer_arguments(
     // `probe --help | head` closes the pipe: that is no failure.
     drop(std::io::stdout().write_all(text.as_bytes()));
     Some(Exit::Done)
-}
-
-/// How long work may go on after a signal before the process ends without it. Work that can end by
-/// itself does so within a second or two; a scheduler sends SIGKILL after a few more.
-const GRACE: Duration = Duration::from_millis(2_500);
-
-/// How often a signal is looked for beside the work.
-const LOOK: Duration = Duration::from_millis(100);
-
-/// Does work on a thread of its own, so that a signal ends the run also while the work waits for a
-/// server that does not answer. Leaving it there is what SIGKILL does, and as harmless: what was in
-/// hand is not committed.
-fn attended<T: Send + 'static>(
-    stop: &Stop,
-    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
-) -> Result<T, Failure> {
-    let (done, outcome) = mpsc::channel();
-    let worker = std::thread::Builder::new()
-        .name("work".to_owned())
-        .spawn(move || {
-            // Nobody listens any more once the grace is over.
-            drop(done.send(work()));
-        })
-        .map_err(|error| Failure::Unfinished(format!("no thread could be started: {error}")))?;
-    let mut asked: Option<Instant> = None;
-    loop {
-        match outcome.recv_timeout(LOOK) {
-            Ok(outcome) => {
-                if worker.join().is_err() {
-                    log::debug!("the worker's thread broke off after its work");
-                }
-                return outcome;
-            }
-            Err(RecvTimeoutError::Disconnected) => {
-                return Err(Failure::Defect("the run broke off".to_owned()));
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-        }
-        if stop.requested().is_some() && asked.get_or_insert_with(Instant::now).elapsed() > GRACE {
-            return Err(Failure::Unfinished(
-                "stopped by a signal while waiting for a server; what was in hand is not done, the next run takes it up".to_owned(),
-            ));
-        }
-    }
 }
 
 /// A panic is a defect of ours: said once, in one line, with its own exit code.

@@ -4,7 +4,8 @@
 //!
 //! `tests/bench.sh probe [rounds] [scenario…]`; without arguments five rounds of all. Prints medians,
 //! those of ratios from the two runs of each round.
-//! With `kafka` among the arguments each round is made again with results to a real Kafka.
+//! With `kafka` among the arguments each round is made again with results to a real Kafka, and once
+//! more with a spool before it.
 //! `bench_probe serve SCENARIO FOLDER` starts only the website, writes the site list and the
 //! authority's certificate into FOLDER and waits: for profilers and other programs.
 //! The website runs in this process, on the same cores. Figures of the machine's own noise: run it
@@ -112,7 +113,8 @@ fn main() {
         let sites = site_file(&scenario, address, folder.path());
         let events = folder.path().join("events");
         let (mut floor, mut bare, mut plain) = (Vec::new(), Vec::new(), Vec::new());
-        let mut to_kafka = Vec::new();
+        let spool = folder.path().join("spool");
+        let (mut to_kafka, mut spooled) = (Vec::new(), Vec::new());
         let mut reported = Reported::default();
         for _ in 0..rounds {
             floor.extend(ab(&scenario, address));
@@ -125,7 +127,8 @@ fn main() {
             );
             reported.read(&events);
             if let Some(kafka) = &kafka {
-                to_kafka.push(publish(&scenario, &sites, &ca, kafka));
+                to_kafka.push(publish(&scenario, &sites, &ca, kafka, None));
+                spooled.push(publish(&scenario, &sites, &ca, kafka, Some(&spool)));
             }
         }
         let least = if scenario.tls.is_some() {
@@ -138,6 +141,7 @@ fn main() {
         show("probe", &plain, ("ab", &floor));
         compare(&plain, (least, &bare));
         show("to Kafka", &to_kafka, ("stdout", &plain));
+        show("by spool", &spooled, ("Kafka alone", &to_kafka));
         reported.print();
     }
 }
@@ -300,9 +304,16 @@ fn probe(scenario: &Scenario, sites: &Path, ca: &Path) -> Command {
     command
 }
 
-/// The same round to Kafka: what publishing adds.
-fn publish(scenario: &Scenario, sites: &Path, ca: &Path, kafka: &Kafka) -> Taken {
+/// The same round to Kafka: what publishing adds, and what a spool does.
+fn publish(
+    scenario: &Scenario,
+    sites: &Path,
+    ca: &Path,
+    kafka: &Kafka,
+    spool: Option<&Path>,
+) -> Taken {
     run(probe(scenario, sites, ca)
+        .envs(spool.map(|spool| ("PROBE_SPOOL_DIR", spool)))
         .env("KAFKA_BROKERS", kafka.bootstrap())
         .env("KAFKA_TOPIC", "bench")
         .stdout(Stdio::null()))
