@@ -2,6 +2,7 @@
 //! described at its own head.
 
 pub mod event;
+pub mod http;
 pub mod kafka;
 pub mod postgres;
 pub mod run;

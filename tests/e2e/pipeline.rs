@@ -309,6 +309,29 @@ fn a_switch_that_does_not_answer_is_a_warning_without_its_address() {
     assert!(!finished.stderr.contains("hunter2"), "{}", finished.stderr);
 }
 
+/// A login page says 200 to everything.
+#[test]
+fn a_heartbeat_follows_no_redirect_into_a_success() {
+    let good = Website::up("fine");
+    let login = Website::up("log in");
+    let redirects = Website::start(Behaviour::Redirect {
+        to: format!("{}login?for=hunter2", login.url()),
+        hops: 1,
+    });
+    let finished = Run::probe()
+        .var("SITES", good.url())
+        .var("PROBE_SINK", "stdout")
+        .var("HEARTBEAT_URL", format!("{}hunter2", redirects.url()))
+        .run()
+        .exits(0)
+        .stderr_has(&format!(
+            "the heartbeat was not taken (HEARTBEAT_URL): 302 Found: it redirects to {}, which is not followed",
+            login.url().trim_end_matches('/')
+        ));
+    assert!(!finished.stderr.contains("hunter2"), "{finished}");
+    assert_eq!(login.connections(), 0);
+}
+
 #[test]
 fn a_probe_without_its_kafka_says_so_in_time() {
     let good = Website::up("fine");

@@ -4,7 +4,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
+
+use crate::http;
 
 /// A ping must never hold up the work it tells of.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,20 +39,13 @@ impl Heartbeat {
 }
 
 fn ping(url: &SecretString, suffix: &str) {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(TIMEOUT))
-        .user_agent(concat!("sitewatch/", env!("CARGO_PKG_VERSION")))
-        .tls_config(
-            TlsConfig::builder()
-                .provider(TlsProvider::NativeTls)
-                .root_certs(RootCerts::PlatformVerifier)
-                .build(),
-        )
-        .build()
-        .into();
     let address = format!("{}{suffix}", url.expose_secret().trim_end_matches('/'));
-    if let Err(error) = agent.get(address).call() {
+    let why = match http::agent(TIMEOUT).get(address).call() {
+        Ok(answer) => http::refusal(&answer),
+        Err(error) => Some(error.to_string()),
+    };
+    if let Some(why) = why {
         // Never the address: who knows it can report success in our name.
-        log::warn!("the heartbeat was not taken (HEARTBEAT_URL{suffix}): {error}");
+        log::warn!("the heartbeat was not taken (HEARTBEAT_URL{suffix}): {why}");
     }
 }

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 
 use sitewatch::postgres::SCHEMA_VERSION;
 use sitewatch_tests::metrics;
+use sitewatch_tests::websites::{Behaviour, Website};
 
 use crate::support::{Prepared, down, lines, up};
 
@@ -248,6 +249,36 @@ fn metrics_are_pushed_to_a_gateway() {
         .exits(69)
         .stderr_has("the Pushgateway at 127.0.0.1 did not take the metrics");
     assert!(!refused.stderr.contains("hunter2"), "{}", refused.stderr);
+}
+
+/// A login page says 200 to everything.
+#[test]
+fn a_pushgateway_that_redirects_has_not_taken_the_metrics() {
+    let prepared = filled();
+    let login = Website::up("log in");
+    for (to, told) in [
+        (
+            format!("{}login?for=hunter2", login.url()),
+            login.url().trim_end_matches('/').to_owned(),
+        ),
+        (
+            "/login?for=hunter2".to_owned(),
+            "another path of its own".to_owned(),
+        ),
+    ] {
+        let redirects = Website::start(Behaviour::Redirect { to, hops: 1 });
+        let refused = prepared
+            .report()
+            .var("REPORT_FORMAT", "prometheus")
+            .var("PROMETHEUS_PUSHGATEWAY_URL", redirects.url())
+            .run()
+            .exits(69)
+            .stderr_has("the Pushgateway at 127.0.0.1 did not take the metrics: 302 Found")
+            .stderr_has(&format!("it redirects to {told}, which is not followed"));
+        assert!(!refused.stderr.contains("hunter2"), "{refused}");
+        assert_eq!(redirects.requests().len(), 1);
+    }
+    assert_eq!(login.connections(), 0);
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use sitewatch::http;
 use sitewatch::run::Failure;
 use sitewatch::words::printable;
-use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 use url::Url;
 
 /// A gateway answers at once or is not there.
@@ -15,18 +15,6 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// # Errors
 /// When the gateway cannot be reached or does not take them.
 pub(super) fn push(url: &Url, text: &str) -> Result<(), Failure> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(TIMEOUT))
-        .user_agent(concat!("sitewatch/", env!("CARGO_PKG_VERSION")))
-        .http_status_as_error(false)
-        .tls_config(
-            TlsConfig::builder()
-                .provider(TlsProvider::NativeTls)
-                .root_certs(RootCerts::PlatformVerifier)
-                .build(),
-        )
-        .build()
-        .into();
     // The address may hold a password: what is told is the host alone.
     let place = url.host_str().unwrap_or_default();
     let refused = |why: String| {
@@ -34,15 +22,14 @@ pub(super) fn push(url: &Url, text: &str) -> Result<(), Failure> {
             "the Pushgateway at {place} did not take the metrics: {why}; check PROMETHEUS_PUSHGATEWAY_URL"
         ))
     };
-    let mut answer = agent
+    let mut answer = http::agent(TIMEOUT)
         .put(url.as_str())
         .content_type("text/plain; version=0.0.4; charset=utf-8")
         .send(text)
         .map_err(|error| refused(error.to_string()))?;
-    let status = answer.status();
-    if status.is_success() {
+    let Some(why) = http::refusal(&answer) else {
         return Ok(());
-    }
+    };
     let said: String = answer
         .body_mut()
         .with_config()
@@ -52,5 +39,7 @@ pub(super) fn push(url: &Url, text: &str) -> Result<(), Failure> {
         .chars()
         .take(200)
         .collect();
-    Err(refused(format!("{status} {}", printable(&said))))
+    Err(refused(
+        format!("{why} {}", printable(&said)).trim_end().to_owned(),
+    ))
 }

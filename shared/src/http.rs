@@ -1,0 +1,57 @@
+//! Talking to services that take what a run has to tell: a heartbeat's, a Pushgateway.
+
+use std::time::Duration;
+
+use ureq::http::header::LOCATION;
+use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
+use ureq::{Agent, Body, http};
+use url::Url;
+
+/// A client that follows no redirect: what answers elsewhere, a login page for instance, would say
+/// 200 to anything.
+#[must_use]
+pub fn agent(timeout: Duration) -> Agent {
+    Agent::config_builder()
+        .timeout_global(Some(timeout))
+        .user_agent(concat!("sitewatch/", env!("CARGO_PKG_VERSION")))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .tls_config(
+            TlsConfig::builder()
+                .provider(TlsProvider::NativeTls)
+                .root_certs(RootCerts::PlatformVerifier)
+                .build(),
+        )
+        .build()
+        .into()
+}
+
+/// Why an answer is no success; `None`: it is one (2xx). Of a redirect's target only the origin is
+/// told: the rest may repeat what is secret in our own address.
+#[must_use]
+pub fn refusal(answer: &http::Response<Body>) -> Option<String> {
+    let status = answer.status();
+    if status.is_success() {
+        return None;
+    }
+    if status.is_redirection() {
+        let to = answer.headers().get(LOCATION);
+        let to = to.and_then(|to| to.to_str().ok()).map(origin);
+        let to = to.unwrap_or_else(|| "nowhere".to_owned());
+        return Some(format!(
+            "{status}: it redirects to {to}, which is not followed"
+        ));
+    }
+    Some(status.to_string())
+}
+
+fn origin(location: &str) -> String {
+    match Url::parse(location) {
+        Ok(url) => url.origin().ascii_serialization(),
+        Err(url::ParseError::RelativeUrlWithoutBase) if !location.starts_with("//") => {
+            "another path of its own".to_owned()
+        }
+        Err(_) => "another address".to_owned(),
+    }
+}
