@@ -49,6 +49,10 @@ struct Limits {
 impl Watch {
     /// Begins with the deadline that the process's own environment says; what a file says is known
     /// only when that could be read.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "reading the settings is what it must not wait for"
+    )]
     pub(super) fn new(function: &'static Function, started: Instant) -> Arc<Self> {
         let watch = Arc::new(Self {
             function,

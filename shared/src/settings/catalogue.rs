@@ -78,7 +78,7 @@ catalogue! {
     KAFKA_OPTIONS = kafka_options {
         group: Kafka,
         wants: "name=value, several separated by commas", example: "socket.keepalive.enable=true",
-        help: "Further librdkafka settings, name=value separated by commas, over ours. For KAFKA_CLIENT=rdkafka only.",
+        help: "Further librdkafka settings, name=value separated by commas, over ours; none that load code or open a file or an address. For KAFKA_CLIENT=rdkafka only.",
         // `ssl.key.password` and its like may be among them.
         secret: true,
     }
@@ -531,6 +531,6 @@ catalogue! {
     ENV_FILE = env_file {
         group: Run,
         wants: "the path of a file with NAME=value lines", example: "/etc/sitewatch/env",
-        help: "A file to read variables from. When not set: .env in the working directory, if it is there. What is already in the environment wins.",
+        help: "A file to read variables from. When not set: .env in the working directory, if it is there and nobody but root and us can have written it. What is already in the environment wins.",
     }
 }

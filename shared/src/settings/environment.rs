@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use super::catalogue::{ALL, RawEnv};
 use super::{Problems, Variable};
@@ -146,18 +151,26 @@ fn choose(
 }
 
 fn add_env_file(given: &mut BTreeMap<String, String>, directory: &Path, problems: &mut Problems) {
-    let named = given.get("ENV_FILE").map(PathBuf::from);
-    let path = named.clone().unwrap_or_else(|| directory.join(".env"));
-    let pairs = match dotenvy::from_path_iter(&path) {
-        Ok(pairs) => pairs,
-        Err(error) if error.not_found() && named.is_none() => return,
-        Err(error) => {
-            let on = if named.is_some() { "ENV_FILE" } else { ".env" };
-            problems.add(on, format!("names {path:?}, which cannot be read: {error}"));
-            return;
-        }
+    let (path, file) = match given.get("ENV_FILE").map(PathBuf::from) {
+        // Named on purpose, whoever it belongs to and whatever it is: a pipe, for instance.
+        Some(path) => match File::open(&path) {
+            Ok(file) => (path, file),
+            Err(error) => {
+                let text = format!("names {path:?}, which cannot be read: {error}");
+                problems.add("ENV_FILE", text);
+                return;
+            }
+        },
+        None => match open_found(directory) {
+            Ok(Some(file)) => (directory.join(".env"), file),
+            Ok(None) => return,
+            Err(why) => {
+                problems.add(".env in the working directory", why);
+                return;
+            }
+        },
     };
-    for pair in pairs {
+    for pair in dotenvy::from_read_iter(file) {
         match pair {
             Ok((name, value)) if value.is_empty() || given.contains_key(&name) => {}
             Ok((name, value)) => {
@@ -173,6 +186,86 @@ fn add_env_file(given: &mut BTreeMap<String, String>, directory: &Path, problems
                 format!("cannot be read: {error}"),
             ),
         }
+    }
+}
+
+/// Opens the `.env` that happens to be in the directory, unless somebody else may have put it
+/// there or written into it: it decides where passwords are sent.
+///
+/// # Errors
+/// Why it is not trusted, and what to do.
+fn open_found(directory: &Path) -> Result<Option<File>, String> {
+    let path = directory.join(".env");
+    let unreadable = |error: io::Error| format!("cannot be read: {error}");
+    let refuse = |why: &str| {
+        Err(format!(
+            "is not trusted: {why}; remove it, mend its owner and mode, or name it on purpose: ENV_FILE={}",
+            path.display()
+        ))
+    };
+    match path.symlink_metadata() {
+        Ok(link) if !is_ours(link.uid()) => return refuse(&owned(link.uid())),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(error)),
+    }
+    // Somebody who may write to the directory can put another file of ours in its place.
+    let around = directory.metadata().map_err(unreadable)?;
+    const STICKY: u32 = 0o1000;
+    if !is_ours(around.uid()) {
+        return refuse(&format!(
+            "its directory is another's, {}",
+            owned(around.uid())
+        ));
+    }
+    if around.mode() & STICKY == 0
+        && let Some(who) = others_who_write(&around)
+    {
+        return refuse(&format!("{who} may write to its directory"));
+    }
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(&path);
+    let file = match file {
+        Ok(file) => file,
+        // A link that leads nowhere.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(error)),
+    };
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        return refuse("it is no regular file");
+    }
+    if !is_ours(metadata.uid()) {
+        return refuse(&owned(metadata.uid()));
+    }
+    match others_who_write(&metadata) {
+        Some(who) => refuse(&format!("{who} may write to it")),
+        None => Ok(Some(file)),
+    }
+}
+
+fn is_ours(user: u32) -> bool {
+    user == 0 || user == rustix::process::geteuid().as_raw()
+}
+
+fn owned(user: u32) -> String {
+    let ours = rustix::process::geteuid().as_raw();
+    format!("it belongs to user {user}, and this is user {ours}")
+}
+
+/// Who else may write. Our own group is none of them: where each user has a group of their own, as
+/// on Debian and Fedora, files are made writable for it.
+fn others_who_write(metadata: &std::fs::Metadata) -> Option<String> {
+    let may = |bits| metadata.mode() & bits != 0;
+    let group = metadata.gid();
+    if may(0o002) {
+        Some("everybody".to_owned())
+    } else if may(0o020) && group != rustix::process::getegid().as_raw() && group != 0 {
+        Some(format!("group {group}"))
+    } else {
+        None
     }
 }
 

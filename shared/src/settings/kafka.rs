@@ -233,11 +233,42 @@ fn options(text: &str) -> Result<Vec<(String, String)>, String> {
         .filter(|pair| !pair.is_empty())
         .map(|pair| match pair.split_once('=') {
             Some((name, value)) if !name.trim().is_empty() => {
-                Ok((name.trim().to_owned(), value.trim().to_owned()))
+                let name = name.trim();
+                if is_out_of_reach(name) {
+                    return Err(format!(
+                        "{name} cannot be set here: it runs code, or opens a file or an address of its own"
+                    ));
+                }
+                Ok((name.to_owned(), value.trim().to_owned()))
             }
             _ => Err(String::new()),
         })
         .collect()
+}
+
+/// Settings of librdkafka 2.12 that load a library, run a command, open a file or an address, or
+/// are pointers in a program: a variable that tunes a client must not do any of that. Certificates
+/// have variables of their own.
+fn is_out_of_reach(name: &str) -> bool {
+    const FAMILIES: [&str; 6] = [
+        "plugin.",
+        "ssl.engine.",
+        "ssl.providers",
+        "sasl.kerberos.",
+        "sasl.oauthbearer.",
+        "enable.sasl.oauthbearer.",
+    ];
+    const ENDINGS: [&str; 6] = [
+        ".location",
+        ".path",
+        ".file",
+        ".stores",
+        "_cb",
+        "_callback_data",
+    ];
+    matches!(name, "interceptors" | "opaque" | "default_topic_conf")
+        || FAMILIES.iter().any(|family| name.starts_with(family))
+        || ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
 #[cfg(test)]
@@ -252,6 +283,70 @@ mod tests {
         );
         for text in ["", ",", "a:0", "a:99999", "a:x", ":9092", "user@host:1"] {
             assert!(brokers(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn options_tune_the_client_and_do_nothing_else() {
+        assert_eq!(
+            options("linger.ms=3, ssl.cipher.suites = x,ssl.key.password=hunter2").unwrap(),
+            [
+                ("linger.ms".to_owned(), "3".to_owned()),
+                ("ssl.cipher.suites".to_owned(), "x".to_owned()),
+                ("ssl.key.password".to_owned(), "hunter2".to_owned()),
+            ]
+        );
+        // Every setting of librdkafka 2.12.1 that does more.
+        for name in [
+            "plugin.library.paths",
+            "interceptors",
+            "opaque",
+            "default_topic_conf",
+            "error_cb",
+            "throttle_cb",
+            "stats_cb",
+            "log_cb",
+            "background_event_cb",
+            "socket_cb",
+            "connect_cb",
+            "closesocket_cb",
+            "open_cb",
+            "resolve_cb",
+            "rebalance_cb",
+            "offset_commit_cb",
+            "consume_cb",
+            "dr_cb",
+            "dr_msg_cb",
+            "partitioner_cb",
+            "oauthbearer_token_refresh_cb",
+            "ssl.certificate.verify_cb",
+            "ssl_engine_callback_data",
+            "ssl.engine.location",
+            "ssl.engine.id",
+            "ssl.providers",
+            "ssl.ca.location",
+            "ssl.ca.certificate.stores",
+            "ssl.certificate.location",
+            "ssl.key.location",
+            "ssl.crl.location",
+            "ssl.keystore.location",
+            "https.ca.location",
+            "sasl.kerberos.kinit.cmd",
+            "sasl.kerberos.keytab",
+            "sasl.kerberos.principal",
+            "sasl.oauthbearer.method",
+            "sasl.oauthbearer.token.endpoint.url",
+            "sasl.oauthbearer.assertion.private.key.file",
+            "sasl.oauthbearer.assertion.file",
+            "enable.sasl.oauthbearer.unsecure.jwt",
+            "offset.store.path",
+        ] {
+            let told = options(&format!("linger.ms=3,{name}=hunter2")).unwrap_err();
+            assert!(
+                told.starts_with(&format!("{name} cannot be set here")),
+                "{told}"
+            );
+            assert!(!told.contains("hunter2"), "{told}");
         }
     }
 

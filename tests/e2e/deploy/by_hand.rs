@@ -3,8 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::Path;
 use std::time::Duration;
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::json;
 use sitewatch_tests::command::{Run, screen};
 use sitewatch_tests::kafka::Version;
@@ -55,6 +58,86 @@ fn a_file_named_by_env_file_is_read_instead_and_the_environment_wins_over_it() {
         .run()
         .exits(78)
         .stderr_has("ENV_FILE");
+}
+
+/// It decides where passwords are sent, and lies wherever one happens to be.
+#[test]
+fn a_dotenv_file_that_somebody_else_may_have_written_is_refused() {
+    let website = Website::up("fine");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(".env");
+    fs::write(
+        &path,
+        format!("SITES={}\nPROBE_SINK=stdout\n", website.url()),
+    )
+    .unwrap();
+    let mode =
+        |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let probe = || Run::probe().in_dir(folder.path());
+    let refused = |why: &str| {
+        probe()
+            .run()
+            .exits(78)
+            .stderr_has(".env in the working directory is not trusted: ")
+            .stderr_has(why)
+            .stderr_has("name it on purpose: ENV_FILE=");
+        // Who names it answers for it.
+        probe().var("ENV_FILE", ".env").run().exits(0);
+    };
+    // Its group is ours: what a umask of 002 makes.
+    for fine in [0o600, 0o644, 0o664] {
+        mode(&path, fine);
+        probe().run().exits(0);
+    }
+    mode(&path, 0o646);
+    refused("everybody may write to it");
+    mode(&path, 0o644);
+    for (bits, trusted) in [(0o775, true), (0o1777, true), (0o777, false)] {
+        mode(folder.path(), bits);
+        if trusted {
+            probe().run().exits(0);
+        } else {
+            refused("everybody may write to its directory");
+        }
+    }
+    mode(folder.path(), 0o755);
+    // What follows takes a second user, which only root can be.
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    const OTHER: u32 = 64_998;
+    chown(&path, None, Some(OTHER)).unwrap();
+    probe().run().exits(0);
+    mode(&path, 0o664);
+    refused("group 64998 may write to it");
+    chown(&path, Some(OTHER), None).unwrap();
+    mode(&path, 0o644);
+    refused("it belongs to user 64998, and this is user 0");
+    chown(&path, Some(0), Some(0)).unwrap();
+    let elsewhere = folder.path().join("elsewhere");
+    fs::rename(&path, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+    probe().run().exits(0);
+    chown(&elsewhere, Some(OTHER), None).unwrap();
+    refused("it belongs to user 64998");
+    chown(&elsewhere, Some(0), None).unwrap();
+    chown(folder.path(), Some(OTHER), None).unwrap();
+    refused("its directory is another's");
+    // What root has put there, anybody may read.
+    chown(folder.path(), Some(0), Some(0)).unwrap();
+    probe().as_user(OTHER).run().exits(0);
+}
+
+#[test]
+fn a_dotenv_file_that_is_none_is_refused_and_nobody_waits_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(".env");
+    mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let probe = || Run::probe().in_dir(folder.path()).run().exits(78);
+    probe().stderr_has("is not trusted: it is no regular file");
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    probe().stderr_has("is not trusted: it is no regular file");
 }
 
 /// Sites of each kind, as a dry run tells them apart.
