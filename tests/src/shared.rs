@@ -1,9 +1,14 @@
 //! Servers shared by the tests of one process, started when first asked for.
 //!
-//! Statics are never dropped; the watchdog ends these with the process. Tests that stop, kill, pause
-//! or restart a server start their own instead: a start of Kafka costs three seconds of CPU time.
+//! Statics are never dropped; the watchdog ends these with the process. A start of Kafka costs three
+//! seconds of CPU time, so that tests which stop, kill, pause or damage one borrow it
+//! ([`borrow_kafka`]); who does so with PostgreSQL starts one.
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::{
+    ops::Deref,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    thread,
+};
 
 use crate::{
     certificates::Authority,
@@ -50,6 +55,43 @@ pub fn proxied_kafka(version: Version) -> MutexGuard<'static, Kafka> {
     kafka.proxy().cut();
     kafka.proxy().resume();
     kafka
+}
+
+/// A Kafka that its borrower may stop, kill, pause and damage; nobody else has it meanwhile.
+pub fn borrow_kafka(version: Version) -> Borrowed {
+    let mut idle = idle();
+    let kafka = idle
+        .iter()
+        .position(|kafka| kafka.version() == version)
+        .map(|at| idle.swap_remove(at));
+    // Others need not wait for a start.
+    drop(idle);
+    Borrowed(Some(kafka.unwrap_or_else(|| Kafka::start(version))))
+}
+
+/// See [`borrow_kafka`]. A broker that runs when this is dropped is the next borrower's, with the
+/// topics that it has.
+pub struct Borrowed(Option<Kafka>);
+
+impl Deref for Borrowed {
+    type Target = Kafka;
+
+    fn deref(&self) -> &Kafka {
+        self.0.as_ref().expect("there until it is dropped")
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        // Nobody knows in which state a test that failed leaves it.
+        let kafka = self.0.take().filter(|_| !thread::panicking());
+        idle().extend(kafka.filter(|kafka| kafka.pid().is_some()));
+    }
+}
+
+fn idle() -> MutexGuard<'static, Vec<Kafka>> {
+    static IDLE: Mutex<Vec<Kafka>> = Mutex::new(Vec::new());
+    IDLE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A broker that is not taken for dead where the machine has no time for it for a while. One that

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sitewatch::kafka::{Client, Delivery, KafkaError, Producer};
-use sitewatch_tests::{kafka::Kafka, shared, wait::SOON};
+use sitewatch_tests::{shared, wait::SOON};
 
 use super::{
     PAIRS, PATIENCE, all_delivered, mutual_tls, plain, produce, read_whole, topic, within,
@@ -51,9 +51,10 @@ fn send_all(producer: &mut Producer, from: u64, payloads: &[Vec<u8>]) -> Vec<Del
 #[test]
 fn a_broker_that_dies_in_the_middle_loses_no_message() {
     for (client, version) in PAIRS {
-        let kafka = Kafka::options(version).start();
-        kafka.create_topic("t", 3);
-        let mut producer = Producer::connect(&plain(client, &kafka.bootstrap(), "t")).unwrap();
+        let kafka = shared::borrow_kafka(version);
+        let topic = topic("dies", client, version);
+        kafka.create_topic(&topic, 3);
+        let mut producer = Producer::connect(&plain(client, &kafka.bootstrap(), &topic)).unwrap();
         let all = payloads(4000, 500);
 
         let mut deliveries = send_all(&mut producer, 0, &all[..2000]);
@@ -91,9 +92,10 @@ fn a_broker_that_goes_silent_does_not_hold_the_end_up() {
 #[test]
 fn a_broker_that_comes_back_gets_everything() {
     for (client, version) in PAIRS {
-        let kafka = Kafka::options(version).start();
-        kafka.create_topic("t", 2);
-        let settings = plain(client, &kafka.bootstrap(), "t");
+        let kafka = shared::borrow_kafka(version);
+        let topic = topic("comes-back", client, version);
+        kafka.create_topic(&topic, 2);
+        let settings = plain(client, &kafka.bootstrap(), &topic);
         let mut producer = Producer::connect(&settings).unwrap();
         let all = payloads(200, 100);
 

@@ -274,11 +274,12 @@ fn an_end_that_never_comes_is_an_error_in_time() {
 #[test]
 fn a_broker_that_restarts_is_read_to_the_end() {
     for (version, clients) in BY_BROKER {
-        let kafka = Kafka::options(version).start();
-        kafka.create_topic("t", 1);
-        kafka.produce("t", 0, &large());
+        let kafka = shared::borrow_kafka(version);
+        let topic = "restarts";
+        kafka.create_topic(topic, 1);
+        kafka.produce(topic, 0, &large());
         for &client in clients {
-            let mut reader = Reader::connect(&plain(client, &kafka.bootstrap(), "t")).unwrap();
+            let mut reader = Reader::connect(&plain(client, &kafka.bootstrap(), topic)).unwrap();
             let ranges = whole(&mut reader);
             reader.assign(&ranges).unwrap();
             let mut next = 0;
@@ -347,10 +348,11 @@ fn a_leader_that_moves_is_followed_to_the_end() {
 #[test]
 fn a_broker_that_stays_away_is_an_error_in_time() {
     for (client, version) in PAIRS {
-        let kafka = Kafka::options(version).start();
-        kafka.create_topic("t", 1);
-        kafka.produce("t", 0, &large());
-        let settings = plain(client, &kafka.bootstrap(), "t");
+        let kafka = shared::borrow_kafka(version);
+        let topic = topic("stays-away", client, version);
+        kafka.create_topic(&topic, 1);
+        kafka.produce(&topic, 0, &large());
+        let settings = plain(client, &kafka.bootstrap(), &topic);
         let mut reader = Reader::connect(&within(settings, Duration::from_secs(2))).unwrap();
         let ranges = whole(&mut reader);
         reader.assign(&ranges).unwrap();

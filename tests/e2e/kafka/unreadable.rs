@@ -49,24 +49,24 @@ fn codecs_are_read_or_named() {
 #[test]
 fn a_batch_damaged_on_disk_ends_its_partition_there() {
     for version in Version::ALL {
-        let kafka = Kafka::options(version).start();
-        kafka.create_topic("t", 3);
+        let kafka = shared::borrow_kafka(version);
+        kafka.create_topic("damaged", 3);
         for partition in 0..3 {
             for batch in 0..4 {
                 let records: Vec<_> = (0..10)
                     .map(|n| ("k", format!("batch {batch} message {n}")))
                     .collect();
-                kafka.produce("t", partition, &records);
+                kafka.produce("damaged", partition, &records);
             }
         }
         kafka.create_topic("old", 1);
         kafka.produce("old", 0, &[("k", "a message to damage")]);
         kafka.stop();
-        damage(&log_of(&kafka, "t-1"), b"batch 2 message 5");
+        damage(&log_of(&kafka, "damaged-1"), b"batch 2 message 5");
         damage(&log_of(&kafka, "old-0"), b"a message to damage");
         kafka.start_again();
 
-        let story = read_whole(&plain(Client::Rdkafka, &kafka.bootstrap(), "t"));
+        let story = read_whole(&plain(Client::Rdkafka, &kafka.bootstrap(), "damaged"));
 
         assert_eq!(story.texts(0).len(), 40);
         assert_eq!(story.texts(2).len(), 40);

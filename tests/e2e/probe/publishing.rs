@@ -216,7 +216,7 @@ fn broker_dies_in_the_middle(
 
 #[test]
 fn a_broker_that_stops_in_the_middle_of_a_round() {
-    let kafka = Kafka::start(Version::V4_1);
+    let kafka = shared::borrow_kafka(Version::V4_1);
     let topic = unique("stops");
     kafka.create_topic(&topic, 1);
     let folder = tempfile::tempdir().unwrap();

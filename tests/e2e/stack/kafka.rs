@@ -156,7 +156,7 @@ fn works(bootstrap: &str, settings: &[(&str, String)]) -> bool {
 #[test]
 fn messages_survive_a_stop_and_a_kill_and_a_pause() {
     for version in Version::ALL {
-        let kafka = Kafka::start(version);
+        let kafka = shared::borrow_kafka(version);
         let bootstrap = kafka.bootstrap();
         kafka.create_topic("survives", 1);
         kafka.produce("survives", 0, &[("k", "1")]);

@@ -287,7 +287,7 @@ impl<'k> Broker<'k> {
     /// A drain that has begun to record.
     fn at_work(&mut self) -> Running {
         for partition in 0..2 {
-            self.ledger.produce(&mut self.dice, partition, 1_500, 50);
+            self.ledger.produce(&mut self.dice, partition, 800, 50);
         }
         let before = self.ledger.recorded();
         let drain = self
@@ -314,7 +314,7 @@ impl<'k> Broker<'k> {
 
 #[test]
 fn a_kafka_that_is_gone_ends_the_run_and_loses_nothing() {
-    let kafka = Kafka::start(Version::V4_1);
+    let kafka = shared::borrow_kafka(Version::V4_1);
     let mut broker = Broker::new("gone", &kafka);
     let run = broker.at_work();
     kafka.kill();
@@ -352,7 +352,7 @@ fn leaders_that_move_to_another_broker_do_not_disturb_a_run() {
 
 #[test]
 fn a_kafka_that_is_frozen_does_not_hold_a_run_that_should_end() {
-    let kafka = Kafka::start(Version::V4_1);
+    let kafka = shared::borrow_kafka(Version::V4_1);
     let mut broker = Broker::new("mute", &kafka);
     let run = broker.at_work();
     kafka.pause();
@@ -371,7 +371,7 @@ fn a_kafka_that_is_frozen_does_not_hold_a_run_that_should_end() {
 
 #[test]
 fn a_kafka_that_comes_back_in_time_is_read_on() {
-    let kafka = Kafka::start(Version::V4_1);
+    let kafka = shared::borrow_kafka(Version::V4_1);
     let mut broker = Broker::new("back", &kafka);
     let run = broker.at_work();
     kafka.pause();

@@ -163,8 +163,9 @@ fn every_codec_of_kafkas_own_client_is_read() {
 
 #[test]
 fn a_batch_damaged_on_disk_stops_its_partition_and_no_other() {
-    let kafka = Kafka::start(Version::V4_1);
-    kafka.create_topic("t", 3);
+    let kafka = shared::borrow_kafka(Version::V4_1);
+    let topic = unique("damage");
+    kafka.create_topic(&topic, 3);
     for partition in 0..3 {
         for batch in 0..4 {
             let messages: Vec<_> = (0..10)
@@ -174,11 +175,13 @@ fn a_batch_damaged_on_disk_stops_its_partition_and_no_other() {
                     ("k", event.to_json())
                 })
                 .collect();
-            kafka.produce("t", partition, &messages);
+            kafka.produce(&topic, partition, &messages);
         }
     }
     kafka.stop();
-    let log = kafka.data_dir().join("t-1/00000000000000000000.log");
+    let log = kafka
+        .data_dir()
+        .join(format!("{topic}-1/00000000000000000000.log"));
     let mut bytes = fs::read(&log).unwrap();
     let text = b"batch-2-5";
     let at = bytes
@@ -194,7 +197,7 @@ fn a_batch_damaged_on_disk_stops_its_partition_and_no_other() {
         prepared
             .drain()
             .var("KAFKA_BROKERS", kafka.bootstrap())
-            .var("KAFKA_TOPIC", "t")
+            .var("KAFKA_TOPIC", &topic)
             .var("DRAIN_BATCH_SIZE", "7")
             .run()
             .exits(75)
