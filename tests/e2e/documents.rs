@@ -1,4 +1,5 @@
-//! `--help`, `.env.example` and the README say the same of every variable, and nothing else.
+//! `--help`, `.env.example` and `shared/README.md` say the same of every variable, and nothing else;
+//! and what documents point at is there.
 //!
 //! `SITEWATCH_UPDATE=1 cargo test -p sitewatch-tests documents` writes the two files anew.
 
@@ -86,7 +87,7 @@ fn env_example() -> String {
     text
 }
 
-fn readme_tables() -> String {
+fn tables() -> String {
     let help: Vec<(&str, BTreeSet<String>)> = FUNCTIONS
         .iter()
         .map(|function| (*function, named_in_help(function)))
@@ -172,16 +173,16 @@ fn the_example_of_an_env_file_is_the_catalogue() {
 }
 
 #[test]
-fn the_readme_tells_of_the_same_variables() {
-    let path = root().join("README.md");
+fn the_page_of_variables_tells_of_the_same() {
+    let path = root().join("shared/README.md");
     let found = std::fs::read_to_string(&path).unwrap_or_default();
     let (before, rest) = found
         .split_once(BEGIN)
-        .expect("README.md has the mark where variables begin");
+        .expect("shared/README.md has the mark where variables begin");
     let (_, after) = rest
         .split_once(END)
-        .expect("README.md has the mark where variables end");
-    let expected = format!("{before}{}{after}", readme_tables());
+        .expect("shared/README.md has the mark where variables end");
+    let expected = format!("{before}{}{after}", tables());
     keep(&path, &found, &expected);
 }
 
@@ -198,5 +199,82 @@ fn arguments_are_answered_and_unknown_ones_refused() {
             .run()
             .exits(64)
             .stderr_is(&format!("{function}: unknown argument \"--sites\"; {function} is configured by environment variables, see `{function} --help`\n"));
+    }
+}
+
+/// The documents of this repository.
+fn documents() -> Vec<PathBuf> {
+    let listed = Run::program("git")
+        .arg("-C")
+        .arg(root())
+        .arg("ls-files")
+        .arg("*.md")
+        .run()
+        .exits(0)
+        .stdout;
+    let found: Vec<PathBuf> = listed.lines().map(|path| root().join(path)).collect();
+    assert!(found.len() > 5, "{found:?}");
+    found
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    for document in documents() {
+        let text = std::fs::read_to_string(&document).unwrap();
+        let folder = document.parent().unwrap();
+        for target in text.split("](").skip(1) {
+            let target = target.split(')').next().unwrap();
+            if target.contains("://") {
+                continue;
+            }
+            let (path, heading) = target.split_once('#').unwrap_or((target, ""));
+            let path = if path.is_empty() {
+                document.clone()
+            } else {
+                folder.join(path)
+            };
+            assert!(path.exists(), "{}: {target}", document.display());
+            if !heading.is_empty() {
+                let headings = headings(&std::fs::read_to_string(&path).unwrap());
+                assert!(
+                    headings.iter().any(|found| found == heading),
+                    "{}: {target}: {headings:?}",
+                    document.display()
+                );
+            }
+        }
+    }
+}
+
+/// Headings as GitHub makes anchors of them.
+fn headings(text: &str) -> Vec<String> {
+    text.lines()
+        .filter(|line| line.starts_with('#'))
+        .map(|line| {
+            line.trim_start_matches('#')
+                .trim()
+                .to_lowercase()
+                .chars()
+                .filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c))
+                .map(|c| if c == ' ' { '-' } else { c })
+                .collect()
+        })
+        .collect()
+}
+
+/// Names of modules change; a story of modules that are gone misleads.
+#[test]
+fn the_architecture_names_only_what_is_there() {
+    let text = std::fs::read_to_string(root().join("functions/README.md")).unwrap();
+    let named: Vec<&str> = text
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|name| name.contains('/') && !name.contains([' ', ':', '\n']))
+        .collect();
+    assert!(named.len() > 20, "{named:?}");
+    for name in named {
+        let path = root().join("functions").join(name);
+        assert!(path.exists(), "{name}");
     }
 }

@@ -1,6 +1,6 @@
 //! Every environment variable there is: the contract with whoever deploys these functions.
 //!
-//! `--help` is made from this list; a test holds `.env.example` and the README to it.
+//! `--help` is made from this list; a test holds `.env.example` and `shared/README.md` to it.
 
 use super::variable::catalogue;
 

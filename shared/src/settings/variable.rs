@@ -2,7 +2,7 @@
 
 use super::RawEnv;
 
-/// Which heading a variable stands under in `--help`, `.env.example` and the README.
+/// Which heading a variable stands under in `--help`, `.env.example` and `shared/README.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Group {
     /// How to reach Kafka.
