@@ -103,6 +103,7 @@ fn from_a_website_to_a_report(version: Version, client: &str, security: fn(Run, 
     };
     let probe = with_kafka(Run::probe())
         .var("SITES", &sites.list)
+        .var("SITES_TLS_DIR", std::env::temp_dir())
         .run()
         .exits(0);
     assert_eq!(last_line(&probe.stderr), "8 checks: 2 up, 6 down");
@@ -156,6 +157,7 @@ fn through_a_pipe_without_any_kafka() {
     let sites = sites();
     let probe = Run::probe()
         .var("SITES", &sites.list)
+        .var("SITES_TLS_DIR", std::env::temp_dir())
         .var("PROBE_SINK", "stdout")
         .run()
         .exits(0);
@@ -187,6 +189,7 @@ fn sites_may_come_from_the_database() {
     let probe = Run::probe()
         .var("DATABASE_URL", prepared.url())
         .var("SITES_FROM", "database")
+        .var("SITES_TLS_DIR", std::env::temp_dir())
         .var("PROBE_SINK", "stdout")
         .run()
         .exits(0);

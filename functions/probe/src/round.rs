@@ -43,7 +43,7 @@ pub(crate) fn run(mut settings: Settings, run: &Run) -> Result<Summary, Failure>
         crate::settings::Source::List(Vec::new()),
     );
     let Loaded { sites, mut refused } = load(source)?;
-    let tls = TlsContexts::default();
+    let tls = TlsContexts::new(settings.tls_directory.take());
     let Some(sink) = &settings.sink else {
         return dry_run::show(sites, refused, &settings, &tls);
     };

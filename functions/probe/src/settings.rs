@@ -1,5 +1,6 @@
 //! What `probe` reads from the environment.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use sitewatch::kafka::KafkaSettings;
@@ -46,6 +47,8 @@ const OURS: &[&Variable] = &[
 pub(crate) struct Settings {
     pub(crate) sites: Source,
     pub(crate) secrets: Secrets,
+    /// Where the files are that sites name in their TLS settings; `None`: they can name none.
+    pub(crate) tls_directory: Option<PathBuf>,
     /// `None`: nothing is checked, only said what would be.
     pub(crate) sink: Option<SinkSettings>,
     /// Part of every result.
@@ -95,6 +98,7 @@ pub(crate) enum SinkSettings {
 pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
     let defaults = check_defaults(reader);
     let secrets = site_secrets(reader);
+    let tls_directory = reader.optional(&var::SITES_TLS_DIR, parse::path);
     let canaries = reader
         .optional(&var::PROBE_CANARIES, |text| {
             canaries::parse(text, &defaults)
@@ -153,6 +157,7 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
     Some(Settings {
         sites: sites?,
         secrets,
+        tls_directory,
         sink,
         location,
         concurrency: usize::try_from(concurrency).unwrap_or(1),

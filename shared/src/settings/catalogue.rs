@@ -169,6 +169,11 @@ catalogue! {
         wants: "the path of a folder", example: "/etc/sitewatch/site-secrets",
         help: "The folder of the files that sites name for passwords, tokens and the like: {\"file\": \"name\"}. Variables named SITE_SECRET_... serve the same purpose: {\"env\": \"SITE_SECRET_...\"}.",
     }
+    SITES_TLS_DIR = sites_tls_dir {
+        group: Sites,
+        wants: "the path of a directory", example: "/etc/sitewatch/site-tls",
+        help: "The directory of the PEM files that sites name in tls_ca_file, tls_cert_file and tls_key_file; a site can name no other. Not that of the secrets: what is there, a list of sites may send anywhere.",
+    }
 
     CHECK_TIMEOUT = check_timeout {
         group: Checks, default: "10s",

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use super::{Reader, Variable, parse, var};
 use crate::site::{
-    AddressFamily, Request, Secrets, SiteDefaults, SiteProblems, StatusSet, Timeouts, Tls,
+    AddressFamily, CaFile, Request, Secrets, SiteDefaults, SiteProblems, StatusSet, Timeouts, Tls,
 };
 
 /// The variables that name the source of sites.
 pub static SITES: &[&Variable] = &[&var::SITES, &var::SITES_FILE, &var::SITES_FROM];
 
-/// Where the secrets are that sites refer to.
-pub static SITE_SECRETS: &[&Variable] = &[&var::SITES_SECRETS_DIR];
+/// Where the secrets and files are that sites refer to.
+pub static SITE_SECRETS: &[&Variable] = &[&var::SITES_SECRETS_DIR, &var::SITES_TLS_DIR];
 
 /// The variables that are defaults of every site.
 pub static CHECKS: &[&Variable] = &[
@@ -112,7 +112,9 @@ pub fn check_defaults(reader: &mut Reader) -> SiteDefaults {
         max_response_time: reader.optional(&var::CHECK_MAX_RESPONSE_TIME, parse::positive_duration),
         request: Arc::new(request_defaults(reader)),
         tls: Arc::new(Tls {
-            ca_file: reader.optional(&var::CHECK_TLS_CA_FILE, parse::path),
+            ca_file: reader
+                .optional(&var::CHECK_TLS_CA_FILE, parse::path)
+                .map(CaFile::OfOperator),
             certificate_min_days: reader
                 .optional(&var::CHECK_CERTIFICATE_MIN_DAYS, parse::count(0, 3_650))
                 .map(small),

@@ -9,6 +9,7 @@
 //! sites costs little more than its names and URLs.
 
 mod fields;
+mod files;
 mod hash;
 mod json;
 mod list;
@@ -22,6 +23,7 @@ mod status;
 mod tests;
 mod text;
 
+pub use files::read_inside;
 pub use hash::stable_hash;
 pub use list::{default_name, parse_list, parse_objects};
 pub use maintenance::MaintenanceWindow;
@@ -153,8 +155,9 @@ pub struct Tls {
     /// Whether a certificate that is not to be trusted is tolerated. It is reported all the same.
     pub accept_invalid: bool,
     /// PEM file of the authorities that count; `None`: the system's.
-    pub ca_file: Option<PathBuf>,
-    /// PEM files of our certificate (with its chain) and its key; `None`: we have none.
+    pub ca_file: Option<CaFile>,
+    /// PEM files of our certificate (with its chain) and its key, inside `SITES_TLS_DIR`; `None`: we
+    /// have none.
     pub client: Option<(PathBuf, PathBuf)>,
     /// The name that is sent (SNI) and that the certificate must have; `None`: the URL's host.
     pub server_name: Option<String>,
@@ -162,6 +165,15 @@ pub struct Tls {
     pub min_version: Option<TlsVersion>,
     /// The certificate must be good for this many days; `None`: until it expires.
     pub certificate_min_days: Option<u16>,
+}
+
+/// A file of authorities, by who names it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum CaFile {
+    /// The operator, who may name any (`CHECK_TLS_CA_FILE`).
+    OfOperator(PathBuf),
+    /// A site: it is inside `SITES_TLS_DIR`.
+    OfSite(PathBuf),
 }
 
 /// A version of TLS.

@@ -10,8 +10,8 @@ use url::Url;
 use super::fields::{Fields, pattern, secret_text, short};
 use super::list::default_name;
 use super::{
-    AddressFamily, Auth, Expect, MaintenanceWindow, Proxy, Request, Site, SiteDefaults, StatusSet,
-    Text, Timeouts, Tls, TlsVersion,
+    AddressFamily, Auth, CaFile, Expect, MaintenanceWindow, Proxy, Request, Site, SiteDefaults,
+    StatusSet, Text, Timeouts, Tls, TlsVersion,
 };
 use crate::event::{MAX_LABEL, MAX_LABELS, MAX_NAME, MAX_URL};
 use crate::words::is_blank;
@@ -396,7 +396,10 @@ fn tls(fields: &mut Fields, defaults: &SiteDefaults) -> Arc<Tls> {
     if let Some(verify) = fields.boolean("tls_verify") {
         tls.accept_invalid = !verify;
     }
-    tls.ca_file = fields.path("tls_ca_file").or(tls.ca_file);
+    tls.ca_file = fields
+        .path("tls_ca_file")
+        .map(CaFile::OfSite)
+        .or(tls.ca_file);
     match (fields.path("tls_cert_file"), fields.path("tls_key_file")) {
         (Some(certificate), Some(key)) => tls.client = Some((certificate, key)),
         (None, None) => {}

@@ -6,9 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
+
+use super::files::read_inside;
 
 /// What the names of variables that sites may refer to begin with.
 pub const SECRET_PREFIX: &str = "SITE_SECRET_";
@@ -76,9 +78,10 @@ impl Secrets {
                         "the file {name} is wanted but SITES_SECRETS_DIR is not set"
                     ));
                 };
-                let path = directory.join(name);
-                let mut text = std::fs::read_to_string(&path)
-                    .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+                let told = |why: String| format!("the file {name} cannot be read: {why}");
+                let content = read_inside(directory, Path::new(name)).map_err(told)?;
+                let mut text =
+                    String::from_utf8(content).map_err(|_| told("it is not UTF-8".to_owned()))?;
                 text.truncate(text.trim_end_matches(['\r', '\n']).len());
                 Ok(text.into())
             }

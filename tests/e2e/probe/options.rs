@@ -231,10 +231,11 @@ fn the_other_end_of_a_tunnel_is_the_site() {
     let with_password = proxy.replace("http://", "http://me:secret@");
     // A name that this machine does not know: the proxy looks it up.
     let url = format!("https://localhost.:{}/", website.port());
-    let event = check(
+    let event = check_with(
         &url,
         &json!({"proxy": with_password, "tls_ca_file": ca, "tls_server_name": "localhost",
             "regex": "from the site"}),
+        &[("SITES_TLS_DIR", ca.parent().unwrap().to_str().unwrap())],
     );
     assert_is(&event, Outcome::Up, "");
     assert_eq!(event.dns_us, None, "the proxy's address is one");
@@ -294,7 +295,7 @@ fn a_server_that_takes_nothing_costs_its_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let secrets = tempfile::tempdir().unwrap();
-    std::fs::write(secrets.path().join("body"), vec![b'x'; 32 << 20]).unwrap();
+    std::fs::write(secrets.path().join("body"), vec![b'x'; 16 << 20]).unwrap();
     // Two addresses, the first of which nobody listens on, and one.
     for host in ["localhost", "127.0.0.1"] {
         let finished = probe(&[site(

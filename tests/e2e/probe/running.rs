@@ -163,6 +163,7 @@ pub(super) fn starved(sites: &[Value]) -> Finished {
         .arg("-n10")
         .arg(Run::probe().executable())
         .var("SITES", Value::from(sites.to_vec()).to_string())
+        .var("SITES_TLS_DIR", std::env::temp_dir())
         .var("PROBE_SINK", "stdout");
     let over = AtomicBool::new(false);
     thread::scope(|scope| {

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use serde_json::{Value, json};
 use sitewatch::event::Outcome;
 use sitewatch_tests::certificates::{Authority, Kind, Validity};
+use sitewatch_tests::command::Run;
 use sitewatch_tests::websites::{Behaviour, Page, SslVersion, Tls, Website};
 
 use super::{assert_is, events, probe, site};
@@ -29,6 +30,10 @@ impl World {
 
     fn path(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
+    }
+
+    fn probe(&self, sites: &[Value]) -> Run {
+        probe(sites).var("SITES_TLS_DIR", self.folder.path())
     }
 
     fn website(&self, kind: Kind) -> Website {
@@ -82,7 +87,7 @@ fn each_certificate_is_judged_and_tolerated_ones_still_tell_why() {
             &json!({"tls_verify": false}),
         ));
     }
-    let finished = probe(&sites).run().exits(0);
+    let finished = world.probe(&sites).run().exits(0);
     let events = events(&finished);
     for (name, _, error) in rows {
         let (strict, tolerant) = (&events[name], &events[&format!("{name}, tolerated")]);
@@ -125,7 +130,7 @@ fn a_certificate_that_expires_soon_is_its_own_failure() {
             &json!({"certificate_min_days": 7}),
         ),
     ];
-    let finished = probe(&sites).run().exits(0);
+    let finished = world.probe(&sites).run().exits(0);
     let events = events(&finished);
     assert_is(
         &events["soon"],
@@ -150,7 +155,7 @@ fn servers_that_want_a_certificate_of_ours() {
         world.site("without", &website.url(), &json!({})),
         world.site("with", &website.url(), &ours),
     ];
-    let finished = probe(&sites).run().exits(0);
+    let finished = world.probe(&sites).run().exits(0);
     let events = events(&finished);
     assert_is(&events["without"], Outcome::Tls, "certificate required");
     assert_is(&events["with"], Outcome::Up, "");
@@ -176,7 +181,7 @@ fn versions_and_names() {
             &json!({"tls_server_name": "elsewhere.example"}),
         ),
     ];
-    let finished = probe(&sites).run().exits(0);
+    let finished = world.probe(&sites).run().exits(0);
     let events = events(&finished);
     assert_is(&events["1.2 is spoken"], Outcome::Up, "");
     assert_eq!(
@@ -206,10 +211,14 @@ fn a_file_that_is_missing_is_told_before_any_check() {
     let sites = [site(
         "shop",
         "https://127.0.0.1:1/",
-        &json!({"tls_ca_file": "/nowhere/ca.pem"}),
+        &json!({"tls_ca_file": "nowhere.pem"}),
     )];
-    let finished = probe(&sites).run().exits(78);
+    let folder = tempfile::tempdir().unwrap();
+    let finished = probe(&sites)
+        .var("SITES_TLS_DIR", folder.path())
+        .run()
+        .exits(78);
     finished
         .stdout_is("")
-        .stderr_has("site shop: tls_ca_file /nowhere/ca.pem cannot be used: no such file");
+        .stderr_has("site shop: tls_ca_file nowhere.pem cannot be used: no such file");
 }

@@ -54,7 +54,13 @@ fn main() -> ExitCode {
     let sites = match &local {
         Some(websites) => {
             say("Starting nine websites that behave differently …");
-            vec![("SITES_FILE".to_owned(), websites.list.display().to_string())]
+            vec![
+                ("SITES_FILE".to_owned(), websites.list.display().to_string()),
+                (
+                    "SITES_TLS_DIR".to_owned(),
+                    folder.path().display().to_string(),
+                ),
+            ]
         }
         None => given,
     };

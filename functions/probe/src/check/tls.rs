@@ -9,16 +9,19 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use openssl::error::ErrorStack;
+use openssl::pkey::PKey;
 use openssl::ssl::{
-    ErrorCode, Ssl, SslContext, SslFiletype, SslMethod, SslMode, SslOptions, SslSessionCacheMode,
-    SslStream, SslVerifyMode, SslVersion,
+    ErrorCode, Ssl, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions,
+    SslSessionCacheMode, SslStream, SslVerifyMode, SslVersion,
 };
+use openssl::x509::X509;
 use openssl::x509::verify::X509CheckFlags;
 use sitewatch::event::Outcome;
-use sitewatch::site::{Tls, TlsVersion};
+use sitewatch::site::{CaFile, Tls, TlsVersion, read_inside};
 
 use super::certificate::CertificateSeen;
 use super::failure::Failure;
@@ -27,25 +30,36 @@ use super::trace::Phase;
 
 /// The TLS contexts of a run.
 #[derive(Default)]
-pub(crate) struct TlsContexts(Mutex<HashMap<Arc<Tls>, Result<SslContext, String>>>);
+pub(crate) struct TlsContexts {
+    /// Where the files are that sites name; `None`: they can name none.
+    directory: Option<PathBuf>,
+    made: Mutex<HashMap<Arc<Tls>, Result<SslContext, String>>>,
+}
 
 impl TlsContexts {
+    pub(crate) fn new(directory: Option<PathBuf>) -> Self {
+        Self {
+            directory,
+            made: Mutex::default(),
+        }
+    }
+
     /// The context for these settings, made at the first call.
     ///
     /// # Errors
     /// Which file cannot be used, and why.
     pub(crate) fn get(&self, tls: &Arc<Tls>) -> Result<SslContext, String> {
-        let mut contexts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut contexts = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(context) = contexts.get(tls) {
             return context.clone();
         }
-        let context = build(tls);
+        let context = build(tls, self.directory.as_deref());
         contexts.insert(Arc::clone(tls), context.clone());
         context
     }
 }
 
-fn build(tls: &Tls) -> Result<SslContext, String> {
+fn build(tls: &Tls, directory: Option<&Path>) -> Result<SslContext, String> {
     let broken = |error: ErrorStack| format!("OpenSSL cannot be set up: {error}");
     let mut builder = SslContext::builder(SslMethod::tls_client()).map_err(broken)?;
     builder.set_verify(SslVerifyMode::NONE);
@@ -70,39 +84,71 @@ fn build(tls: &Tls) -> Result<SslContext, String> {
         // What these versions sign with is refused from level 1 up.
         builder.set_security_level(0);
     }
+    // Only the authorities in the file count: who names one does not mean the others too.
     match &tls.ca_file {
-        // Only the authorities in the file count: who names one does not mean the others too.
-        Some(path) => builder.set_ca_file(path).map_err(|error| {
-            format!(
-                "tls_ca_file {} cannot be used: {}",
-                path.display(),
-                first(&error)
-            )
-        })?,
+        Some(CaFile::OfOperator(path)) => builder
+            .set_ca_file(path)
+            .map_err(|error| unusable("CHECK_TLS_CA_FILE", path, &first(&error)))?,
+        Some(CaFile::OfSite(path)) => {
+            let told = |why: &str| unusable("tls_ca_file", path, why);
+            let pem = read(directory, path).map_err(|why| told(&why))?;
+            let authorities = X509::stack_from_pem(&pem).map_err(|error| told(&first(&error)))?;
+            if authorities.is_empty() {
+                return Err(told("it holds no certificate"));
+            }
+            for authority in authorities {
+                builder
+                    .cert_store_mut()
+                    .add_cert(authority)
+                    .map_err(|error| told(&first(&error)))?;
+            }
+        }
         None => builder.set_default_verify_paths().map_err(broken)?,
     }
     if let Some((certificate, key)) = &tls.client {
-        builder
-            .set_certificate_chain_file(certificate)
-            .map_err(|error| {
-                format!(
-                    "tls_cert_file {} cannot be used: {}",
-                    certificate.display(),
-                    first(&error)
-                )
-            })?;
-        builder
-            .set_private_key_file(key, SslFiletype::PEM)
-            .and_then(|()| builder.check_private_key())
-            .map_err(|error| {
-                format!(
-                    "tls_key_file {} cannot be used: {}",
-                    key.display(),
-                    first(&error)
-                )
-            })?;
+        identify(&mut builder, directory, certificate, key)?;
     }
     Ok(builder.build())
+}
+
+/// Our own certificate, with its chain, and its key.
+fn identify(
+    builder: &mut SslContextBuilder,
+    directory: Option<&Path>,
+    certificate: &Path,
+    key: &Path,
+) -> Result<(), String> {
+    let told = |why: &str| unusable("tls_cert_file", certificate, why);
+    let pem = read(directory, certificate).map_err(|why| told(&why))?;
+    let chain = X509::stack_from_pem(&pem).map_err(|error| told(&first(&error)))?;
+    let mut chain = chain.into_iter();
+    let Some(own) = chain.next() else {
+        return Err(told("it holds no certificate"));
+    };
+    builder
+        .set_certificate(&own)
+        .map_err(|error| told(&first(&error)))?;
+    for issuer in chain {
+        builder
+            .add_extra_chain_cert(issuer)
+            .map_err(|error| told(&first(&error)))?;
+    }
+    let told = |why: &str| unusable("tls_key_file", key, why);
+    let pem = read(directory, key).map_err(|why| told(&why))?;
+    // A callback that gives no passphrase: asking on the terminal would hang a scheduled run.
+    PKey::private_key_from_pem_callback(&pem, |_| Ok(0))
+        .and_then(|key| builder.set_private_key(&key))
+        .and_then(|()| builder.check_private_key())
+        .map_err(|error| told(&first(&error)))
+}
+
+fn read(directory: Option<&Path>, path: &Path) -> Result<Vec<u8>, String> {
+    let directory = directory.ok_or("SITES_TLS_DIR is not set")?;
+    read_inside(directory, path)
+}
+
+fn unusable(field: &str, path: &Path, why: &str) -> String {
+    format!("{field} {} cannot be used: {why}", path.display())
 }
 
 /// The first of OpenSSL's errors says what happened; the rest says where in its code.
