@@ -70,7 +70,7 @@ fn a_signal_ends_a_run_that_waits_for_a_file() {
     for function in ["setup", "probe", "drain", "maintain", "report"] {
         let run = Run::function(function).var("ENV_FILE", &path).spawn();
         // It is there once we can open the other end without waiting for it.
-        wait::until("it reads", Duration::from_secs(30), || {
+        wait::until("it reads", Duration::from_secs(60), || {
             OpenOptions::new()
                 .write(true)
                 .custom_flags(OFlags::NONBLOCK.bits().cast_signed())

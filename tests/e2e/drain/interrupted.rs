@@ -48,7 +48,7 @@ fn a_signal_ends_a_drain_and_the_next_one_takes_up_the_rest() {
             .var("DRAIN_BATCH_SIZE", batch)
     };
     let run = drain("10").spawn();
-    sitewatch_tests::wait::until("a first batch is recorded", Duration::from_secs(30), || {
+    sitewatch_tests::wait::until("a first batch is recorded", Duration::from_secs(60), || {
         prepared.count("select count(*) from checks") > 0
     });
     run.signal(Signal::TERM);
@@ -113,7 +113,7 @@ fn a_silent_postgresql_does_not_hold_a_drain_that_should_end() {
         .var("KAFKA_TOPIC", &topic)
         .var("DRAIN_BATCH_SIZE", "10")
         .spawn();
-    sitewatch_tests::wait::until("a first batch is recorded", Duration::from_secs(30), || {
+    sitewatch_tests::wait::until("a first batch is recorded", Duration::from_secs(60), || {
         prepared.count("select count(*) from checks") > 0
     });
     proxy.stall();

@@ -318,7 +318,7 @@ fn what_is_not_decided_when_the_run_must_end_is_unknown_and_says_so() {
         .var("PROBE_DEADLINE", "2s")
         .run()
         .exits(75);
-    assert!(finished.elapsed < Duration::from_secs(6), "{finished}");
+    assert!(finished.elapsed < sitewatch_tests::wait::SOON, "{finished}");
     assert_unknown(
         &events(&finished)["one"],
         "the run ended before a canary (PROBE_CANARIES) had answered",
