@@ -278,3 +278,37 @@ fn the_architecture_names_only_what_is_there() {
         assert!(path.exists(), "{name}");
     }
 }
+
+/// Whether a file under `folder` has a test function of this name.
+fn is_tested(folder: &Path, name: &str) -> bool {
+    let function = format!("#[test]\nfn {name}() {{");
+    std::fs::read_dir(folder).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            return is_tested(&path, name);
+        }
+        path.extension().is_some_and(|ending| ending == "rs")
+            && std::fs::read_to_string(&path).unwrap().contains(&function)
+    })
+}
+
+#[test]
+fn every_test_that_holds_a_promise_of_security_exists() {
+    let text = std::fs::read_to_string(root().join(".github/SECURITY.md")).unwrap();
+    let (_, table) = text.split_once("| --- | --- | --- |\n").unwrap();
+    let mut promises = 0;
+    for row in table.lines().take_while(|line| line.starts_with('|')) {
+        let held_by = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        let tests: Vec<&str> = held_by
+            .split(", ")
+            .map(|name| name.trim_matches('`'))
+            .collect();
+        assert!(!tests.is_empty(), "{row}");
+        for test in tests {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e");
+            assert!(is_tested(&folder, test), "{test}: no such test; {row}");
+        }
+        promises += 1;
+    }
+    assert!(promises > 10, "{promises}");
+}

@@ -19,6 +19,10 @@ use sitewatch::run::{self, Exit, Failure, Function, Summary};
 
 use counts::Counts;
 use lines::SiteLine;
+use read::days::Days;
+use read::incidents::Incidents;
+use read::recent::Recent;
+use read::sites::Sites;
 use settings::{Format, Kind, Settings};
 
 const REPORT: Function = Function {
@@ -43,35 +47,37 @@ fn work(settings: &Settings) -> Result<Summary, Failure> {
             reader.span.waiting
         );
     }
+    let reader = &mut reader;
     let summary = match settings.kind {
-        Kind::Sites => return sites(&mut reader, settings),
+        Kind::Sites => return sites(reader, settings),
         Kind::Recent => {
-            let checks = read::recent::read(&mut reader, settings)?;
-            output::lines(settings, &checks)?;
-            counted(settings, checks.len(), "checks", |shown| {
+            let checks = Recent::open(reader, settings)?;
+            output::lines(settings, &mut |each| checks.each(reader, each))?;
+            counted(settings, checks.rows(), "checks", |shown| {
                 format!("the latest {shown} checks")
             })
         }
         Kind::Incidents => {
-            let incidents = read::incidents::read(&mut reader, settings)?;
-            output::lines(settings, &incidents)?;
-            counted(settings, incidents.len(), "incidents", |shown| {
+            let incidents = Incidents::open(reader, settings)?;
+            output::lines(settings, &mut |each| incidents.each(reader, each))?;
+            counted(settings, incidents.rows(), "incidents", |shown| {
                 format!("{shown} incidents")
             })
         }
         Kind::Days => {
-            let mut shown = 0;
-            output::stream(settings, |print| {
-                read::days::read(&mut reader, settings, &mut |day| {
-                    shown += 1;
-                    print(day)
-                })
-            })?;
+            let days = Days::open(reader, settings)?;
+            output::lines(settings, &mut |each| days.each(reader, each))?;
+            let shown = days.rows();
             Summary::done(format!("{shown} days of sites"), vec![("days", shown)])
         }
         Kind::Runs => {
-            let runs = read::runs::read(&mut reader)?;
-            output::lines(settings, &runs)?;
+            let runs = read::runs::read(reader)?;
+            output::lines(settings, &mut |each| {
+                for run in &runs {
+                    each(run)?;
+                }
+                Ok(())
+            })?;
             let shown = runs.len() as u64;
             Summary::done(
                 format!("the last runs of {shown} functions"),
@@ -79,7 +85,7 @@ fn work(settings: &Settings) -> Result<Summary, Failure> {
             )
         }
     };
-    if settings.fail_on_down && read::sites::down(&mut reader, settings)? > 0 {
+    if settings.fail_on_down && read::sites::is_any_down(reader, settings)? {
         return Ok(summary.exiting(Exit::Down));
     }
     Ok(summary)
@@ -88,11 +94,10 @@ fn work(settings: &Settings) -> Result<Summary, Failure> {
 /// The summary of what is shown of something without a natural end, and whether that is all.
 fn counted(
     settings: &Settings,
-    shown: usize,
+    shown: u64,
     what: &'static str,
     sentence: impl FnOnce(u64) -> String,
 ) -> Summary {
-    let shown = shown as u64;
     if settings.since.is_some() && shown >= settings.lines {
         log::warn!(
             "these are the latest {shown} {what}, and there may be more since REPORT_SINCE: see REPORT_RECENT"
@@ -102,25 +107,26 @@ fn counted(
 }
 
 fn sites(reader: &mut read::Reader<'_>, settings: &Settings) -> Result<Summary, Failure> {
-    let mut bars = html::Bars::default();
-    let mut each_day = |day| bars.add(&day);
-    let days: Option<&mut dyn FnMut(_)> = match settings.format {
-        Format::Html => Some(&mut each_day),
-        _ => None,
-    };
-    let sites = read::sites::read(reader, settings, days)?;
-    let counts = Counts::of(sites.iter().map(|site| &site.line));
-    match settings.format {
+    let mut sites = Sites::open(reader, settings)?;
+    let counts = match settings.format {
         Format::Table | Format::Json | Format::Csv => {
-            let lines: Vec<SiteLine> = sites.into_iter().map(|site| site.line).collect();
-            output::lines(settings, &lines)?;
+            let mut counts = Counts::default();
+            output::lines::<SiteLine>(settings, &mut |each| {
+                // A table reads them twice.
+                counts = Counts::default();
+                sites.each_with_figures(reader, &mut |site| {
+                    counts.add(&site);
+                    Ok(each(&site.line)?)
+                })
+            })?;
+            counts
         }
-        Format::Html => html::write(reader, settings, &sites, &bars)?,
+        Format::Html => html::write(reader, settings, &mut sites)?,
         Format::Prometheus => {
-            let lines: Vec<SiteLine> = sites.into_iter().map(|site| site.line).collect();
-            prometheus::write(reader, settings, lines)?;
+            prometheus::write(reader, settings, &sites)?;
+            sites.count(reader)?
         }
-    }
+    };
     let (all, down, unknown) = (counts.all(), counts.down, counts.unknown);
     let summary = Summary::done(
         format!(

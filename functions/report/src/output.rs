@@ -16,57 +16,48 @@ use crate::table::{self, Line, Look};
 
 pub(crate) use crate::words::state;
 
-/// Prints the lines.
-///
-/// # Errors
-/// When they cannot be written where they are to go.
-pub(crate) fn lines<L: Line + Serialize>(settings: &Settings, lines: &[L]) -> Result<(), Failure> {
-    write(settings.output.as_deref(), |to| {
-        if settings.format == Format::Table {
-            return to.write_all(table::render(lines, look(settings)).as_bytes());
-        }
-        let mut printer = Printer::new::<L>(settings.format, to)?;
-        for line in lines {
-            printer.print(line)?;
-        }
-        printer.finish()
-    })
+/// Why writing came to its end before it was done.
+pub(crate) enum Interrupted {
+    /// There is no more to be read.
+    Reading(Failure),
+    /// What was read cannot be written.
+    Writing(io::Error),
 }
 
-/// Prints lines as they are read, so that no more than one is in memory; a table, whose columns are
-/// as wide as its widest line, needs them all. `read` gets what to do with each, which says whether
-/// to go on.
+impl From<Failure> for Interrupted {
+    fn from(failure: Failure) -> Self {
+        Self::Reading(failure)
+    }
+}
+
+impl From<io::Error> for Interrupted {
+    fn from(error: io::Error) -> Self {
+        Self::Writing(error)
+    }
+}
+
+/// What is done with each line.
+pub(crate) type Each<'a, L> = &'a mut dyn FnMut(&L) -> io::Result<()>;
+
+/// Reads lines and hands each on; may be asked to do so more than once.
+pub(crate) type ReadLines<'a, L> = &'a mut dyn FnMut(Each<'_, L>) -> Result<(), Interrupted>;
+
+/// Prints lines as they are read, so that few are in memory at a time.
 ///
 /// # Errors
-/// As [`lines`], and those of `read`.
-pub(crate) fn stream<L: Line + Serialize>(
+/// When they cannot be written where they are to go, and those of `read`.
+pub(crate) fn lines<L: Line + Serialize>(
     settings: &Settings,
-    read: impl FnOnce(&mut dyn FnMut(L) -> bool) -> Result<(), Failure>,
+    read: ReadLines<'_, L>,
 ) -> Result<(), Failure> {
-    if settings.format == Format::Table {
-        let mut all = Vec::new();
-        read(&mut |line| {
-            all.push(line);
-            true
-        })?;
-        return lines(settings, &all);
-    }
-    let mut failed = None;
-    let written = write(settings.output.as_deref(), |to| {
-        let mut printed = Ok(());
-        let mut printer = Printer::new::<L>(settings.format, to)?;
-        let read_all = read(&mut |line| {
-            printed = printer.print(&line);
-            printed.is_ok()
-        });
-        if let Err(failure) = read_all {
-            failed = Some(failure);
-            return Err(io::Error::other("there is no more to be written"));
+    write(settings.output.as_deref(), |to| {
+        if settings.format == Format::Table {
+            return table::write(look(settings), to, read);
         }
-        printed?;
-        printer.finish()
-    });
-    failed.map_or(written, Err)
+        let mut printer = Printer::new::<L>(settings.format, to)?;
+        read(&mut |line| printer.print(line))?;
+        Ok(printer.finish()?)
+    })
 }
 
 /// Writes lines as JSON or CSV.
@@ -174,17 +165,19 @@ fn cause(error: csv::Error) -> io::Error {
 /// is complete, so that whoever reads it finds the old one or the new one.
 ///
 /// # Errors
-/// When it cannot be written, other than because the reader of a pipe has seen enough.
+/// When it cannot be written, other than because the reader of a pipe has seen enough, and those of
+/// `fill`.
 pub(crate) fn write(
     path: Option<&Path>,
-    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    fill: impl FnOnce(&mut dyn Write) -> Result<(), Interrupted>,
 ) -> Result<(), Failure> {
     let Some(path) = path else {
         let mut to = BufWriter::new(io::stdout().lock());
-        return match fill(&mut to).and_then(|()| to.flush()) {
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Unavailable(
-                format!("standard output cannot be written to: {error}"),
-            )),
+        return match fill(&mut to).and_then(|()| Ok(to.flush()?)) {
+            Err(Interrupted::Reading(failure)) => Err(failure),
+            Err(Interrupted::Writing(error)) if error.kind() != ErrorKind::BrokenPipe => Err(
+                Failure::Unavailable(format!("standard output cannot be written to: {error}")),
+            ),
             _ => Ok(()),
         };
     };
@@ -192,7 +185,7 @@ pub(crate) fn write(
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let written = (|| {
+    let written = (|| -> Result<(), Interrupted> {
         // Begins with a dot and has another ending: neither a web server nor a collector that
         // takes *.prom finds it before it is done. A web server's user has to be able to read it.
         let mut file = tempfile::Builder::new()
@@ -207,12 +200,13 @@ pub(crate) fn write(
         file.persist(path).map_err(|error| error.error)?;
         Ok(())
     })();
-    written.map_err(|error: io::Error| {
-        Problems::one(
+    written.map_err(|interrupted| match interrupted {
+        Interrupted::Reading(failure) => failure,
+        Interrupted::Writing(error) => Problems::one(
             "REPORT_OUTPUT",
             format!("cannot be written: {}: {error}", path.display()),
         )
-        .into()
+        .into(),
     })
 }
 
@@ -268,10 +262,10 @@ mod tests {
     fn a_file_is_there_whole_or_as_it_was() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.txt");
-        write(Some(&path), |to| to.write_all(b"first")).unwrap();
+        write(Some(&path), |to| Ok(to.write_all(b"first")?)).unwrap();
         let failed = write(Some(&path), |to| {
             to.write_all(b"half")?;
-            Err(io::Error::other("full"))
+            Err(io::Error::other("full").into())
         });
         assert!(failed.is_err());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "first");

@@ -1,5 +1,6 @@
 //! Lines as a table for people.
 
+use std::io::Write;
 use std::time::Duration;
 
 use comfy_table::presets::NOTHING;
@@ -10,6 +11,7 @@ use serde_json::{Map, Value};
 use sitewatch::run::human;
 
 use crate::lines::{CheckLine, DayLine, IncidentLine, RunLine, SiteLine};
+use crate::output::{Interrupted, ReadLines};
 use crate::words::{lasting, milliseconds, percentage, printable, time, validity};
 
 /// What can be a line of a table.
@@ -50,8 +52,77 @@ const LEAST: u16 = 12;
 /// Between two columns.
 const PADDING: u16 = 2;
 
-/// Renders the lines.
-pub(crate) fn render<L: Line>(lines: &[L], look: Look) -> String {
+/// Lines that are put into a table at a time.
+const BLOCK: usize = 1_000;
+
+/// A line, ready to be shown.
+struct Row {
+    cells: Vec<String>,
+    state: Option<&'static str>,
+}
+
+impl Row {
+    fn of(line: &impl Line) -> Self {
+        Self {
+            cells: line.cells().iter().map(|cell| printable(cell)).collect(),
+            state: line.state(),
+        }
+    }
+}
+
+/// Writes the lines below each other. Columns are as wide as their widest cell: more lines than a
+/// block holds are therefore read twice, once to measure them.
+///
+/// # Errors
+/// When they cannot be written, and those of `read`.
+pub(crate) fn write<L: Line>(
+    look: Look,
+    to: &mut dyn Write,
+    read: ReadLines<'_, L>,
+) -> Result<(), Interrupted> {
+    let mut widths = vec![0; L::HEADER.len()];
+    let mut measure = |rows: &[Row]| {
+        let natural = table::<L>(rows, look, true).column_max_content_widths();
+        for (width, natural) in widths.iter_mut().zip(natural) {
+            *width = natural.max(*width);
+        }
+    };
+    let mut lines = 0;
+    let mut block = Vec::new();
+    read(&mut |line| {
+        if block.len() == BLOCK {
+            measure(&block);
+            block.clear();
+        }
+        block.push(Row::of(line));
+        lines += 1;
+        Ok(())
+    })?;
+    measure(&block);
+    if lines <= BLOCK {
+        to.write_all(render::<L>(&block, look, &widths, true).as_bytes())?;
+    } else {
+        block.clear();
+        let mut is_first = true;
+        read(&mut |line| {
+            if block.len() == BLOCK {
+                to.write_all(render::<L>(&block, look, &widths, is_first).as_bytes())?;
+                is_first = false;
+                block.clear();
+            }
+            block.push(Row::of(line));
+            Ok(())
+        })?;
+        to.write_all(render::<L>(&block, look, &widths, false).as_bytes())?;
+    }
+    if lines == 0 {
+        to.write_all(b"nothing recorded yet\n")?;
+    }
+    Ok(())
+}
+
+/// A table of these rows, as wide as they are.
+fn table<L: Line>(rows: &[Row], look: Look, has_header: bool) -> Table {
     let mut table = Table::new();
     table
         .load_style(NOTHING)
@@ -63,24 +134,26 @@ pub(crate) fn render<L: Line>(lines: &[L], look: Look) -> String {
     } else {
         table.force_no_tty();
     }
-    table.set_header(L::HEADER.iter().map(|heading| {
-        let cell = Cell::new(heading.trim());
-        let cell = match heading.starts_with(' ') {
-            true => cell.set_alignment(CellAlignment::Right),
-            false => cell,
-        };
-        match colours {
-            true => cell.add_attribute(Attribute::Bold),
-            false => cell,
-        }
-    }));
-    for line in lines {
-        table.add_row(line.cells().iter().zip(L::HEADER).map(|(text, heading)| {
-            let cell = Cell::new(printable(text));
+    if has_header {
+        table.set_header(L::HEADER.iter().map(|heading| {
+            let cell = Cell::new(heading.trim());
+            let cell = match heading.starts_with(' ') {
+                true => cell.set_alignment(CellAlignment::Right),
+                false => cell,
+            };
+            match colours {
+                true => cell.add_attribute(Attribute::Bold),
+                false => cell,
+            }
+        }));
+    }
+    for row in rows {
+        table.add_row(row.cells.iter().zip(L::HEADER).map(|(text, heading)| {
+            let cell = Cell::new(text);
             if heading.starts_with(' ') {
                 return cell.set_alignment(CellAlignment::Right);
             }
-            match (*heading, line.state()) {
+            match (*heading, row.state) {
                 ("state" | "ended", Some(state)) if colours => cell.fg(match state {
                     "up" => Color::Green,
                     "down" => Color::Red,
@@ -90,25 +163,31 @@ pub(crate) fn render<L: Line>(lines: &[L], look: Look) -> String {
             }
         }));
     }
-    if let Look::Terminal { width, .. } = look {
-        fit::<L>(&mut table, width);
+    table
+}
+
+/// The rows with columns of these widths, those of the header and of every block.
+fn render<L: Line>(rows: &[Row], look: Look, widths: &[u16], has_header: bool) -> String {
+    let mut table = table::<L>(rows, look, has_header);
+    match look {
+        Look::Terminal { width, .. } => fit::<L>(&mut table, widths, width),
+        Look::Plain => {
+            for (column, width) in table.column_iter_mut().zip(widths) {
+                column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width + PADDING)));
+            }
+        }
     }
-    let mut text: String = table
+    table
         .lines()
         .map(|line| format!("{}\n", line.trim_end()))
-        .collect();
-    if lines.is_empty() {
-        text.push_str("nothing recorded yet\n");
-    }
-    text
+        .collect()
 }
 
 /// Leaves out columns until names and reasons have some room, then shares out what there is.
-fn fit<L: Line>(table: &mut Table, width: u16) {
+fn fit<L: Line>(table: &mut Table, natural: &[u16], width: u16) {
     let last = L::HEADER.len() - 1;
     let can_shrink =
         |at: usize| L::HEADER[at] == "site" || (at == last && !L::HEADER[at].starts_with(' '));
-    let natural = table.column_max_content_widths();
     let mut shown: Vec<usize> = (0..natural.len()).collect();
     let least = |at: usize| match can_shrink(at) {
         true => natural[at].min(LEAST),
@@ -142,7 +221,7 @@ fn fit<L: Line>(table: &mut Table, width: u16) {
             sharing -= 1;
             ColumnConstraint::Absolute(Width::Fixed(least(at) + more + PADDING))
         } else {
-            ColumnConstraint::ContentWidth
+            ColumnConstraint::Absolute(Width::Fixed(natural[at] + PADDING))
         });
     }
     for row in table.row_iter_mut() {
@@ -484,6 +563,30 @@ mod tests {
                 .map(str::to_owned)
                 .to_vec()
         }
+    }
+
+    fn render(lines: &[Of], look: Look) -> String {
+        let mut text = Vec::new();
+        let written = write(look, &mut text, &mut |each| {
+            for line in lines {
+                each(line)?;
+            }
+            Ok(())
+        });
+        assert!(written.is_ok());
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn many_lines_are_as_wide_as_the_widest_of_them() {
+        let mut lines: Vec<Of> = (0..2 * BLOCK).map(|_| Of("short", "x")).collect();
+        lines.push(Of("a-name-that-is-rather-long", "y"));
+        let text = render(&lines, Look::Plain);
+        assert_eq!(text.lines().count(), lines.len() + 1);
+        let at = text.lines().next().unwrap().find("state");
+        assert!(text.lines().skip(1).all(|line| line.find("down") == at));
+        let at = text.lines().last().unwrap().find('y');
+        assert_eq!(text.lines().nth(1).unwrap().find('x'), at);
     }
 
     fn lines() -> [Of; 2] {

@@ -5,5 +5,6 @@ mod browser;
 mod foreign;
 mod formats;
 mod history;
+mod many;
 mod since;
 mod states;

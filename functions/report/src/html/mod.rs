@@ -13,21 +13,25 @@ use std::io;
 use askama::Template as _;
 use sitewatch::run::Failure;
 
-use crate::output;
-use crate::read::sites::Site;
+use crate::counts::Counts;
+use crate::lines::{IncidentLine, SiteLine};
+use crate::output::{self, Interrupted};
+use crate::read::incidents::Incidents;
+use crate::read::plots::Plots;
+use crate::read::sites::{Site, Sites};
 use crate::read::uptime::Day;
-use crate::read::{Key, Reader, incidents, plots};
+use crate::read::{Key, Reader, plots};
 use crate::settings::Settings;
 use bar::Bar;
-use page::Page;
+use page::{CertificateView, Page};
 
 /// The bars of all sites, filled while their checks are counted.
 #[derive(Default)]
-pub(crate) struct Bars(HashMap<Key, Bar>);
+struct Bars(HashMap<Key, Bar>);
 
 impl Bars {
     /// Adds a site's day.
-    pub(crate) fn add(&mut self, day: &Day) {
+    fn add(&mut self, day: &Day) {
         if let Ok(ago) = usize::try_from(day.ago) {
             self.0
                 .entry(day.key)
@@ -37,17 +41,34 @@ impl Bars {
     }
 }
 
-/// Writes the page.
+/// The most sites, incidents and certificates that a page shows: ten thousand sites are 10 MB of it.
+const SITES: u64 = 10_000;
+const INCIDENTS: u64 = 1_000;
+const CERTIFICATES: usize = 1_000;
+
+/// Writes the page; returns how many sites there are.
 ///
 /// # Errors
 /// When PostgreSQL cannot be asked or the page cannot be written.
 pub(crate) fn write(
     reader: &mut Reader<'_>,
     settings: &Settings,
-    sites: &[Site],
-    bars: &Bars,
-) -> Result<(), Failure> {
-    let drawn: Vec<Key> = sites
+    sites: &mut Sites,
+) -> Result<Counts, Failure> {
+    // Once over all of them for what is told of all.
+    let mut counts = Counts::default();
+    let mut certificates = Certificates::default();
+    let read = sites.each(reader, &mut |site| {
+        counts.add(&site);
+        certificates.add(&site.line);
+        Ok(())
+    });
+    if let Err(Interrupted::Reading(failure)) = read {
+        return Err(failure);
+    }
+    let mut bars = Bars::default();
+    let shown = sites.first(reader, SITES, &mut |day| bars.add(&day))?;
+    let drawn: Vec<Key> = shown
         .iter()
         .filter_map(|site| site.key)
         .take(settings.plots)
@@ -57,9 +78,71 @@ pub(crate) fn write(
     } else {
         plots::read(reader, &drawn)?
     };
-    let incidents = incidents::read(reader, settings)?;
-    let page = Page::new(settings, &reader.span, sites, &bars.0, &plots, incidents);
+    let incidents = Incidents::open(reader, settings)?;
+    let listed = incidents.first(reader, INCIDENTS)?;
+    let page = Page::new(
+        settings,
+        &reader.span,
+        Content {
+            counts,
+            sites_left: sites.rows().saturating_sub(SITES),
+            sites: shown,
+            bars: bars.0,
+            plots,
+            incidents_left: incidents.rows() - listed.len() as u64,
+            incidents: listed,
+            certificates,
+        },
+    );
     output::write(settings.output.as_deref(), |to| {
-        page.write_into(to).map_err(io::Error::other)
-    })
+        page.write_into(to).map_err(io::Error::other)?;
+        Ok(())
+    })?;
+    Ok(counts)
+}
+
+/// What a page is made of.
+struct Content {
+    counts: Counts,
+    sites: Vec<Site>,
+    /// Lines that the page has no room for.
+    sites_left: u64,
+    bars: HashMap<Key, Bar>,
+    plots: HashMap<Key, Plots>,
+    incidents: Vec<IncidentLine>,
+    /// Likewise.
+    incidents_left: u64,
+    certificates: Certificates,
+}
+
+/// Certificates that expire soon, the first ones of them.
+#[derive(Default)]
+struct Certificates {
+    first: Vec<CertificateView>,
+    all: u64,
+}
+
+impl Certificates {
+    fn add(&mut self, line: &SiteLine) {
+        if let Some(certificate) = CertificateView::new(line) {
+            self.all += 1;
+            self.first.push(certificate);
+            // Now and then, so that it is not sorted for each.
+            if self.first.len() >= 2 * CERTIFICATES {
+                self.cut();
+            }
+        }
+    }
+
+    fn cut(&mut self) {
+        self.first.sort_by_key(|certificate| certificate.left_s);
+        self.first.truncate(CERTIFICATES);
+    }
+
+    /// The first ones in order, and how many more there are.
+    fn finish(mut self) -> (Vec<CertificateView>, u64) {
+        self.cut();
+        let left = self.all - self.first.len() as u64;
+        (self.first, left)
+    }
 }

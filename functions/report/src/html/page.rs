@@ -1,16 +1,13 @@
 //! What the template is given: words and paths, nothing to be worked out there.
 
-use std::collections::HashMap;
-
 use askama::Template;
 
+use super::Content;
 use super::bar::Bar;
 use super::plot::{self, Plot, Stretch};
 use crate::counts::Counts;
 use crate::lines::{IncidentLine, SiteLine};
-use crate::read::Key;
 use crate::read::plots::Plots;
-use crate::read::sites::Site;
 use crate::read::span::Span;
 use crate::settings::Settings;
 use crate::words::{lasting, milliseconds, percentage, printable, time, validity};
@@ -34,8 +31,12 @@ pub(super) struct Page {
     made_at: String,
     made_at_machine: String,
     sites: Vec<SiteView>,
+    /// Sites, incidents and certificates that the page has no room for.
+    sites_left: u64,
     incidents: Vec<IncidentView>,
+    incidents_left: u64,
     certificates: Vec<CertificateView>,
+    certificates_left: u64,
 }
 
 /// A site.
@@ -67,27 +68,17 @@ struct IncidentView {
 }
 
 /// A certificate that expires soon.
-struct CertificateView {
+pub(super) struct CertificateView {
     site: String,
     expires: String,
-    left_s: i64,
+    pub(super) left_s: i64,
     left: String,
 }
 
 impl Page {
-    pub(super) fn new(
-        settings: &Settings,
-        span: &Span,
-        sites: &[Site],
-        bars: &HashMap<Key, Bar>,
-        plots: &HashMap<Key, Plots>,
-        incidents: Vec<IncidentLine>,
-    ) -> Self {
-        let lines = || sites.iter().map(|site| &site.line);
-        let counts = Counts::of(lines());
-        let mut certificates: Vec<CertificateView> =
-            lines().filter_map(CertificateView::new).collect();
-        certificates.sort_by_key(|certificate| certificate.left_s);
+    pub(super) fn new(settings: &Settings, span: &Span, content: Content) -> Self {
+        let counts = content.counts;
+        let (certificates, certificates_left) = content.certificates.finish();
         let stretches = [
             Stretch::day(span),
             Stretch::week(span),
@@ -105,16 +96,24 @@ impl Page {
             overall: overall(counts),
             made_at: time(span.now),
             made_at_machine: span.now.to_string(),
-            sites: sites
-                .iter()
+            sites: content
+                .sites
+                .into_iter()
                 .map(|site| {
-                    let bar = site.key.and_then(|key| bars.get(&key));
-                    let plots = site.key.and_then(|key| plots.get(&key));
+                    let bar = site.key.and_then(|key| content.bars.get(&key));
+                    let plots = site.key.and_then(|key| content.plots.get(&key));
                     SiteView::new(&site.line, bar, plots, &stretches)
                 })
                 .collect(),
-            incidents: incidents.into_iter().map(IncidentView::new).collect(),
+            sites_left: content.sites_left,
+            incidents: content
+                .incidents
+                .into_iter()
+                .map(IncidentView::new)
+                .collect(),
+            incidents_left: content.incidents_left,
             certificates,
+            certificates_left,
         }
     }
 }
@@ -209,7 +208,7 @@ impl IncidentView {
 }
 
 impl CertificateView {
-    fn new(line: &SiteLine) -> Option<Self> {
+    pub(super) fn new(line: &SiteLine) -> Option<Self> {
         let left_s = line
             .certificate_left_s
             .filter(|left| *left < EXPIRING_DAYS * 86_400)?;

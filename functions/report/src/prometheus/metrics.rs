@@ -1,22 +1,19 @@
-//! Which metrics there are. Written straight from the lines: a registry of gauges would hold every
-//! site a second time.
+//! Which metrics there are. All samples of one stand together, as the format has it, so that the
+//! sites are read once for each.
 
-use std::fmt;
+use std::io::{self, Write};
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::gauge::ConstGauge;
-
+use super::text::family;
 use crate::lines::{RunLine, SiteLine};
+use crate::output::Interrupted;
+use crate::read::Reader;
 use crate::read::offsets::Offset;
 use crate::read::probes::Probes;
-use crate::words::printable;
+use crate::read::sites::{Site, Sites};
 
-/// What metrics are made of.
+/// What metrics are made of besides the sites.
 #[derive(Debug)]
 pub(super) struct Metrics {
-    pub(super) sites: Vec<SiteLine>,
     pub(super) probes: Vec<Probes>,
     pub(super) runs: Vec<RunLine>,
     pub(super) offsets: Vec<Offset>,
@@ -108,102 +105,97 @@ const OF_RUNS: &[OfRun] = &[
     ),
 ];
 
-impl Collector for Metrics {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+impl Metrics {
+    /// Writes all of them.
+    pub(super) fn write(
+        &self,
+        reader: &mut Reader<'_>,
+        sites: &Sites,
+        to: &mut dyn Write,
+    ) -> Result<(), Interrupted> {
+        // A probe's clock may be a little ahead; an age below nothing is no age.
+        let now = reader.span.now;
+        let not_ahead = |mut site: Site| {
+            site.line.checked_at = site.line.checked_at.map(|time| time.min(now));
+            site.line.since = site.line.since.map(|time| time.min(now));
+            site.line
+        };
         for (name, help, value) in OF_SITES {
-            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            for site in &self.sites {
-                if let Some(value) = value(site) {
-                    let labels = [("site", site.site.as_str()), ("location", place(site))];
-                    ConstGauge::new(value).encode(metric.encode_family(&labels)?)?;
+            let mut family = family(to, name, help)?;
+            sites.each(reader, &mut |site| {
+                let site = not_ahead(site);
+                if let Some(value) = value(&site) {
+                    let labels = [("site", site.site.as_str()), ("location", place(&site))];
+                    family.sample(&labels, value)?;
                 }
-            }
+                Ok(())
+            })?;
         }
-        let mut metric = encoder.encode_descriptor(
+        let mut phases = family(
+            to,
             "sitewatch_site_response_seconds",
             "How long each phase of the newest check took; phases that did not happen are left out.",
-            None,
-            MetricType::Gauge,
         )?;
-        for site in &self.sites {
+        sites.each(reader, &mut |site| {
+            let site = site.line;
             for (phase, taken) in PHASES {
-                if let Some(taken) = taken(site) {
+                if let Some(taken) = taken(&site) {
                     let labels = [
                         ("site", site.site.as_str()),
-                        ("location", place(site)),
+                        ("location", place(&site)),
                         ("phase", *phase),
                     ];
-                    ConstGauge::new(f64::from(taken) / 1e6)
-                        .encode(metric.encode_family(&labels)?)?;
+                    phases.sample(&labels, f64::from(taken) / 1e6)?;
                 }
             }
-        }
-        for (name, help, value) in OF_PROBES {
-            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            for probes in &self.probes {
-                let location = printable(&probes.location);
-                let labels = [("location", location.as_str())];
-                ConstGauge::new(value(probes)).encode(metric.encode_family(&labels)?)?;
-            }
-        }
-        self.encode_runs(&mut encoder)?;
-        self.encode_progress(&mut encoder)
+            Ok(())
+        })?;
+        Ok(self.write_rest(to)?)
     }
-}
 
-impl Metrics {
-    fn encode_runs(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        for (name, help, value) in OF_RUNS {
-            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            for run in &self.runs {
-                let labels = [("function", run.function.as_str())];
-                ConstGauge::new(value(run)).encode(metric.encode_family(&labels)?)?;
+    fn write_rest(&self, to: &mut dyn Write) -> io::Result<()> {
+        for (name, help, value) in OF_PROBES {
+            let mut family = family(to, name, help)?;
+            for probes in &self.probes {
+                family.sample(&[("location", &probes.location)], value(probes))?;
             }
         }
-        let mut metric = encoder.encode_descriptor(
+        for (name, help, value) in OF_RUNS {
+            let mut family = family(to, name, help)?;
+            for run in &self.runs {
+                family.sample(&[("function", &run.function)], value(run))?;
+            }
+        }
+        let mut items = family(
+            to,
             "sitewatch_function_last_run_items",
             "What the last run of the function did, in its own figures: of drain, recorded are its events and left is its lag.",
-            None,
-            MetricType::Gauge,
         )?;
         for run in &self.runs {
             let figures: serde_json::Map<String, serde_json::Value> =
                 serde_json::from_str(&run.figures).unwrap_or_default();
             for (figure, number) in figures {
                 if let Some(number) = number.as_f64() {
-                    let labels = [
-                        ("function", run.function.as_str()),
-                        ("figure", figure.as_str()),
-                    ];
-                    ConstGauge::new(number).encode(metric.encode_family(&labels)?)?;
+                    items.sample(&[("function", &run.function), ("figure", &figure)], number)?;
                 }
             }
         }
-        Ok(())
-    }
-
-    fn encode_progress(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let mut metric = encoder.encode_descriptor(
+        let mut offsets = family(
+            to,
             "sitewatch_kafka_next_offset",
             "The first message of the partition that drain has not recorded.",
-            None,
-            MetricType::Gauge,
         )?;
         for offset in &self.offsets {
             let partition = offset.partition.to_string();
-            let labels = [
-                ("topic", offset.topic.as_str()),
-                ("partition", partition.as_str()),
-            ];
-            ConstGauge::new(offset.next).encode(metric.encode_family(&labels)?)?;
+            let labels = [("topic", offset.topic.as_str()), ("partition", &partition)];
+            offsets.sample(&labels, offset.next)?;
         }
-        let metric = encoder.encode_descriptor(
+        family(
+            to,
             "sitewatch_rollups_waiting",
             "Hours older than a day that wait for maintain to roll them up.",
-            None,
-            MetricType::Gauge,
-        )?;
-        ConstGauge::new(self.hours_waiting).encode(metric)
+        )?
+        .sample(&[], self.hours_waiting)
     }
 }
 

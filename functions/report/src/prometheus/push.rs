@@ -1,20 +1,29 @@
 //! Sending metrics to a Pushgateway.
 
+use std::io::{self, BufWriter, Write};
 use std::time::Duration;
 
 use sitewatch::http;
 use sitewatch::run::Failure;
 use sitewatch::words::printable;
+use ureq::SendBody;
+use ureq::http::header::CONTENT_LENGTH;
 use url::Url;
 
-/// A gateway answers at once or is not there.
-const TIMEOUT: Duration = Duration::from_secs(10);
+use crate::output::Interrupted;
 
-/// Replaces the group's metrics by these.
+/// A gateway answers at once or is not there; many metrics take a while on their way.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Replaces the group's metrics by what `fill` writes. It does so twice, once to tell how long they
+/// are: in memory they would have no bound.
 ///
 /// # Errors
-/// When the gateway cannot be reached or does not take them.
-pub(super) fn push(url: &Url, text: &str) -> Result<(), Failure> {
+/// When the gateway cannot be reached or does not take them, and those of `fill`.
+pub(super) fn push(
+    url: &Url,
+    mut fill: impl FnMut(&mut dyn Write) -> Result<(), Interrupted>,
+) -> Result<(), Failure> {
     // The address may hold a password: what is told is the host alone.
     let place = url.host_str().unwrap_or_default();
     let refused = |why: String| {
@@ -22,10 +31,32 @@ pub(super) fn push(url: &Url, text: &str) -> Result<(), Failure> {
             "the Pushgateway at {place} did not take the metrics: {why}; check PROMETHEUS_PUSHGATEWAY_URL"
         ))
     };
-    let mut answer = http::agent(TIMEOUT)
-        .put(url.as_str())
-        .content_type("text/plain; version=0.0.4; charset=utf-8")
-        .send(text)
+    let mut length = Length(0);
+    if let Err(Interrupted::Reading(failure)) = fill(&mut length) {
+        return Err(failure);
+    }
+    let (mut from, to) =
+        io::pipe().map_err(|error| refused(format!("no pipe could be made: {error}")))?;
+    let (filled, answer) = std::thread::scope(|scope| {
+        let answer = scope.spawn(move || {
+            http::agent(TIMEOUT)
+                .put(url.as_str())
+                .content_type("text/plain; version=0.0.4; charset=utf-8")
+                .header(CONTENT_LENGTH, length.0.to_string())
+                .send(SendBody::from_reader(&mut from))
+        });
+        let mut to = BufWriter::new(to);
+        // Cut short, the body is shorter than was said, and the gateway keeps what it had.
+        let filled = fill(&mut to).and_then(|()| Ok(to.flush()?));
+        drop(to);
+        (filled, answer.join())
+    });
+    if let Err(Interrupted::Reading(failure)) = filled {
+        return Err(failure);
+    }
+    // A pipe that nobody reads any more is a gateway's refusal, which its answer tells.
+    let mut answer = answer
+        .map_err(|_| Failure::Defect("sending the metrics broke off".to_owned()))?
         .map_err(|error| refused(error.to_string()))?;
     let Some(why) = http::refusal(&answer) else {
         return Ok(());
@@ -42,4 +73,18 @@ pub(super) fn push(url: &Url, text: &str) -> Result<(), Failure> {
     Err(refused(
         format!("{why} {}", printable(&said)).trim_end().to_owned(),
     ))
+}
+
+/// Counts what is written.
+struct Length(u64);
+
+impl Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

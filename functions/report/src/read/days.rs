@@ -2,14 +2,15 @@
 
 use jiff::tz::TimeZone;
 use postgres::Row;
-use postgres::fallible_iterator::FallibleIterator as _;
 use postgres::types::Type;
 use sitewatch::postgres::explain;
 use sitewatch::run::Failure;
 
-use super::{Parameter, Reader};
+use super::cursor::Cursor;
+use super::{Parameter, Reader, every_row};
 use crate::histogram::Histogram;
 use crate::lines::DayLine;
+use crate::output::{Each, Interrupted};
 use crate::settings::Settings;
 
 /// The lines of REPORT_KIND=days: days that are over, from the daily rollups alone.
@@ -24,33 +25,45 @@ const QUERY: &str = "
     where counts.day >= $1 and ($2::int4[] is null or counts.website_id = any ($2))
     order by counts.day desc, websites.name, locations.name";
 
-/// Reads the days that are over, newest first; `each` says whether to go on.
-///
-/// # Errors
-/// When PostgreSQL cannot be asked.
-pub(crate) fn read(
-    reader: &mut Reader<'_>,
-    settings: &Settings,
-    each: &mut dyn FnMut(DayLine) -> bool,
-) -> Result<(), Failure> {
-    let wrong = |error: postgres::Error| explain("reading days", &error);
-    let first = settings.since.map_or_else(
-        || reader.span.first_day(),
-        |since| TimeZone::UTC.to_datetime(since).date(),
-    );
-    let parameters: [Parameter<'_>; 2] = [(&first, Type::DATE), (&reader.only, Type::INT4_ARRAY)];
-    // A row at a time: there are ninety of each site.
-    let mut rows = reader
-        .transaction
-        .query_typed_raw(QUERY, parameters)
-        .map_err(wrong)?;
-    while let Some(row) = rows.next().map_err(wrong)? {
-        if !each(day(&row)) {
-            break;
-        }
+/// The days that are over, newest first.
+pub(crate) struct Days(Cursor);
+
+impl Days {
+    /// Has the server put them together.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be asked.
+    pub(crate) fn open(reader: &mut Reader<'_>, settings: &Settings) -> Result<Self, Failure> {
+        let first = settings.since.map_or_else(
+            || reader.span.first_day(),
+            |since| TimeZone::UTC.to_datetime(since).date(),
+        );
+        let parameters: [Parameter<'_>; 2] =
+            [(&first, Type::DATE), (&reader.only, Type::INT4_ARRAY)];
+        Cursor::open(&mut reader.transaction, "days", QUERY, &parameters)
+            .map(Self)
+            .map_err(|error| explain(DOING, &error))
     }
-    Ok(())
+
+    /// How many there are.
+    pub(crate) fn rows(&self) -> u64 {
+        self.0.rows()
+    }
+
+    /// Hands each on.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be asked, and those of `each`.
+    pub(crate) fn each(
+        &self,
+        reader: &mut Reader<'_>,
+        each: Each<'_, DayLine>,
+    ) -> Result<(), Interrupted> {
+        every_row(reader, &self.0, DOING, &mut |row| Ok(each(&day(row))?))
+    }
 }
+
+const DOING: &str = "reading days";
 
 fn day(row: &Row) -> DayLine {
     let (up, down): (i32, i32) = (row.get(4), row.get(5));

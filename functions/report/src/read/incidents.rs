@@ -6,16 +6,17 @@ use postgres::types::Type;
 use sitewatch::postgres::explain;
 use sitewatch::run::Failure;
 
-use super::Reader;
+use super::cursor::Cursor;
+use super::{Reader, every_row};
 use crate::lines::IncidentLine;
+use crate::output::{Each, Interrupted};
 use crate::settings::Settings;
 
 /// How far back, in hours, when nothing is said.
 const USUAL_H: i64 = 30 * 24;
 
-/// Where there are many, the latest are found in a short stretch; the last one reaches back further
-/// than anything is kept.
-const STRETCHES_H: [i64; 3] = [24, 7 * 24, 100 * 366 * 24];
+/// Where there are many, the latest are found in a short stretch; after these all that is asked for.
+const STRETCHES_H: [i64; 2] = [24, 7 * 24];
 
 /// $1 since when, $2 the websites or null, $3 the most lines, $4 whether those that go on are
 /// wanted, $5 whether those that ended are, $6 how old a site's newest check may be.
@@ -49,30 +50,33 @@ const QUERY: &str = "
     ) as state on true
     order by incidents.closed_at is not null, incidents.opened_at desc, incidents.website_id";
 
-/// Reads incidents: those that go on first, then the latest.
-///
-/// # Errors
-/// When PostgreSQL cannot be asked.
-pub(crate) fn read(
-    reader: &mut Reader<'_>,
-    settings: &Settings,
-) -> Result<Vec<IncidentLine>, Failure> {
-    let wrong = |error: postgres::Error| explain("reading incidents", &error);
-    let now = reader.span.now;
-    let since = settings
-        .since
-        .unwrap_or_else(|| now.checked_sub(USUAL_H.hours()).unwrap_or(now));
-    let limit = i64::try_from(settings.lines).unwrap_or(i64::MAX);
-    let open = settings.filter.takes_state("down") || settings.filter.takes_state("unknown");
-    let closed = settings.filter.takes_state("up");
-    let mut incidents: Vec<IncidentLine> = Vec::new();
-    for hours in STRETCHES_H {
-        let from = now
-            .checked_sub(hours.hours())
-            .map_or(since, |from| from.max(since));
-        let rows = reader
-            .transaction
-            .query_typed(
+/// Incidents: those that go on first, then the latest.
+pub(crate) struct Incidents(Cursor);
+
+impl Incidents {
+    /// Has the server put them together.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be asked.
+    pub(crate) fn open(reader: &mut Reader<'_>, settings: &Settings) -> Result<Self, Failure> {
+        let wrong = |error: postgres::Error| explain(DOING, &error);
+        let now = reader.span.now;
+        let since = settings
+            .since
+            .unwrap_or_else(|| now.checked_sub(USUAL_H.hours()).unwrap_or(now));
+        let limit = i64::try_from(settings.lines).unwrap_or(i64::MAX);
+        let open = settings.filter.takes_state("down") || settings.filter.takes_state("unknown");
+        let closed = settings.filter.takes_state("up");
+        let mut stretches = STRETCHES_H.into_iter();
+        loop {
+            let from = stretches
+                .next()
+                .and_then(|hours| now.checked_sub(hours.hours()).ok())
+                .map_or(since, |from| from.max(since));
+            let transaction = &mut reader.transaction;
+            let cursor = Cursor::open(
+                transaction,
+                "incidents",
                 QUERY,
                 &[
                     (&from, Type::TIMESTAMPTZ),
@@ -84,18 +88,58 @@ pub(crate) fn read(
                 ],
             )
             .map_err(wrong)?;
-        incidents = rows.iter().map(|row| incident(row, now)).collect();
-        // What ended before the stretch began as well: if the last line did not, none is missing.
-        let is_full = i64::try_from(incidents.len()) == Ok(limit)
-            && incidents
-                .last()
-                .is_none_or(|last| last.closed_at.is_none() || last.opened_at >= from);
-        if is_full || from <= since {
-            break;
+            // What ended before the stretch began as well: if the last line did not, none is missing.
+            let is_full = cursor.rows() == settings.lines
+                && cursor.last(transaction).map_err(wrong)?.is_none_or(|last| {
+                    last.get::<_, Option<Timestamp>>(3).is_none()
+                        || last.get::<_, Timestamp>(2) >= from
+                });
+            if is_full || from <= since {
+                return Ok(Self(cursor));
+            }
         }
     }
-    Ok(incidents)
+
+    /// How many there are.
+    pub(crate) fn rows(&self) -> u64 {
+        self.0.rows()
+    }
+
+    /// Hands each on.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be asked, and those of `each`.
+    pub(crate) fn each(
+        &self,
+        reader: &mut Reader<'_>,
+        each: Each<'_, IncidentLine>,
+    ) -> Result<(), Interrupted> {
+        let now = reader.span.now;
+        every_row(reader, &self.0, DOING, &mut |row| {
+            Ok(each(&incident(row, now))?)
+        })
+    }
+
+    /// The first ones, at most so many.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be asked.
+    pub(crate) fn first(
+        &self,
+        reader: &mut Reader<'_>,
+        at_most: u64,
+    ) -> Result<Vec<IncidentLine>, Failure> {
+        let now = reader.span.now;
+        let transaction = &mut reader.transaction;
+        self.0
+            .go_to(transaction, 0)
+            .and_then(|()| self.0.next(transaction, at_most))
+            .map(|rows| rows.iter().map(|row| incident(row, now)).collect())
+            .map_err(|error| explain(DOING, &error))
+    }
 }
+
+const DOING: &str = "reading incidents";
 
 fn incident(row: &Row, now: Timestamp) -> IncidentLine {
     let opened_at: Timestamp = row.get(2);

@@ -1,6 +1,7 @@
 //! What is read from the database, in one view of it: rollups for what is over, single checks only
 //! for the hours that the rollups lack.
 
+pub(crate) mod cursor;
 pub(crate) mod days;
 pub(crate) mod incidents;
 pub(crate) mod offsets;
@@ -15,13 +16,16 @@ pub(crate) mod uptime;
 
 use std::collections::HashMap;
 
+use postgres::fallible_iterator::FallibleIterator as _;
 use postgres::types::{ToSql, Type};
-use postgres::{Client, Transaction};
+use postgres::{Client, Row, Transaction};
 use sitewatch::postgres::{begin, explain};
 use sitewatch::run::Failure;
 use sitewatch::settings::DatabaseSettings;
 
 use crate::filter::{Filter, Labels};
+use crate::output::Interrupted;
+use cursor::Cursor;
 use span::Span;
 
 /// A site from a place: what every figure belongs to.
@@ -71,12 +75,40 @@ fn websites(
     transaction: &mut Transaction<'_>,
     filter: &Filter,
 ) -> Result<Vec<i32>, postgres::Error> {
-    Ok(transaction
-        .query_typed("select id, name, labels::text from websites", &[])?
-        .iter()
-        .filter(|row| filter.takes_site(row.get(1), &labels(row.get(2))))
-        .map(|row| row.get(0))
-        .collect())
+    let none: [Parameter<'_>; 0] = [];
+    let mut rows =
+        transaction.query_typed_raw("select id, name, labels::text from websites", none)?;
+    let mut taken = Vec::new();
+    while let Some(row) = rows.next()? {
+        if filter.takes_site(row.get(1), &labels(row.get(2))) {
+            taken.push(row.get(0));
+        }
+    }
+    Ok(taken)
+}
+
+/// Hands every row of a cursor on, from the first one to the last.
+///
+/// # Errors
+/// When PostgreSQL cannot be asked while `doing`, and those of `each`.
+pub(crate) fn every_row(
+    reader: &mut Reader<'_>,
+    cursor: &Cursor,
+    doing: &str,
+    each: &mut dyn FnMut(&Row) -> Result<(), Interrupted>,
+) -> Result<(), Interrupted> {
+    let wrong = |error: postgres::Error| explain(doing, &error);
+    let transaction = &mut reader.transaction;
+    cursor.go_to(transaction, 0).map_err(wrong)?;
+    loop {
+        let rows = cursor.next(transaction, u64::MAX).map_err(wrong)?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        for row in &rows {
+            each(row)?;
+        }
+    }
 }
 
 /// Labels as the database has them; what is no text is shown as it is.

@@ -6,9 +6,10 @@ use postgres::types::Type;
 use sitewatch::postgres::explain;
 use sitewatch::run::Failure;
 
-use super::Reader;
+use super::cursor::Cursor;
+use super::{Reader, every_row};
 use crate::lines::CheckLine;
-use crate::output;
+use crate::output::{self, Each, Interrupted};
 use crate::settings::Settings;
 
 /// The index on time is coarse (BRIN), so that "newest first" alone would sort everything. Looking
@@ -36,31 +37,32 @@ const QUERY: &str = "
     order by checks.checked_at desc, websites.name
     limit $3";
 
-/// Reads the latest checks, newest first.
-///
-/// # Errors
-/// When PostgreSQL cannot be asked.
-pub(crate) fn read(
-    reader: &mut Reader<'_>,
-    settings: &Settings,
-) -> Result<Vec<CheckLine>, Failure> {
-    let wrong = |error: postgres::Error| explain("reading the latest checks", &error);
-    let newest: Option<Timestamp> = reader
-        .transaction
-        .query_typed_one("select max(checked_at) from current_states", &[])
-        .map_err(wrong)?
-        .get(0);
-    let Some(newest) = newest else {
-        return Ok(Vec::new());
-    };
-    let since = settings.since.unwrap_or(Timestamp::UNIX_EPOCH);
-    let limit = i64::try_from(settings.lines).unwrap_or(i64::MAX);
-    let states = settings.filter.states.as_ref();
-    let mut checks = Vec::new();
-    for stretch in STRETCHES_S {
-        checks = reader
+/// The latest checks, newest first.
+pub(crate) struct Recent(Option<Cursor>);
+
+impl Recent {
+    /// Has the server put them together.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be asked.
+    pub(crate) fn open(reader: &mut Reader<'_>, settings: &Settings) -> Result<Self, Failure> {
+        let wrong = |error: postgres::Error| explain(DOING, &error);
+        let newest: Option<Timestamp> = reader
             .transaction
-            .query_typed(
+            .query_typed_one("select max(checked_at) from current_states", &[])
+            .map_err(wrong)?
+            .get(0);
+        let Some(newest) = newest else {
+            return Ok(Self(None));
+        };
+        let since = settings.since.unwrap_or(Timestamp::UNIX_EPOCH);
+        let limit = i64::try_from(settings.lines).unwrap_or(i64::MAX);
+        let states = settings.filter.states.as_ref();
+        let mut checks = None;
+        for stretch in STRETCHES_S {
+            let cursor = Cursor::open(
+                &mut reader.transaction,
+                "recent",
                 QUERY,
                 &[
                     (&newest, Type::TIMESTAMPTZ),
@@ -72,13 +74,38 @@ pub(crate) fn read(
                 ],
             )
             .map_err(wrong)?;
-        let reaches_back = newest.duration_since(since).as_secs_f64() <= stretch;
-        if i64::try_from(checks.len()) == Ok(limit) || reaches_back {
-            break;
+            let reaches_back = newest.duration_since(since).as_secs_f64() <= stretch;
+            let is_full = cursor.rows() == settings.lines;
+            checks = Some(cursor);
+            if is_full || reaches_back {
+                break;
+            }
+        }
+        Ok(Self(checks))
+    }
+
+    /// How many there are.
+    pub(crate) fn rows(&self) -> u64 {
+        self.0.as_ref().map_or(0, Cursor::rows)
+    }
+
+    /// Hands each on.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be asked, and those of `each`.
+    pub(crate) fn each(
+        &self,
+        reader: &mut Reader<'_>,
+        each: Each<'_, CheckLine>,
+    ) -> Result<(), Interrupted> {
+        match &self.0 {
+            Some(cursor) => every_row(reader, cursor, DOING, &mut |row| Ok(each(&check(row))?)),
+            None => Ok(()),
         }
     }
-    Ok(checks.iter().map(check).collect())
 }
+
+const DOING: &str = "reading the latest checks";
 
 fn check(row: &Row) -> CheckLine {
     CheckLine {

@@ -1,145 +1,316 @@
 //! The state of each site, from each place it is checked from.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use postgres::Row;
 use postgres::types::Type;
 use sitewatch::postgres::explain;
 use sitewatch::run::Failure;
 
-use super::uptime::{self, Day};
-use super::{Key, Reader, labels, response_times};
-use crate::filter::{Filter, Labels};
+use super::cursor::Cursor;
+use super::uptime::{self, Day, Uptime};
+use super::{Key, Reader, every_row, labels, response_times};
+use crate::counts::Counts;
+use crate::filter::Labels;
+use crate::histogram::Histogram;
 use crate::lines::SiteLine;
-use crate::output;
-use crate::settings::{Format, Settings};
+use crate::output::{self, Interrupted};
+use crate::settings::Settings;
 use crate::words::days_left;
 
 /// A site as seen from a place, with what its line does not show.
 pub(crate) struct Site {
     /// `None` for a site that was never checked.
     pub(crate) key: Option<Key>,
+    /// Whether no line of the same site is worse: the one that the site is counted by.
+    pub(crate) is_worst: bool,
     pub(crate) line: SiteLine,
 }
 
-/// $1 how old the newest check may be, in seconds; $2 the websites or null. A site appears once a
-/// place, and once without place when it was never checked. Errors of outages that are over come
-/// from the rollups: at most an hour late.
+/// $1 how old the newest check may be, in seconds; $2 the websites or null; $3 the states or null. A
+/// site appears once a place, and once without place when it was never checked; what is broken comes
+/// first, and of each site the place that sees it worst is marked. Errors of outages that are over
+/// come from the rollups: at most an hour late.
 const QUERY: &str = "
-    select websites.id, state.location_id, websites.name, websites.url, websites.labels::text, locations.name,
-        case
-            when state.checked_at < now() - greatest(
-                make_interval(secs => $1),
-                make_interval(secs => 3 * coalesce(websites.check_interval, 0))
-            ) then null
-            else state.up
-        end,
-        state.since, state.checked_at, outcomes.word, newest.status,
-        newest.dns_us, newest.connect_us, newest.tls_us, newest.first_byte_us, newest.body_us, newest.total_us,
-        state.certificate_not_after, state.certificate_issuer, newest.error,
-        outage.error, outage.last_down_at
-    from websites
-    left join current_states as state on state.website_id = websites.id
-    left join locations on locations.id = state.location_id
-    left join outcomes on outcomes.code = state.outcome
-    left join lateral (
-        select checks.*
-        from checks
-        where checks.website_id = state.website_id
-            and checks.checked_at = state.checked_at
-            and checks.location_id = state.location_id
-        -- By its key, one after the other, whatever is expected of the tables.
-        limit 1
-    ) as newest on true
-    left join (
-        select distinct on (website_id, location_id) website_id, location_id, error, last_down_at
-        from outages_hourly
-        where hour >= now() - interval '31 days'
-        order by website_id, location_id, started_at desc
-    ) as outage on outage.website_id = state.website_id and outage.location_id = state.location_id
-    where (websites.enabled or state.website_id is not null)
-        and ($2::int4[] is null or websites.id = any ($2))
-    order by websites.name, locations.name";
+    select shown.*,
+        row_number() over (partition by shown.website_id order by shown.rank, shown.location) = 1 as is_worst
+    from (
+        select judged.*,
+            case when up then 2 when not up then 0 else 1 end as rank,
+            case when up then 'up' when not up then 'down' else 'unknown' end as state
+        from (
+            select websites.id as website_id, state.location_id, websites.name as site, websites.url,
+                websites.labels::text, locations.name as location,
+                case
+                    when state.checked_at < now() - greatest(
+                        make_interval(secs => $1),
+                        make_interval(secs => 3 * coalesce(websites.check_interval, 0))
+                    ) then null
+                    else state.up
+                end as up,
+                state.since, state.checked_at, outcomes.word, newest.status,
+                newest.dns_us, newest.connect_us, newest.tls_us, newest.first_byte_us, newest.body_us, newest.total_us,
+                state.certificate_not_after, state.certificate_issuer, newest.error,
+                outage.error as last_error, outage.last_down_at
+            from websites
+            left join current_states as state on state.website_id = websites.id
+            left join locations on locations.id = state.location_id
+            left join outcomes on outcomes.code = state.outcome
+            left join lateral (
+                select checks.*
+                from checks
+                where checks.website_id = state.website_id
+                    and checks.checked_at = state.checked_at
+                    and checks.location_id = state.location_id
+                -- By its key, one after the other, whatever is expected of the tables.
+                limit 1
+            ) as newest on true
+            left join (
+                select distinct on (website_id, location_id) website_id, location_id, error, last_down_at
+                from outages_hourly
+                where hour >= now() - interval '31 days'
+                order by website_id, location_id, started_at desc
+            ) as outage on outage.website_id = state.website_id and outage.location_id = state.location_id
+            where (websites.enabled or state.website_id is not null)
+                and ($2::int4[] is null or websites.id = any ($2))
+        ) as judged
+    ) as shown
+    where $3::text[] is null or shown.state = any ($3)
+    order by shown.rank, shown.site, shown.location";
 
-/// Reads the state of every site, what is broken first; see [`uptime::read`] for `each_day`.
-///
-/// # Errors
-/// When PostgreSQL cannot be asked.
-pub(crate) fn read(
-    reader: &mut Reader<'_>,
-    settings: &Settings,
-    each_day: Option<&mut dyn FnMut(Day)>,
-) -> Result<Vec<Site>, Failure> {
-    let mut sites = states(reader, settings)?;
-    keep(&mut sites, &settings.filter);
-    if settings.format != Format::Prometheus {
-        // Metrics have none of these: whoever keeps them works out such figures from them.
-        add_figures(reader, &mut sites, each_day)?;
+const DOING: &str = "reading the state of the sites";
+
+/// For how many lines figures are held at a time: about 20 MB. What is more takes another look at
+/// the rollups for each as many.
+const FIGURES: u64 = 50_000;
+
+/// The state of every site, what is broken first.
+pub(crate) struct Sites {
+    cursor: Cursor,
+    /// The figures of all lines, once they were read and if they are few enough.
+    figures: Option<Figures>,
+}
+
+/// Uptimes and response times.
+struct Figures {
+    uptimes: HashMap<Key, Uptime>,
+    response_times: HashMap<Key, Histogram>,
+}
+
+impl Sites {
+    /// Has the server put them together.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be asked.
+    pub(crate) fn open(reader: &mut Reader<'_>, settings: &Settings) -> Result<Self, Failure> {
+        let states = settings.filter.states.as_ref();
+        Self::of_states(reader, settings, states)
     }
-    // Stable: within a state the names stay in order.
-    sites.sort_by_key(|site| match site.line.state {
-        "down" => 0,
-        "unknown" => 1,
-        _ => 2,
-    });
-    Ok(sites)
-}
 
-/// How many of the sites are down, whatever states are shown.
-///
-/// # Errors
-/// When PostgreSQL cannot be asked.
-pub(crate) fn down(reader: &mut Reader<'_>, settings: &Settings) -> Result<u64, Failure> {
-    let sites = states(reader, settings)?;
-    Ok(sites
-        .iter()
-        .filter(|site| site.line.state == "down")
-        .count() as u64)
-}
-
-fn states(reader: &mut Reader<'_>, settings: &Settings) -> Result<Vec<Site>, Failure> {
-    let rows = reader
-        .transaction
-        .query_typed(
+    fn of_states(
+        reader: &mut Reader<'_>,
+        settings: &Settings,
+        states: Option<&Vec<&str>>,
+    ) -> Result<Self, Failure> {
+        let cursor = Cursor::open(
+            &mut reader.transaction,
+            "sites",
             QUERY,
             &[
                 (&settings.stale_after.as_secs_f64(), Type::FLOAT8),
                 (&reader.only, Type::INT4_ARRAY),
+                (&states, Type::TEXT_ARRAY),
             ],
         )
-        .map_err(|error| explain("reading the state of the sites", &error))?;
-    let now = reader.span.now;
-    Ok(rows.iter().map(|row| site(row, now)).collect())
+        .map_err(|error| explain(DOING, &error))?;
+        Ok(Self {
+            cursor,
+            figures: None,
+        })
+    }
+
+    /// How many lines there are.
+    pub(crate) fn rows(&self) -> u64 {
+        self.cursor.rows()
+    }
+
+    /// Hands each on, without uptimes and percentiles. Metrics have none of these: whoever keeps them
+    /// works out such figures from them.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be asked, and those of `each`.
+    pub(crate) fn each(
+        &self,
+        reader: &mut Reader<'_>,
+        each: &mut dyn FnMut(Site) -> Result<(), Interrupted>,
+    ) -> Result<(), Interrupted> {
+        let now = reader.span.now;
+        every_row(reader, &self.cursor, DOING, &mut |row| each(site(row, now)))
+    }
+
+    /// How many sites are in which state.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be asked.
+    pub(crate) fn count(&self, reader: &mut Reader<'_>) -> Result<Counts, Failure> {
+        let mut counts = Counts::default();
+        match self.each(reader, &mut |site| {
+            counts.add(&site);
+            Ok(())
+        }) {
+            Err(Interrupted::Reading(failure)) => Err(failure),
+            _ => Ok(counts),
+        }
+    }
+
+    /// Hands each on with all that there is of it.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be asked, and those of `each`.
+    pub(crate) fn each_with_figures(
+        &mut self,
+        reader: &mut Reader<'_>,
+        each: &mut dyn FnMut(Site) -> Result<(), Interrupted>,
+    ) -> Result<(), Interrupted> {
+        let mut from = 0;
+        while from < self.rows() {
+            if self.figures.is_none() || self.rows() > FIGURES {
+                self.figures = None;
+                self.figures = Some(self.figures(reader, from, FIGURES, None)?);
+            }
+            self.hand_on(reader, from, FIGURES, each)?;
+            from += FIGURES;
+        }
+        Ok(())
+    }
+
+    /// The first lines, at most so many, with all that there is of each; their days go to `each_day`.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be asked.
+    pub(crate) fn first(
+        &mut self,
+        reader: &mut Reader<'_>,
+        at_most: u64,
+        each_day: &mut dyn FnMut(Day),
+    ) -> Result<Vec<Site>, Failure> {
+        self.figures = Some(self.figures(reader, 0, at_most, Some(each_day))?);
+        let mut sites = Vec::new();
+        let read = self.hand_on(reader, 0, at_most, &mut |site| {
+            sites.push(site);
+            Ok(())
+        });
+        match read {
+            Ok(()) => Ok(sites),
+            Err(Interrupted::Reading(failure)) => Err(failure),
+            Err(Interrupted::Writing(error)) => Err(Failure::Defect(error.to_string())),
+        }
+    }
+
+    fn hand_on(
+        &self,
+        reader: &mut Reader<'_>,
+        from: u64,
+        at_most: u64,
+        each: &mut dyn FnMut(Site) -> Result<(), Interrupted>,
+    ) -> Result<(), Interrupted> {
+        let now = reader.span.now;
+        self.some_rows(reader, from, at_most, &mut |row| {
+            let mut site = site(row, now);
+            if let (Some(key), Some(figures)) = (site.key, &self.figures) {
+                figures.add_to(key, &mut site.line);
+            }
+            each(site)
+        })
+    }
+
+    fn some_rows(
+        &self,
+        reader: &mut Reader<'_>,
+        from: u64,
+        at_most: u64,
+        each: &mut dyn FnMut(&Row) -> Result<(), Interrupted>,
+    ) -> Result<(), Interrupted> {
+        let wrong = |error: postgres::Error| explain(DOING, &error);
+        self.cursor
+            .go_to(&mut reader.transaction, from)
+            .map_err(wrong)?;
+        let mut left = at_most;
+        while left > 0 {
+            let rows = self
+                .cursor
+                .next(&mut reader.transaction, left)
+                .map_err(wrong)?;
+            if rows.is_empty() {
+                break;
+            }
+            left = left.saturating_sub(rows.len() as u64);
+            for row in &rows {
+                each(row)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The figures of some lines.
+    fn figures(
+        &self,
+        reader: &mut Reader<'_>,
+        from: u64,
+        at_most: u64,
+        each_day: Option<&mut dyn FnMut(Day)>,
+    ) -> Result<Figures, Failure> {
+        let mut restored = None;
+        if self.rows() > at_most {
+            let mut websites: Vec<i32> = Vec::new();
+            let read = self.some_rows(reader, from, at_most, &mut |row| {
+                websites.push(row.get(0));
+                Ok(())
+            });
+            if let Err(Interrupted::Reading(failure)) = read {
+                return Err(failure);
+            }
+            websites.sort_unstable();
+            websites.dedup();
+            restored = Some(reader.only.replace(websites));
+        }
+        let uptimes = uptime::read(reader, each_day);
+        let response_times = response_times::read(reader);
+        if let Some(only) = restored {
+            reader.only = only;
+        }
+        Ok(Figures {
+            uptimes: uptimes?,
+            response_times: response_times?,
+        })
+    }
 }
 
-/// Uptimes and response times.
-fn add_figures(
-    reader: &mut Reader<'_>,
-    sites: &mut [Site],
-    each_day: Option<&mut dyn FnMut(Day)>,
-) -> Result<(), Failure> {
-    let uptimes = uptime::read(reader, each_day)?;
-    let response_times = response_times::read(reader)?;
-    for site in sites {
-        let Some(key) = site.key else { continue };
-        let line = &mut site.line;
-        if let Some(uptime) = uptimes.get(&key) {
+/// Whether a site is down, whatever states are shown.
+///
+/// # Errors
+/// When PostgreSQL cannot be asked.
+pub(crate) fn is_any_down(reader: &mut Reader<'_>, settings: &Settings) -> Result<bool, Failure> {
+    let down = vec!["down"];
+    Ok(Sites::of_states(reader, settings, Some(&down))?.rows() > 0)
+}
+
+impl Figures {
+    fn add_to(&self, key: Key, line: &mut SiteLine) {
+        if let Some(uptime) = self.uptimes.get(&key) {
             line.checks_24h = uptime.known(0);
             line.uptime_24h = uptime.percentage(0);
             line.uptime_7d = uptime.percentage(1);
             line.uptime_30d = uptime.percentage(2);
             line.uptime_90d = uptime.percentage(3);
         }
-        if let Some(histogram) = response_times.get(&key) {
+        if let Some(histogram) = self.response_times.get(&key) {
             line.p50_us = histogram.percentile(0.5);
             line.p95_us = histogram.percentile(0.95);
             line.p99_us = histogram.percentile(0.99);
         }
     }
-    Ok(())
-}
-
-fn keep(sites: &mut Vec<Site>, filter: &Filter) {
-    sites.retain(|site| filter.takes_state(site.line.state));
 }
 
 fn site(row: &Row, now: Timestamp) -> Site {
@@ -153,6 +324,7 @@ fn site(row: &Row, now: Timestamp) -> Site {
     });
     Site {
         key: location_id.map(|location_id| (row.get(0), location_id)),
+        is_worst: row.get(24),
         line: SiteLine {
             site: row.get(2),
             url: output::without_credentials(row.get(3)),
