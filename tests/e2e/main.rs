@@ -10,6 +10,7 @@ mod deploy;
 mod dice;
 mod documents;
 mod drain;
+mod fuzz;
 mod grafana;
 mod kafka;
 mod maintain;
