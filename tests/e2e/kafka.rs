@@ -119,6 +119,8 @@ struct Story {
     messages: Vec<(i32, i64, Vec<u8>)>,
     positions: Vec<(i32, i64)>,
     failures: Vec<(i32, KafkaError)>,
+    /// Partition, first offset, the one after the last, and why.
+    unreadable: Vec<(i32, i64, i64, String)>,
 }
 
 impl Story {
@@ -169,6 +171,12 @@ fn read(reader: &mut Reader, ranges: &[Range]) -> Story {
             Some(Polled::Position { partition, next }) => {
                 story.positions.push((partition, next));
             }
+            Some(Polled::Unreadable {
+                partition,
+                from,
+                next,
+                cause,
+            }) => story.unreadable.push((partition, from, next, cause)),
             Some(Polled::Failed { partition, error }) => story.failures.push((partition, error)),
         }
     }

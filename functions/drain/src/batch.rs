@@ -141,6 +141,25 @@ impl Batch {
         self.next = letter.offset + 1;
     }
 
+    /// Adds a dead letter for offsets that cannot be read. They stay on the topic, and are read again
+    /// from there with `DRAIN_START=earliest`.
+    pub(crate) fn pass_over(&mut self, from: i64, next: i64, cause: &str) {
+        let dead = DeadLetter {
+            offset: from,
+            key: None,
+            value: None,
+            headers: "[]".to_owned(),
+            timestamp: None,
+            reason: format!(
+                "offsets {from} to {} cannot be read; they stay on the topic: {cause}",
+                next - 1
+            ),
+        };
+        self.bytes += dead.bytes();
+        self.dead.push(dead);
+        self.next = next;
+    }
+
     /// Messages in it.
     pub(crate) fn len(&self) -> usize {
         self.rows.len() + self.dead.len()

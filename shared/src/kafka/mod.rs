@@ -7,7 +7,8 @@
 //!
 //! Three things hold for both clients. Every call ends within the time its settings allow. Every
 //! message accepted by [`Producer::send`] gets exactly one [`Delivery`]. A [`Reader`] never skips a
-//! message below the end of a range without saying so: it delivers it, or fails the partition.
+//! message below the end of a range without saying so: it delivers it, says that it cannot be read, or
+//! fails the partition.
 
 mod error;
 mod settings;

@@ -56,6 +56,18 @@ pub enum Polled<'a> {
         /// Everything below this offset has been delivered or holds nothing.
         next: i64,
     },
+    /// A batch that cannot be read, however often it is asked for: damaged, or too large once it is
+    /// unpacked. It stays on the topic. Reading goes on behind it.
+    Unreadable {
+        /// The partition.
+        partition: i32,
+        /// The first offset of it that was to be read.
+        from: i64,
+        /// The offset after it.
+        next: i64,
+        /// Why it cannot be read, with its size.
+        cause: String,
+    },
     /// This partition is finished for this run; the others go on.
     Failed {
         /// The partition.

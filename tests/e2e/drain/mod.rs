@@ -2,6 +2,7 @@
 
 mod chaos;
 mod defaults;
+mod hostile;
 mod interrupted;
 mod messages;
 mod options;

@@ -163,14 +163,25 @@ impl Work {
                         message.headers(),
                     );
                     self.buffered += filling.batch.bytes() - before;
-                    // With as many letters as there may be: what comes before the one too many is
-                    // recorded, so that the next run gets further.
-                    let letters = filling.batch.dead.len() as u64;
-                    let is_full = filling.batch.len() >= self.batch_size
-                        || letters > 0
-                            && self.figures.dead + self.in_flight + letters
-                                >= self.max_dead_letters;
-                    is_full.then_some(partition)
+                    self.is_full(partition).then_some(partition)
+                }
+                Some(Polled::Unreadable {
+                    partition,
+                    from,
+                    next,
+                    cause,
+                }) => {
+                    log::warn!(
+                        "{} partition {partition}: offsets {from} to {} cannot be read and become a dead letter: {cause}",
+                        self.topic,
+                        next - 1
+                    );
+                    if let Some(filling) = self.batches.get_mut(&partition) {
+                        let before = filling.batch.bytes();
+                        filling.batch.pass_over(from, next, &cause);
+                        self.buffered += filling.batch.bytes() - before;
+                    }
+                    self.is_full(partition).then_some(partition)
                 }
                 Some(Polled::Position { partition, next }) => {
                     if let Some(filling) = self.batches.get_mut(&partition) {
@@ -200,6 +211,17 @@ impl Work {
             }
         }
         Ok(true)
+    }
+
+    /// Whether the partition's batch is to be handed over. With as many letters as there may be: what
+    /// comes before the one too many is recorded, so that the next run gets further.
+    fn is_full(&self, partition: i32) -> bool {
+        let Some(filling) = self.batches.get(&partition) else {
+            return false;
+        };
+        let letters = filling.batch.dead.len() as u64;
+        filling.batch.len() >= self.batch_size
+            || letters > 0 && self.figures.dead + self.in_flight + letters >= self.max_dead_letters
     }
 
     fn hand_over_all(&mut self) -> Result<bool, Failure> {

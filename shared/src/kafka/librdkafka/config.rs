@@ -99,6 +99,8 @@ pub(super) fn consumer(settings: &KafkaSettings) -> Result<ClientConfig, KafkaEr
         // A full queue stops the fetcher for the backoff; a second, as it comes, stalls the reader.
         .set("queued.max.messages.kbytes", "2048")
         .set("fetch.queue.backoff.ms", "2")
+        // After a batch that cannot be read: there is no use in waiting half a second for it.
+        .set("fetch.error.backoff.ms", "20")
         .set("fetch.wait.max.ms", "100")
         // Bounds a deferred commit while the group has no coordinator; the group is never joined.
         .set("session.timeout.ms", milliseconds(timeout, 1000, 3_600_000))

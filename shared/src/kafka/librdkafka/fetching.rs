@@ -10,6 +10,7 @@ use rdkafka::message::Message as _;
 
 use super::reader::{Record, partition_list};
 use super::watcher::Watcher;
+use super::{unpack, unreadable};
 use crate::kafka::progress::{Progress, Step};
 use crate::kafka::{KafkaError, KafkaSettings, LOG, Message, Polled, Range, reader};
 
@@ -35,6 +36,8 @@ pub(super) struct Fetching {
     doubts: Vec<Doubt>,
     /// Partitions once for each time they were blamed for a missing offset that is there.
     excused: Vec<i32>,
+    /// The range, as it stood, whose next batch could not be read; nothing of it has come since.
+    broken: Option<Range>,
     /// When all brokers were found to be away; nothing has come since.
     away_since: Option<Instant>,
 }
@@ -58,6 +61,7 @@ impl Fetching {
             alone: None,
             doubts: Vec::new(),
             excused: Vec::new(),
+            broken: None,
             away_since: None,
         }
     }
@@ -72,6 +76,7 @@ impl Fetching {
         self.alone = None;
         self.doubts.clear();
         self.excused.clear();
+        self.broken = None;
         self.away_since = None;
         self.fetch_open(client)
     }
@@ -95,6 +100,7 @@ impl Fetching {
             let event = match client.poll(slice) {
                 Some(Ok(message)) => {
                     let (partition, offset) = (message.partition(), message.offset());
+                    unpack::have_read(message.payload_len() + message.key_len() + unpack::MESSAGE);
                     let step = self.progress.message(partition, offset);
                     if self.away_since.take().is_some() {
                         client.client().context().all_well();
@@ -259,8 +265,44 @@ impl Fetching {
             self.fetch_open(client)?;
             return Ok(None);
         }
+        if matches!(code, Code::BadCompression | Code::BadMessage) {
+            return self.unreadable(client, range);
+        }
         let cause = client.client().context().partition_cause(code);
         self.fail(client, range, cause).map(Some)
+    }
+
+    /// A batch could not be unpacked, or its checksum is wrong. It may have been damaged on its way,
+    /// or found too many others unpacked before it; so it is fetched again, alone. When nothing
+    /// comes then either, it is passed over: as long as it is there nothing behind it could be read.
+    fn unreadable(
+        &mut self,
+        client: &Client,
+        range: Range,
+    ) -> Result<Option<Polled<'static>>, KafkaError> {
+        if self.broken != Some(range) {
+            self.broken = Some(range);
+            self.alone = Some(range.partition);
+            self.fetch_open(client)?;
+            return Ok(None);
+        }
+        let found = unreadable::batch_at(client, &self.topic, range, self.timeout)?;
+        self.broken = None;
+        self.alone = None;
+        let mut event = None;
+        if let Some(batch) = found {
+            self.progress.reach(range.partition, batch.next);
+            event = Some(Polled::Unreadable {
+                partition: range.partition,
+                from: range.next,
+                next: batch.next,
+                cause: batch.cause,
+            });
+        }
+        // What was asked for meanwhile moved positions further than we have read.
+        self.stale = positions(client)?;
+        self.fetch_open(client)?;
+        Ok(event)
     }
 
     /// Whether the broker has the offset that is said to be missing. librdkafka drops what is left
@@ -331,6 +373,8 @@ impl Fetching {
 
     /// Fetches every open range from where it stands, or only the one that is to be alone.
     fn fetch_open(&self, client: &Client) -> Result<(), KafkaError> {
+        // What was fetched before is thrown away.
+        unpack::forget();
         let ranges = self.progress.open().iter();
         let offsets = ranges
             .filter(|range| self.alone.is_none_or(|alone| alone == range.partition))
@@ -367,6 +411,6 @@ fn positions(client: &Client) -> Result<Vec<(i32, i64)>, KafkaError> {
         .collect())
 }
 
-fn request_error(client: &Client, what: &'static str, error: &RdError) -> KafkaError {
+pub(super) fn request_error(client: &Client, what: &'static str, error: &RdError) -> KafkaError {
     client.client().context().request_error(what, error)
 }

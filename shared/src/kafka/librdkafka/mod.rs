@@ -7,6 +7,8 @@ mod fetching;
 mod identity;
 mod producer;
 mod reader;
+mod unpack;
+mod unreadable;
 mod watcher;
 
 pub(super) use admin::Admin;

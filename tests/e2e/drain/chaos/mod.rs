@@ -16,7 +16,7 @@ mod frozen;
 mod kafkas;
 mod killed;
 mod ledger;
-mod raw;
+pub(super) mod raw;
 mod together;
 mod topics;
 mod zoo;

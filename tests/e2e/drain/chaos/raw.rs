@@ -3,12 +3,14 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use flate2::{Compression, write::GzEncoder};
+
 use sitewatch_tests::kafka::Kafka;
 
 /// A message without a key.
-pub(super) struct Record<'a> {
-    pub(super) value: &'a [u8],
-    pub(super) headers: &'a [(&'a [u8], Option<&'a [u8]>)],
+pub(crate) struct Record<'a> {
+    pub(crate) value: &'a [u8],
+    pub(crate) headers: &'a [(&'a [u8], Option<&'a [u8]>)],
 }
 
 const PRODUCE: i16 = 0;
@@ -17,8 +19,18 @@ const PRODUCE_VERSION: i16 = 3;
 
 /// Writes a batch to partition 0 and checks that the broker took it.
 #[track_caller]
-pub(super) fn produce(kafka: &Kafka, topic: &str, records: &[Record<'_>]) {
-    let batch = batch(records);
+pub(crate) fn produce(kafka: &Kafka, topic: &str, records: &[Record<'_>]) {
+    send(kafka, topic, batch(records, false));
+}
+
+/// The same in one batch, whatever their number, packed with gzip.
+#[track_caller]
+pub(crate) fn produce_packed(kafka: &Kafka, topic: &str, records: &[Record<'_>]) {
+    send(kafka, topic, batch(records, true));
+}
+
+#[track_caller]
+fn send(kafka: &Kafka, topic: &str, batch: Vec<u8>) {
     let mut body = Vec::new();
     body.extend(PRODUCE.to_be_bytes());
     body.extend(PRODUCE_VERSION.to_be_bytes());
@@ -50,10 +62,10 @@ pub(super) fn produce(kafka: &Kafka, topic: &str, records: &[Record<'_>]) {
     assert_eq!(error, 0, "the broker's error code");
 }
 
-/// A record batch of version 2, uncompressed.
-fn batch(records: &[Record<'_>]) -> Vec<u8> {
+/// A record batch of version 2.
+fn batch(records: &[Record<'_>], packed: bool) -> Vec<u8> {
     let mut counted = Vec::new();
-    counted.extend(0_i16.to_be_bytes()); // attributes
+    counted.extend(i16::from(packed).to_be_bytes()); // attributes: gzip is 1
     counted.extend((records.len() as i32 - 1).to_be_bytes()); // last offset
     let now = jiff::Timestamp::now().as_millisecond();
     counted.extend(now.to_be_bytes());
@@ -62,6 +74,7 @@ fn batch(records: &[Record<'_>]) -> Vec<u8> {
     counted.extend((-1_i16).to_be_bytes()); // epoch
     counted.extend((-1_i32).to_be_bytes()); // or sequence
     counted.extend((records.len() as i32).to_be_bytes());
+    let mut all = Vec::new();
     for (number, record) in (0..).zip(records) {
         let mut body = vec![0]; // attributes
         varint(&mut body, 0); // time
@@ -76,8 +89,15 @@ fn batch(records: &[Record<'_>]) -> Vec<u8> {
                 None => varint(&mut body, -1),
             }
         }
-        varint(&mut counted, body.len() as i64);
-        counted.extend(body);
+        varint(&mut all, body.len() as i64);
+        all.extend(body);
+    }
+    if packed {
+        let mut gzip = GzEncoder::new(counted, Compression::best());
+        gzip.write_all(&all).unwrap();
+        counted = gzip.finish().unwrap();
+    } else {
+        counted.extend(all);
     }
     let mut batch = Vec::new();
     batch.extend(0_i64.to_be_bytes()); // first offset: the broker's to say

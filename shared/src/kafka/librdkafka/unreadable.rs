@@ -1,0 +1,176 @@
+//! Where a batch ends that cannot be read.
+//!
+//! librdkafka fails such a batch again and again, and the offset at which it ends is in the part
+//! that it does not show. But it says at which offset the batch begins, whichever of its offsets is
+//! asked for. So a few more of them are asked for, until it says something else.
+#![allow(
+    unsafe_code,
+    reason = "an error's offset, which rdkafka drops, is in librdkafka's own message"
+)]
+
+use std::ptr::NonNull;
+use std::slice;
+use std::time::{Duration, Instant};
+
+use rdkafka::Offset;
+use rdkafka::bindings as c;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::types::RDKafkaRespErr as Code;
+
+use super::fetching::request_error;
+use super::reader::partition_list;
+use super::unpack;
+use super::watcher::Watcher;
+use crate::kafka::{KafkaError, Range};
+
+type Client = BaseConsumer<Watcher>;
+
+/// How long one look at the queue may take.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A batch that cannot be read.
+#[derive(Debug)]
+pub(super) struct Batch {
+    /// The offset after it, or the end of what is to be read.
+    pub(super) next: i64,
+    /// Why, in librdkafka's words.
+    pub(super) cause: String,
+}
+
+/// What stands at an offset.
+enum Found {
+    /// A batch that cannot be read and begins at this offset.
+    Broken { base: i64, cause: String },
+    /// Something else, or nothing.
+    Other,
+}
+
+/// Looks for the end of the batch at the beginning of a range. `None` when it can be read after all.
+/// Ends every other fetch.
+///
+/// # Errors
+/// `Timeout`, when the broker does not answer.
+pub(super) fn batch_at(
+    client: &Client,
+    topic: &str,
+    range: Range,
+    timeout: Duration,
+) -> Result<Option<Batch>, KafkaError> {
+    let look = |at| look_at(client, topic, range.partition, at, timeout);
+    let Found::Broken { base, cause } = look(range.next)? else {
+        return Ok(None);
+    };
+    let is_in_it = |at: i64| -> Result<bool, KafkaError> {
+        Ok(at < range.end
+            && matches!(look(at)?, Found::Broken { base: theirs, .. } if theirs == base))
+    };
+    // Steps twice as large each time, then halves of what is left.
+    let (mut within, mut beyond, mut step) = (range.next, range.end, 1);
+    loop {
+        let at = within.saturating_add(step).min(range.end);
+        if !is_in_it(at)? {
+            beyond = beyond.min(at);
+            break;
+        }
+        within = at;
+        step *= 2;
+    }
+    while beyond - within > 1 {
+        let middle = within + (beyond - within) / 2;
+        if is_in_it(middle)? {
+            within = middle;
+        } else {
+            beyond = middle;
+        }
+    }
+    Ok(Some(Batch {
+        next: beyond,
+        cause,
+    }))
+}
+
+fn look_at(
+    client: &Client,
+    topic: &str,
+    partition: i32,
+    at: i64,
+    timeout: Duration,
+) -> Result<Found, KafkaError> {
+    unpack::forget();
+    let list = partition_list(topic, [(partition, Offset::Offset(at))].into_iter())?;
+    client
+        .assign(&list)
+        .map_err(|error| request_error(client, "begin to read", &error))?;
+    let deadline = Instant::now() + timeout;
+    while Instant::now() < deadline {
+        let Some(event) = Event::next(client, LOOK) else {
+            continue;
+        };
+        if let Some(found) = event.found(partition) {
+            return Ok(found);
+        }
+    }
+    Err(KafkaError::Timeout {
+        what: "send messages",
+        after: timeout,
+    })
+}
+
+/// A message or an error in librdkafka's memory.
+struct Event(NonNull<c::rd_kafka_message_t>);
+
+impl Event {
+    fn next(client: &Client, wait: Duration) -> Option<Self> {
+        let milliseconds = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: the handle lives as long as the client.
+        let message =
+            unsafe { c::rd_kafka_consumer_poll(client.client().native_ptr(), milliseconds) };
+        NonNull::new(message).map(Self)
+    }
+
+    /// What it says of the partition; `None` when it is about something else.
+    fn found(&self, partition: i32) -> Option<Found> {
+        // SAFETY: the message is alive as long as `self`. The payload of an error is its text.
+        let (code, of, offset, text) = unsafe {
+            let message = self.0.as_ref();
+            let text = match message.payload.is_null() {
+                true => &[][..],
+                false => slice::from_raw_parts(message.payload.cast::<u8>(), message.len),
+            };
+            (message.err, message.partition, message.offset, text)
+        };
+        match code {
+            Code::RD_KAFKA_RESP_ERR__BAD_COMPRESSION | Code::RD_KAFKA_RESP_ERR__BAD_MSG
+                if of == partition =>
+            {
+                Some(Found::Broken {
+                    base: offset,
+                    cause: match code {
+                        Code::RD_KAFKA_RESP_ERR__BAD_COMPRESSION => format!(
+                            "{}, or it is more than {} MiB",
+                            String::from_utf8_lossy(text),
+                            unpack::MAX_BATCH >> 20
+                        ),
+                        _ => String::from_utf8_lossy(text).into_owned(),
+                    },
+                })
+            }
+            Code::RD_KAFKA_RESP_ERR_NO_ERROR
+            | Code::RD_KAFKA_RESP_ERR__PARTITION_EOF
+            | Code::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET
+            | Code::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE
+                if of == partition =>
+            {
+                Some(Found::Other)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        // SAFETY: taken from `rd_kafka_consumer_poll`, destroyed once.
+        unsafe { c::rd_kafka_message_destroy(self.0.as_ptr()) }
+    }
+}
