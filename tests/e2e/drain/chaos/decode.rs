@@ -10,6 +10,8 @@ use sitewatch::event::{
     CheckEvent, MAX_ERROR, MAX_LABEL, MAX_LABELS, MAX_LOCATION, MAX_NAME, MAX_URL, Outcome, VERSION,
 };
 
+use sitewatch::words::is_blank;
+
 use super::Dice;
 use crate::support::Prepared;
 
@@ -108,6 +110,16 @@ fn text(dice: &mut Dice, most: usize) -> String {
     (0..length).map(|_| *dice.choose(&ALPHABET)).collect()
 }
 
+/// Something of a name is to be seen.
+fn name(dice: &mut Dice, most: usize) -> String {
+    loop {
+        let name = text(dice, most);
+        if !is_blank(&name) {
+            return name;
+        }
+    }
+}
+
 fn maybe<T>(dice: &mut Dice, value: impl FnOnce(&mut Dice) -> T) -> Option<T> {
     (!dice.one_in(3)).then(|| value(dice))
 }
@@ -120,13 +132,13 @@ fn micros(dice: &mut Dice) -> u32 {
 /// An event as a probe could have made it.
 fn event(dice: &mut Dice) -> CheckEvent<'static> {
     let outcome = *dice.choose(&Outcome::ALL);
-    let site = text(dice, MAX_NAME);
+    let site = name(dice, MAX_NAME);
     // By bytes, and the others by characters.
     let url: String = text(dice, MAX_URL / 4);
     let seconds = dice.between(0, 100_000) as i64;
     // Few, because a place's number has two bytes.
     let longest = if dice.one_in(20) { MAX_LOCATION } else { 1 };
-    let location = text(dice, longest);
+    let location = name(dice, longest);
     CheckEvent {
         v: VERSION,
         id: uuid::Uuid::now_v7(),
