@@ -75,8 +75,14 @@ impl Authority {
 
     /// A certificate for a server with these names and IP addresses.
     pub fn server(&self, hosts: &[&str], validity: Validity) -> Issued {
+        let first = hosts.first().copied().unwrap_or_default();
+        self.server_called(first, hosts, validity)
+    }
+
+    fn server_called(&self, common_name: &str, hosts: &[&str], validity: Validity) -> Issued {
         let key = new_key();
         self.issue(
+            common_name,
             hosts,
             validity,
             ExtendedKeyUsagePurpose::ServerAuth,
@@ -89,6 +95,7 @@ impl Authority {
     pub fn client(&self, name: &str, validity: Validity) -> Issued {
         let key = new_key();
         self.issue(
+            name,
             &[name],
             validity,
             ExtendedKeyUsagePurpose::ClientAuth,
@@ -117,6 +124,7 @@ impl Authority {
 
     fn issue(
         &self,
+        common_name: &str,
         names: &[&str],
         validity: Validity,
         usage: ExtendedKeyUsagePurpose,
@@ -124,12 +132,11 @@ impl Authority {
         key: String,
     ) -> Issued {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        let mut params = CertificateParams::new(names.clone()).expect("names fit in a certificate");
+        let mut params = CertificateParams::new(names).expect("names fit in a certificate");
         params.distinguished_name.remove(DnType::CommonName);
-        params.distinguished_name.push(
-            DnType::CommonName,
-            names.into_iter().next().unwrap_or_default(),
-        );
+        params
+            .distinguished_name
+            .push(DnType::CommonName, common_name);
         params.not_before = validity.starts.into();
         params.not_after = validity.ends.into();
         params.key_usages = vec![

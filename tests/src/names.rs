@@ -1,7 +1,8 @@
 //! A name server on 127.0.0.1:53 of a namespace ([`crate::namespace`]).
 //!
 //! What it says is in the name: `servfail`, `refused` and `mute` fail, `v6` has an IPv6 address and
-//! no other, `both` has one of each, everything else has 127.0.0.1.
+//! no other, `both` has one of each, `public` has 198.51.100.1, `split` has that and 127.0.0.1,
+//! everything else has 127.0.0.1.
 
 use std::{
     net::{Ipv6Addr, UdpSocket},
@@ -84,24 +85,29 @@ fn answer(message: &[u8]) -> Option<Vec<u8>> {
     let name = String::from_utf8_lossy(labels.get(..end)?).into_owned();
     let question = labels.get(..end + 5)?;
     let is_v6 = question.get(end + 2) == Some(&28);
-    let (code, address) = if name.contains("mute") {
+    let (public, own) = (vec![198, 51, 100, 1], vec![127, 0, 0, 1]);
+    let (code, addresses) = if name.contains("mute") {
         return None;
     } else if name.contains("servfail") {
-        (2, None)
+        (2, vec![])
     } else if name.contains("refused") {
-        (5, None)
+        (5, vec![])
     } else if is_v6 && (name.contains("v6") || name.contains("both")) {
-        (0, Some(V6.octets().to_vec()))
+        (0, vec![V6.octets().to_vec()])
     } else if is_v6 || name.contains("v6") || end == 0 {
-        (0, None)
+        (0, vec![])
+    } else if name.contains("public") {
+        (0, vec![public])
+    } else if name.contains("split") {
+        (0, vec![public, own])
     } else {
-        (0, Some(vec![127, 0, 0, 1]))
+        (0, vec![own])
     };
-    let count = u8::from(address.is_some());
+    let count = u8::try_from(addresses.len()).ok()?;
     let mut answer = message.get(..2)?.to_vec();
     answer.extend([0x81, 0x80 | code, 0, 1, 0, count, 0, 0, 0, 0]);
     answer.extend(question);
-    if let Some(address) = address {
+    for address in addresses {
         let kind = if is_v6 { 28 } else { 1 };
         // The question's name, its type, IN, a minute.
         answer.extend([0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 60, 0]);

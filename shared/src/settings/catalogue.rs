@@ -167,7 +167,7 @@ catalogue! {
     SITES_SECRETS_DIR = sites_secrets_dir {
         group: Sites,
         wants: "the path of a folder", example: "/etc/sitewatch/site-secrets",
-        help: "The folder of the files that sites name for passwords, tokens and the like: {\"file\": \"name\"}. Variables named SITE_SECRET_... serve the same purpose: {\"env\": \"SITE_SECRET_...\"}.",
+        help: "The folder of the files that sites name for passwords, tokens and the like: {\"file\": \"name\"}. Variables named SITE_SECRET_... serve the same purpose: {\"env\": \"SITE_SECRET_...\"}. Whoever writes the list may have any of them sent anywhere.",
     }
     SITES_TLS_DIR = sites_tls_dir {
         group: Sites,
@@ -253,7 +253,17 @@ catalogue! {
     CHECK_MAX_BODY = check_max_body {
         group: Checks, default: "1MiB",
         wants: "a size such as 1MiB", example: "1MiB",
-        help: "The most that is read of a page, after decompression.",
+        help: "The most that is read of a page, after decompression. A site's body_limit may be less, not more.",
+    }
+    CHECK_MAX_TIMEOUT = check_max_timeout {
+        group: Checks,
+        wants: "a duration such as 60s, at most 30m", example: "60s",
+        help: "The longest timeout, or delay before a retry, that a site may ask for. When not set: 60s, or CHECK_TIMEOUT if that is longer.",
+    }
+    CHECK_MAX_RETRIES = check_max_retries {
+        group: Checks,
+        wants: "a whole number from 0 to 100", example: "10",
+        help: "The most retries that a site may ask for. When not set: 10, or CHECK_RETRIES if that is more.",
     }
 
     PROBE_SINK = probe_sink {
@@ -308,8 +318,8 @@ catalogue! {
     }
     PROBE_DENY_NETWORKS = probe_deny_networks {
         group: Probe,
-        wants: "private, loopback, link-local, metadata, special or networks such as 10.0.0.0/8, separated by commas", example: "private,loopback,link-local,metadata",
-        help: "Addresses that no check may reach, however a site's name resolves and wherever it redirects. For lists written by people who are not trusted.",
+        wants: "non-public, its parts private, loopback, link-local, metadata, special, or networks such as 10.0.0.0/8, separated by commas", example: "non-public",
+        help: "Addresses that no check may reach, however a site's name resolves and wherever it redirects; non-public is everything that is not the internet's. A name with one such address among others is refused. For lists written by people who are not trusted. Behind a proxy the target is judged as well, and an https target is given to it as the address that was judged; http names it looks up again itself, so it should refuse the same addresses.",
     }
     HTTP_PROXY = http_proxy {
         group: Probe, aliases: &["http_proxy"], secret: true,

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::{Reader, Variable, parse, var};
 use crate::site::{
-    AddressFamily, CaFile, Request, Secrets, SiteDefaults, SiteProblems, StatusSet, Timeouts, Tls,
+    AddressFamily, CaFile, Limits, Request, Secrets, SiteDefaults, SiteProblems, StatusSet,
+    Timeouts, Tls,
 };
 
 /// The variables that name the source of sites.
@@ -31,6 +32,8 @@ pub static CHECKS: &[&Variable] = &[
     &var::CHECK_TLS_CA_FILE,
     &var::CHECK_CERTIFICATE_MIN_DAYS,
     &var::CHECK_MAX_BODY,
+    &var::CHECK_MAX_TIMEOUT,
+    &var::CHECK_MAX_RETRIES,
 ];
 
 /// Where the list of sites is.
@@ -98,14 +101,17 @@ pub fn site_source(reader: &mut Reader) -> Option<SiteSource> {
 
 /// Reads what holds for sites that say nothing else.
 pub fn check_defaults(reader: &mut Reader) -> SiteDefaults {
+    let timeouts = Timeouts {
+        total: reader.or_default(&var::CHECK_TIMEOUT, timeout),
+        connect: reader.optional(&var::CHECK_CONNECT_TIMEOUT, timeout),
+        first_byte: reader.optional(&var::CHECK_FIRST_BYTE_TIMEOUT, timeout),
+    };
+    let retries = small(reader.or_default(&var::CHECK_RETRIES, parse::count(0, 100)));
+    let limits = limits(reader, &timeouts, retries);
     SiteDefaults {
         interval: reader.or_default(&var::CHECK_INTERVAL, interval),
-        timeouts: Timeouts {
-            total: reader.or_default(&var::CHECK_TIMEOUT, timeout),
-            connect: reader.optional(&var::CHECK_CONNECT_TIMEOUT, timeout),
-            first_byte: reader.optional(&var::CHECK_FIRST_BYTE_TIMEOUT, timeout),
-        },
-        retries: small(reader.or_default(&var::CHECK_RETRIES, parse::count(0, 100))),
+        timeouts,
+        retries,
         retry_delay: reader.or_default(&var::CHECK_RETRY_DELAY, parse::duration),
         body_limit: reader.or_default(&var::CHECK_MAX_BODY, body_limit),
         status: reader.or_default(&var::CHECK_STATUS, StatusSet::parse),
@@ -120,7 +126,40 @@ pub fn check_defaults(reader: &mut Reader) -> SiteDefaults {
                 .map(small),
             ..Tls::default()
         }),
+        limits,
     }
+}
+
+/// What sites may ask for: no less than they are given unasked.
+fn limits(reader: &mut Reader, timeouts: &Timeouts, retries: u16) -> Limits {
+    let usual = Limits::default();
+    let limits = Limits {
+        timeout: reader
+            .optional(&var::CHECK_MAX_TIMEOUT, timeout)
+            .unwrap_or_else(|| usual.timeout.max(timeouts.total)),
+        retries: reader
+            .optional(&var::CHECK_MAX_RETRIES, parse::count(0, 100))
+            .map_or_else(|| usual.retries.max(retries), small),
+    };
+    if timeouts.total > limits.timeout {
+        reader.problem(
+            var::CHECK_TIMEOUT.name,
+            format!(
+                "is {:?}, more than CHECK_MAX_TIMEOUT ({:?})",
+                timeouts.total, limits.timeout
+            ),
+        );
+    }
+    if retries > limits.retries {
+        reader.problem(
+            var::CHECK_RETRIES.name,
+            format!(
+                "is {retries}, more than CHECK_MAX_RETRIES ({})",
+                limits.retries
+            ),
+        );
+    }
+    limits
 }
 
 fn request_defaults(reader: &mut Reader) -> Request {

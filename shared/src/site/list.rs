@@ -66,8 +66,11 @@ pub fn parse_objects(
     (reading.sites, reading.problems)
 }
 
-/// The name of a site that has none: host, port, path and query of its URL. The same on every
-/// machine and in every release, since the name is what a site's history hangs on.
+/// The name of a site that has none: host, port and path of its URL. The same on every machine and in
+/// every release, since the name is what a site's history hangs on.
+///
+/// A query may hold what is nobody's business, such as a token, and names are shown everywhere: of
+/// one there is a hash in the name, which keeps sites that differ by it apart.
 #[must_use]
 pub fn default_name(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
@@ -76,16 +79,14 @@ pub fn default_name(url: &Url) -> String {
         .map(|port| format!(":{port}"))
         .unwrap_or_default();
     let path = url.path().trim_end_matches('/');
-    let query = url
-        .query()
-        .map(|query| format!("?{query}"))
-        .unwrap_or_default();
-    let name = format!("{host}{port}{path}{query}");
-    if name.chars().count() <= MAX_NAME {
-        return name;
-    }
-    // Long URLs differ at their ends more often than not: the hash keeps them apart.
-    let hash = crate::site::stable_hash(&name);
+    let name = format!("{host}{port}{path}");
+    let whole = match url.query() {
+        None if name.chars().count() <= MAX_NAME => return name,
+        // Long URLs differ at their ends more often than not: the hash keeps them apart as well.
+        None => name.clone(),
+        Some(query) => format!("{name}?{query}"),
+    };
+    let hash = crate::site::stable_hash(&whole);
     let mut short: String = name.chars().take(MAX_NAME - 17).collect();
     short.push_str(&format!("~{hash:016x}"));
     short

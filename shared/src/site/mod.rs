@@ -59,7 +59,7 @@ pub struct Site {
     pub retries: u16,
     /// How long to wait before each of them.
     pub retry_delay: Duration,
-    /// The most that is read of a page, in bytes after decompression.
+    /// The most that is read of a page, in bytes after decompression; no more than the default.
     pub body_limit: u64,
     /// How to ask.
     pub request: Arc<Request>,
@@ -233,6 +233,28 @@ pub struct SiteDefaults {
     pub request: Arc<Request>,
     /// See [`Site::tls`].
     pub tls: Arc<Tls>,
+    /// What a site may ask for at most.
+    pub limits: Limits,
+}
+
+/// What a site may ask for at most, whoever wrote it. `body_limit` has [`SiteDefaults::body_limit`]
+/// for its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest timeout of each kind, and the longest wait before a retry (`CHECK_MAX_TIMEOUT`).
+    pub timeout: Duration,
+    /// The most retries (`CHECK_MAX_RETRIES`).
+    pub retries: u16,
+}
+
+impl Default for Limits {
+    /// The documented defaults of the variables.
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(60),
+            retries: 10,
+        }
+    }
 }
 
 impl Default for Request {
@@ -271,6 +293,7 @@ impl Default for SiteDefaults {
             max_response_time: None,
             request: Arc::default(),
             tls: Arc::default(),
+            limits: Limits::default(),
         }
     }
 }

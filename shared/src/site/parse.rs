@@ -10,8 +10,8 @@ use url::Url;
 use super::fields::{Fields, pattern, secret_text, short};
 use super::list::default_name;
 use super::{
-    AddressFamily, Auth, CaFile, Expect, MaintenanceWindow, Proxy, Request, Site, SiteDefaults,
-    StatusSet, Text, Timeouts, Tls, TlsVersion,
+    AddressFamily, Auth, CaFile, Expect, MaintenanceWindow, Pattern, Proxy, Request, Site,
+    SiteDefaults, StatusSet, Text, Timeouts, Tls, TlsVersion,
 };
 use crate::event::{MAX_LABEL, MAX_LABELS, MAX_NAME, MAX_URL};
 use crate::words::is_blank;
@@ -60,8 +60,10 @@ pub(super) const FIELDS: &[&str] = &[
     "body_limit",
 ];
 
-/// Above this a timeout does not fit the event any more (35 minutes, in microseconds).
-const MAX_TIMEOUT: Duration = Duration::from_secs(1_800);
+/// Patterns and JSON pointers of a site at most: each is looked for in every byte of its pages.
+const MAX_PATTERNS: usize = 32;
+/// Memory for the patterns of a site when they are compiled: twice what a single one may take.
+const MAX_COMPILED: usize = 2 * Pattern::MAX_COMPILED;
 /// What the event and the tables hold, with room to spare.
 pub(crate) const MAX_BODY: u64 = 1 << 30;
 const MAX_INTERVAL: Duration = Duration::from_secs(366 * 86_400);
@@ -111,19 +113,32 @@ pub(super) fn site(
     let expect = expect(&mut fields, defaults);
     let shortest = Duration::from_millis(1);
     let timeouts = Timeouts {
-        total: bounded(&mut fields, "timeout", shortest, MAX_TIMEOUT)
+        total: timeout(&mut fields, "timeout", shortest, defaults)
             .unwrap_or(defaults.timeouts.total),
-        connect: bounded(&mut fields, "connect_timeout", shortest, MAX_TIMEOUT)
+        connect: timeout(&mut fields, "connect_timeout", shortest, defaults)
             .or(defaults.timeouts.connect),
-        first_byte: bounded(&mut fields, "first_byte_timeout", shortest, MAX_TIMEOUT)
+        first_byte: timeout(&mut fields, "first_byte_timeout", shortest, defaults)
             .or(defaults.timeouts.first_byte),
     };
-    let retries = fields.count("retries", 100).unwrap_or(defaults.retries);
-    let retry_delay = bounded(&mut fields, "retry_delay", Duration::ZERO, MAX_TIMEOUT)
+    let most = defaults.limits.retries;
+    let retries = fields
+        .count("retries", u16::MAX)
+        .unwrap_or(defaults.retries);
+    if retries > most {
+        fields.problem(
+            "retries",
+            format!("is {retries}; at most {most} (CHECK_MAX_RETRIES)"),
+        );
+    }
+    let retry_delay = timeout(&mut fields, "retry_delay", Duration::ZERO, defaults)
         .unwrap_or(defaults.retry_delay);
-    let body_limit = fields.size("body_limit").unwrap_or(defaults.body_limit);
-    if body_limit > MAX_BODY {
-        fields.problem("body_limit", format!("is {body_limit}; at most 1 GiB"));
+    let most = defaults.body_limit;
+    let body_limit = fields.size("body_limit").unwrap_or(most);
+    if body_limit > most {
+        fields.problem(
+            "body_limit",
+            format!("is {body_limit}; at most {most} (CHECK_MAX_BODY)"),
+        );
     }
     // No body would ever be found too large, or too small.
     for (name, size) in [
@@ -134,7 +149,7 @@ pub(super) fn site(
             fields.problem(
                 name,
                 format!(
-                    "is {size}, but no more than {body_limit} bytes are read of a body: raise body_limit (or CHECK_MAX_BODY)"
+                    "is {size}, but no more than {body_limit} bytes are read of a body (body_limit, CHECK_MAX_BODY)"
                 ),
             );
         }
@@ -233,6 +248,25 @@ fn name(fields: &mut Fields, url: Option<&Url>) -> String {
         fields.problem("name", "contains a control character");
     }
     name
+}
+
+/// A duration that the operator limits.
+fn timeout(
+    fields: &mut Fields,
+    name: &str,
+    least: Duration,
+    defaults: &SiteDefaults,
+) -> Option<Duration> {
+    let most = defaults.limits.timeout;
+    let value = fields.duration(name)?;
+    if (least..=most).contains(&value) {
+        return Some(value);
+    }
+    fields.problem(
+        name,
+        format!("is {value:?}; wants {least:?} to {most:?} (CHECK_MAX_TIMEOUT)"),
+    );
+    None
 }
 
 fn bounded(fields: &mut Fields, name: &str, least: Duration, most: Duration) -> Option<Duration> {
@@ -463,6 +497,7 @@ fn expect(fields: &mut Fields, defaults: &SiteDefaults) -> Expect {
             .duration("max_response_time")
             .or(defaults.max_response_time),
     };
+    limit_patterns(fields, &expect);
     if let (Some(least), Some(most)) = (expect.min_body_size, expect.max_body_size)
         && least > most
     {
@@ -472,4 +507,38 @@ fn expect(fields: &mut Fields, defaults: &SiteDefaults) -> Expect {
         );
     }
     expect
+}
+
+/// Whoever writes a site must not make its check arbitrarily slow or large.
+fn limit_patterns(fields: &mut Fields, expect: &Expect) {
+    let headers = expect.headers.iter().map(|(_, pattern)| pattern);
+    let all = || {
+        expect
+            .regex
+            .iter()
+            .chain(&expect.regex_not)
+            .chain(headers.clone())
+    };
+    for (field, count) in [("regex_not", all().count()), ("json", expect.json.len())] {
+        if count > MAX_PATTERNS {
+            fields.problem(
+                field,
+                format!("makes {count} of its kind in all; at most {MAX_PATTERNS}"),
+            );
+        }
+    }
+    // Two are within the limit because each is within its own, and so need not be compiled here.
+    if (3..=MAX_PATTERNS).contains(&all().count()) {
+        let compiled: usize = all().map(|pattern| pattern.compiled_size()).sum();
+        if compiled > MAX_COMPILED {
+            fields.problem(
+                "regex_not",
+                format!(
+                    "and the other patterns need {} KiB when compiled; at most {}",
+                    compiled >> 10,
+                    MAX_COMPILED >> 10
+                ),
+            );
+        }
+    }
 }

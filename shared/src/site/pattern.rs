@@ -6,6 +6,7 @@
 use std::fmt;
 
 use regex::bytes::RegexBuilder;
+use regex_automata::nfa::thompson;
 
 /// A valid regular expression (the syntax of the `regex` crate, over bytes of UTF-8).
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -51,6 +52,20 @@ impl Pattern {
                 })?;
         }
         Ok(Self(text.into()))
+    }
+
+    /// What it takes when compiled, in bytes. Compiles it to find out.
+    #[must_use]
+    pub fn compiled_size(&self) -> usize {
+        let config = thompson::Config::new()
+            .utf8(false)
+            .which_captures(thompson::WhichCaptures::None)
+            .nfa_size_limit(Some(Self::MAX_COMPILED));
+        thompson::Compiler::new()
+            .configure(config)
+            .syntax(regex_automata::util::syntax::Config::new().utf8(false))
+            .build(&self.0)
+            .map_or(Self::MAX_COMPILED, |nfa| nfa.memory_usage())
     }
 
     /// The expression.

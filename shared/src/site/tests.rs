@@ -26,7 +26,11 @@ fn plain_urls_in_any_separation() {
     let names: Vec<_> = sites.iter().map(|site| site.name.as_str()).collect();
     assert_eq!(
         names,
-        ["example.org", "example.com:8080/a", "example.net?q=1"]
+        [
+            "example.org",
+            "example.com:8080/a",
+            "example.net~4c87d2e874a66541"
+        ]
     );
     assert_eq!(sites[0].url.as_str(), "https://example.org/");
     assert_eq!(sites[0].interval, Duration::from_secs(60));
@@ -66,7 +70,7 @@ fn every_field() {
         "json": {"/status": "ok"}, "header_regex": {"Content-Type": "^text/html"},
         "min_body_size": 1, "max_body_size": "1MiB", "max_response_time": "500ms",
         "timeout": 5, "connect_timeout": "1s", "first_byte_timeout": 2, "retries": 3, "retry_delay": "100ms",
-        "body_limit": "2MiB",
+        "body_limit": "1MiB",
         "maintenance": {"start": "02:00", "end": "03:00"},
     }));
     assert_eq!(site.interval, Duration::from_millis(1_500));
@@ -79,7 +83,7 @@ fn every_field() {
     assert!(site.tls.accept_invalid);
     assert!(site.expect.status.contains(302) && !site.expect.status.contains(204));
     assert_eq!(site.expect.headers[0].0, "content-type");
-    assert_eq!(site.body_limit, 2 << 20);
+    assert_eq!(site.body_limit, 1 << 20);
     assert_eq!(site.timeouts.connect, Some(Duration::from_secs(1)));
 }
 
@@ -214,7 +218,30 @@ fn secrets_that_are_not_for_sites_cannot_be_named() {
             json!({"min_body_size": 5, "max_body_size": 1}),
             "more than max_body_size",
         ),
-        (json!({"timeout": "2h"}), "wants 1ms to 1800s"),
+        (
+            json!({"timeout": "61s"}),
+            "timeout is 61s; wants 1ms to 60s (CHECK_MAX_TIMEOUT)",
+        ),
+        (
+            json!({"retry_delay": "2h"}),
+            "wants 0ns to 60s (CHECK_MAX_TIMEOUT)",
+        ),
+        (
+            json!({"retries": 11}),
+            "retries is 11; at most 10 (CHECK_MAX_RETRIES)",
+        ),
+        (
+            json!({"body_limit": "2MiB"}),
+            "body_limit is 2097152; at most 1048576 (CHECK_MAX_BODY)",
+        ),
+        (
+            json!({"regex_not": vec!["a"; 33]}),
+            "makes 33 of its kind in all; at most 32",
+        ),
+        (
+            json!({"regex_not": vec![r"\w{10}"; 20]}),
+            "and the other patterns need",
+        ),
     ] {
         let mut site = field.clone();
         site["url"] = "https://a.example".into();
@@ -253,6 +280,15 @@ fn names_are_stable_unique_and_short() {
         name,
         default_name(&Url::parse(&format!("{long}y")).unwrap())
     );
+    // What is asked for may be a secret, and names are seen by everybody.
+    let of = |url: &str| default_name(&Url::parse(url).unwrap());
+    let asked = of("https://a.example:8443/b/?token=hush");
+    assert!(
+        asked.starts_with("a.example:8443/b~") && !asked.contains("hush"),
+        "{asked}"
+    );
+    assert_ne!(asked, of("https://a.example:8443/b/?token=other"));
+    assert_eq!(of("https://a.example:8443/b/"), "a.example:8443/b");
     assert_eq!(
         problems("https://a.example https://a.example/")
             .lines()

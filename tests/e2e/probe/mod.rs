@@ -1,5 +1,6 @@
 //! `probe` over real sockets: what it says about websites that misbehave in every way there is.
 
+mod denied;
 mod files;
 mod network;
 mod options;

@@ -17,9 +17,12 @@ use super::{assert_is, events, probe, site};
 /// The whole name of a test of this module, by which it is started again in its namespace.
 macro_rules! entered {
     ($test:expr) => {
-        namespace::entered(concat!(module_path!(), "::", $test).trim_start_matches("e2e::"))
+        sitewatch_tests::namespace::entered(
+            concat!(module_path!(), "::", $test).trim_start_matches("e2e::"),
+        )
     };
 }
+pub(super) use entered;
 
 /// The same site under several names, each with a host of its own.
 fn sites(urls: &[(&str, &str)], more: &Value) -> Vec<Value> {

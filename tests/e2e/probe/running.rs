@@ -294,6 +294,35 @@ fn sites_come_from_the_database() {
 }
 
 #[test]
+fn a_site_may_ask_for_less_than_the_operator_allows_and_not_for_more() {
+    let website = Website::up("x");
+    let more =
+        json!({"timeout": "90s", "connect_timeout": "61s", "retries": 11, "body_limit": "2MiB"});
+    let sites = [site("site", &website.url(), &more)];
+    probe(&sites)
+        .run()
+        .exits(78)
+        .stdout_is("")
+        .stderr_has("timeout is 90s; wants 1ms to 60s (CHECK_MAX_TIMEOUT)")
+        .stderr_has("connect_timeout is 61s; wants 1ms to 60s (CHECK_MAX_TIMEOUT)")
+        .stderr_has("retries is 11; at most 10 (CHECK_MAX_RETRIES)")
+        .stderr_has("body_limit is 2097152; at most 1048576 (CHECK_MAX_BODY)");
+    // What the operator gives unasked may be asked for as well.
+    let raised = [
+        ("CHECK_TIMEOUT", "90s"),
+        ("CHECK_RETRIES", "11"),
+        ("CHECK_MAX_BODY", "2MiB"),
+    ];
+    probe(&sites).vars(raised).run().exits(0);
+    let raised = [
+        ("CHECK_MAX_TIMEOUT", "2m"),
+        ("CHECK_MAX_RETRIES", "20"),
+        ("CHECK_MAX_BODY", "3MiB"),
+    ];
+    probe(&sites).vars(raised).run().exits(0);
+}
+
+#[test]
 fn everything_wrong_is_said_at_once() {
     let finished = Run::probe()
         .var("SITES", r#"[{"url": "https://a.example", "regexp": "x"}, {"url": "https://me:hush@b.example", "interval": -5}]"#)
@@ -304,6 +333,8 @@ fn everything_wrong_is_said_at_once() {
         .var("PROBE_WINDOW", "2m")
         .var("PROBE_DENY_NETWORKS", "privat")
         .var("CHECK_TIMEOUT", "soon")
+        .var("CHECK_RETRIES", "3")
+        .var("CHECK_MAX_RETRIES", "2")
         .run()
         .exits(78)
         .stdout_is("");
@@ -314,6 +345,7 @@ fn everything_wrong_is_said_at_once() {
         "PROBE_WINDOW is 120s, longer than PROBE_PERIOD (60s)",
         "PROBE_DENY_NETWORKS is \"privat\": \"privat\" is neither a network",
         "CHECK_TIMEOUT is \"soon\"",
+        "CHECK_RETRIES is 3, more than CHECK_MAX_RETRIES (2)",
         "KAFKA_BROKERS is not set",
     ] {
         assert!(

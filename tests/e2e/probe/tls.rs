@@ -53,6 +53,21 @@ fn serving(tls: &Tls) -> Website {
 }
 
 #[test]
+fn a_common_name_counts_for_nothing() {
+    let world = World::new();
+    let website = world.website(Kind::CommonNameOnly);
+    let finished = world
+        .probe(&[world.site("site", &website.url_on("localhost"), &json!({}))])
+        .run()
+        .exits(0);
+    assert_is(
+        &events(&finished)["site"],
+        Outcome::Certificate,
+        "no subject alternative names, and its common name does not count",
+    );
+}
+
+#[test]
 fn each_certificate_is_judged_and_tolerated_ones_still_tell_why() {
     let world = World::new();
     let rows = [

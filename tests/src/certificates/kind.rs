@@ -23,6 +23,8 @@ pub enum Kind {
     NotYetValid,
     /// For another host.
     WrongHost,
+    /// For localhost by its common name, and for no host by its alternative names.
+    CommonNameOnly,
     /// Signed by an authority nobody was told of.
     UnknownAuthority,
     /// Signed by its own key.
@@ -44,6 +46,7 @@ impl Kind {
             Self::Expired => authority.server(&HOSTS, Validity::expired()),
             Self::NotYetValid => authority.server(&HOSTS, Validity::not_yet()),
             Self::WrongHost => authority.server(&["elsewhere.example"], month),
+            Self::CommonNameOnly => authority.server_called("localhost", &[], month),
             Self::UnknownAuthority => Authority::new("unknown").server(&HOSTS, month),
             Self::SelfSigned => self_signed(),
             Self::WithIntermediate => intermediate(authority).server(&HOSTS, month),
@@ -96,6 +99,7 @@ fn weak(authority: &Authority) -> Issued {
         .and_then(|key| key.private_key_to_pem_pkcs8())
         .expect("write a private key");
     authority.issue(
+        HOSTS[0],
         &HOSTS,
         Validity::days(30),
         ExtendedKeyUsagePurpose::ServerAuth,

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use encoding_rs::{Decoder, Encoding, UTF_8};
 use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
-use serde_json::Value;
 use sitewatch::event::Outcome;
 use sitewatch::site::Site;
 use ureq::BodyReader;
@@ -13,6 +12,7 @@ use ureq::http::HeaderMap;
 use ureq::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
 use super::failure::Failure;
+use super::json;
 use super::observation::BodySeen;
 use super::pattern::Patterns;
 use super::search::Search;
@@ -149,6 +149,8 @@ struct Watch<'a> {
     regex_not: Vec<Search>,
     /// The body so far, when JSON is expected.
     json: Option<Vec<u8>>,
+    /// The text so far, when an expression needs all of it.
+    text: Option<Vec<u8>>,
 }
 
 impl<'a> Watch<'a> {
@@ -156,12 +158,17 @@ impl<'a> Watch<'a> {
         let expect = &site.expect;
         let searches = expect.regex.is_some() || !expect.regex_not.is_empty();
         let search = |pattern: &Arc<_>| Search::new(patterns.get(pattern));
+        let regex = expect.regex.as_ref().map(search);
+        let regex_not: Vec<_> = expect.regex_not.iter().map(search).collect();
+        let mut all = regex.iter().chain(&regex_not);
+        let text = all.any(Search::needs_all).then(Vec::new);
         Self {
             site,
             seen: BodySeen::default(),
             decoder: searches.then(|| charset(headers)).flatten(),
-            regex: expect.regex.as_ref().map(search),
-            regex_not: expect.regex_not.iter().map(search).collect(),
+            regex,
+            regex_not,
+            text,
             json: (!expect.json.is_empty()).then(Vec::new),
         }
     }
@@ -210,16 +217,21 @@ impl<'a> Watch<'a> {
     }
 
     fn search(&mut self, text: &[u8]) {
+        if let Some(all) = &mut self.text {
+            all.extend(text);
+        }
         for search in self.regex.iter_mut().chain(&mut self.regex_not) {
             search.feed(text);
         }
     }
 
     fn finish(mut self) -> BodySeen {
-        self.seen.regex = self.regex.map(Search::finish);
-        self.seen.regex_not = self.regex_not.into_iter().map(Search::finish).collect();
+        let all = self.text.unwrap_or_default();
+        self.seen.regex = self.regex.map(|search| search.finish(&all));
+        let regex_not = self.regex_not.into_iter();
+        self.seen.regex_not = regex_not.map(|search| search.finish(&all)).collect();
         if let Some(body) = self.json {
-            self.seen.json_problem = json_problem(self.site, &body, self.seen.cut);
+            self.seen.json_problem = json::problem(&self.site.expect.json, &body, self.seen.cut);
         }
         self.seen
     }
@@ -239,48 +251,4 @@ fn charset(headers: &HeaderMap) -> Option<Decoder> {
         .next()?;
     let encoding = Encoding::for_label(label.as_bytes())?;
     (encoding != UTF_8).then(|| encoding.new_decoder())
-}
-
-fn json_problem(site: &Site, body: &[u8], cut: bool) -> Option<String> {
-    if cut {
-        return Some(format!(
-            "the body is larger than {} bytes and was not read as JSON",
-            body.len()
-        ));
-    }
-    let value: Value = match serde_json::from_slice(body) {
-        Ok(value) => value,
-        Err(error) => return Some(format!("the body is not JSON: {error}")),
-    };
-    site.expect
-        .json
-        .iter()
-        .find_map(|(pointer, expected)| match value.pointer(pointer) {
-            Some(found) if is_same(found, expected) => None,
-            Some(found) => Some(format!(
-                "JSON {pointer:?} is {}, expected {}",
-                short(found),
-                short(expected)
-            )),
-            None => Some(format!(
-                "JSON {pointer:?} is missing, expected {}",
-                short(expected)
-            )),
-        })
-}
-
-/// Equal, with 1 and 1.0 the same number.
-fn is_same(found: &Value, expected: &Value) -> bool {
-    match (found.as_f64(), expected.as_f64()) {
-        (Some(found), Some(expected)) => found.total_cmp(&expected).is_eq(),
-        _ => found == expected,
-    }
-}
-
-fn short(value: &Value) -> String {
-    let text = value.to_string();
-    if text.chars().count() <= 100 {
-        return text;
-    }
-    text.chars().take(100).chain(['…']).collect()
 }

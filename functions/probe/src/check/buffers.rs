@@ -4,10 +4,11 @@
 //! that are there from the first byte to the last are most of the memory; these are made when
 //! bytes are about to move.
 
+use memchr::memmem;
 use ureq::unversioned::transport::Buffers;
 
-/// The output buffer, which is the largest single piece of a request's head. Larger heads go out
-/// in several pieces.
+/// The output buffer. A request's head goes out in several pieces if it must, but each of its lines
+/// has to fit as a whole; see [`WireBuffers::for_lines_of`].
 const OUTPUT: usize = 8 * 1024;
 /// A page of 5 KB and its head in one read.
 const INPUT: usize = 8 * 1024;
@@ -16,6 +17,8 @@ const INPUT: usize = 8 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct WireBuffers {
     output: Vec<u8>,
+    /// The longest line of the request's head.
+    line: usize,
     input: Vec<u8>,
     /// How much of `input` holds bytes, and how many of these are used up.
     filled: usize,
@@ -26,9 +29,48 @@ pub(super) struct WireBuffers {
     interim: u32,
     /// Whether the head of the response was used up.
     headed: bool,
+    /// How much of the input was looked through for the end of a head, and how much ureq was shown.
+    searched: usize,
+    shown: usize,
 }
 
 impl WireBuffers {
+    /// Buffers for a request whose head has no line longer than this.
+    pub(super) fn for_lines_of(line: usize) -> Self {
+        Self {
+            line,
+            ..Self::default()
+        }
+    }
+
+    /// Whether ureq should look at the input: each time it parses a head from its beginning, so one
+    /// that comes byte by byte would cost the square of its length. It looks when a head may be
+    /// complete, and while none is, whenever there is twice as much.
+    pub(super) fn is_worth_a_look(&mut self) -> bool {
+        if self.headed {
+            return true;
+        }
+        let input = self
+            .input
+            .get(self.consumed..self.filled)
+            .unwrap_or_default();
+        let mut look = input.len() < INPUT / 2 || input.len() >= 2 * self.shown;
+        if !look {
+            // The end of a line and an empty one, whose first bytes may have been there before.
+            let new = input
+                .get(self.searched.saturating_sub(3)..)
+                .unwrap_or_default();
+            look = memmem::find(new, b"\n\r\n")
+                .or(memmem::find(new, b"\n\n"))
+                .is_some();
+        }
+        self.searched = input.len();
+        if look {
+            self.shown = input.len();
+        }
+        look
+    }
+
     /// Gives the output buffer's memory back: what was in it is sent.
     pub(super) fn release_output(&mut self) {
         self.output = Vec::new();
@@ -52,7 +94,7 @@ impl WireBuffers {
 
 impl Buffers for WireBuffers {
     fn output(&mut self) -> &mut [u8] {
-        self.output.resize(OUTPUT, 0);
+        self.output.resize(OUTPUT.max(self.line), 0);
         &mut self.output
     }
 
@@ -79,6 +121,7 @@ impl Buffers for WireBuffers {
             // A head is used up as a whole: "HTTP/1.1 103 Early Hints" and what belongs to it.
             self.headed = self.input().get(9) != Some(&b'1');
             self.interim += u32::from(!self.headed);
+            (self.searched, self.shown) = (0, 0);
         }
         self.consumed = (self.consumed + amount).min(self.filled);
         if self.consumed == self.filled {
@@ -140,6 +183,21 @@ mod tests {
             buffers.input_consume(head.len());
         }
         assert_eq!(buffers.interim(), 2);
+    }
+
+    #[test]
+    fn a_head_that_comes_byte_by_byte_is_looked_at_a_few_times() {
+        let mut buffers = WireBuffers::default();
+        let head = format!("HTTP/1.1 200 OK\r\nA: {}\r\n\r\n", "x".repeat(200_000));
+        let mut looks = 0;
+        for byte in head.bytes() {
+            buffers.input_append_buf()[0] = byte;
+            buffers.input_appended(1);
+            let worth = buffers.is_worth_a_look();
+            looks += usize::from(worth && buffers.input().len() > INPUT);
+        }
+        // At every doubling, and at the end.
+        assert!((5..10).contains(&looks), "{looks}");
     }
 
     #[test]

@@ -27,8 +27,15 @@ impl CertificateSeen {
         let certificate = ssl.peer_certificate()?;
         let not_after = timestamp(certificate.not_after());
         let result = ssl.verify_result();
-        let problem = (result != X509VerifyResult::OK)
-            .then(|| reason(result, timestamp(certificate.not_before()), not_after));
+        let named = certificate.subject_alt_names().is_some();
+        let problem = (result != X509VerifyResult::OK).then(|| {
+            reason(
+                result,
+                named,
+                timestamp(certificate.not_before()),
+                not_after,
+            )
+        });
         Some(Self {
             not_after,
             issuer: name(certificate.issuer_name()),
@@ -47,8 +54,14 @@ impl CertificateSeen {
     }
 }
 
-/// OpenSSL's reasons in the words of people who have to mend them.
-fn reason(result: X509VerifyResult, from: Option<Timestamp>, until: Option<Timestamp>) -> String {
+/// OpenSSL's reasons in the words of people who have to mend them; `named`: the certificate has
+/// subject alternative names.
+fn reason(
+    result: X509VerifyResult,
+    named: bool,
+    from: Option<Timestamp>,
+    until: Option<Timestamp>,
+) -> String {
     // From x509_vfy(3); the numbers are part of OpenSSL's interface.
     const NOT_YET_VALID: i32 = 9;
     const EXPIRED: i32 = 10;
@@ -71,6 +84,9 @@ fn reason(result: X509VerifyResult, from: Option<Timestamp>, until: Option<Times
         SELF_SIGNED_CHAIN => "the certificate's chain ends in an authority that is not trusted here".to_owned(),
         NO_ISSUER_LOCALLY | NO_CHAIN => {
             "the certificate's issuer is unknown here: an authority not trusted, or a chain that the server sends incomplete".to_owned()
+        }
+        WRONG_HOST | WRONG_ADDRESS if !named => {
+            "the certificate has no subject alternative names, and its common name does not count".to_owned()
         }
         WRONG_HOST | WRONG_ADDRESS => "the certificate is for another host".to_owned(),
         WEAK_KEY => "the certificate's key is too weak".to_owned(),

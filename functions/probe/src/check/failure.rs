@@ -89,6 +89,10 @@ impl Failure {
                 Outcome::Protocol,
                 format!("the response's head is larger than {} KiB", limit >> 10),
             ),
+            // The limit is ureq's.
+            Error::Protocol(error) if error.to_string().contains("too many headers") => {
+                Self::new(Outcome::Protocol, "the response has more than 128 headers")
+            }
             Error::Protocol(error) => Self::new(
                 Outcome::Protocol,
                 format!("not a valid HTTP response: {error}"),

@@ -2,7 +2,7 @@
 //! every connection obeys.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use sitewatch::event::Outcome;
@@ -28,40 +28,62 @@ pub(super) struct Hop {
     pub(super) again: Option<Instant>,
     /// The proxy in front of the server; `None`: spoken to directly.
     pub(super) via: Option<Via>,
+    /// The address behind the proxy that was judged; not set: none had to be.
+    pub(super) judged: OnceLock<Option<IpAddr>>,
     /// The URL's host, without brackets.
     pub(super) host: String,
     /// The URL's port.
     pub(super) port: u16,
+    /// The longest line of the request's head.
+    pub(super) line: usize,
     /// Whether the URL is https.
     pub(super) secure: bool,
 }
 
 impl Hop {
-    /// The addresses and the port to connect to, with what must not be reached left out.
+    /// The addresses and the port to connect to, all of them allowed.
     pub(super) fn peer(&self) -> Result<(Vec<IpAddr>, u16), Error> {
+        let own = |host: &str| {
+            let resolve = &self.site.request.resolve;
+            resolve.get(&host.to_ascii_lowercase()).copied()
+        };
         let Some(via) = &self.via else {
-            return Ok((self.allowed(self.addresses(&self.host)?)?, self.port));
+            let addresses = self.addresses(&self.host, own(&self.host))?;
+            return Ok((self.allowed(addresses)?, self.port));
         };
         // A proxy would reach for us what we must not reach: the target is judged by the addresses
-        // it has from here. The operator's own proxy may well be in a private network.
+        // that its name has, whatever the site says it has. That is what a proxy would find as well.
         if !self.tools.deny.is_empty() {
-            self.allowed(self.addresses(&self.host)?)?;
+            let target = self.allowed(self.addresses(&self.host, None)?)?;
             self.trace.skip();
+            self.judged.set(target.first().copied()).ok();
         }
-        let addresses = self.addresses(&via.host)?;
+        // The operator's own proxy may well be in a private network, and is nowhere else than its
+        // name says: its password goes there.
         let addresses = if via.trusted {
-            addresses
+            self.addresses(&via.host, None)?
         } else {
-            self.allowed(addresses)?
+            self.allowed(self.addresses(&via.host, own(&via.host))?)?
         };
         Ok((addresses, via.port))
     }
 
-    fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, Error> {
+    /// What a proxy is to connect to: the address that was judged, if one had to be. The proxy's own
+    /// look-up might find another.
+    pub(super) fn target(&self) -> String {
+        let judged = self.judged.get().copied().flatten();
+        let host = judged.map_or_else(|| self.host.clone(), |address| address.to_string());
+        if host.contains(':') {
+            return format!("[{host}]");
+        }
+        host
+    }
+
+    fn addresses(&self, host: &str, overridden: Option<IpAddr>) -> Result<Vec<IpAddr>, Error> {
         let request = &self.site.request;
         let found = addresses(
             host,
-            request.resolve.get(&host.to_ascii_lowercase()).copied(),
+            overridden,
             request.address_family,
             &self.tools.dns,
             self.deadline,
@@ -75,19 +97,20 @@ impl Hop {
         found
     }
 
-    fn allowed(&self, mut addresses: Vec<IpAddr>) -> Result<Vec<IpAddr>, Error> {
-        let first = addresses.first().copied();
-        addresses.retain(|address| !self.tools.deny.denies(*address));
-        match (addresses.is_empty(), first) {
-            (true, Some(address)) => {
-                self.trace.fail(Failure::new(
-                    Outcome::Denied,
-                    format!("PROBE_DENY_NETWORKS forbids {address}: not checked"),
-                ));
-                Err(Error::ConnectionFailed)
-            }
-            _ => Ok(addresses),
+    /// The addresses, if none of them is denied: which one a name with several would lead to next
+    /// time is for whoever owns it to choose.
+    fn allowed(&self, addresses: Vec<IpAddr>) -> Result<Vec<IpAddr>, Error> {
+        let denied = addresses
+            .iter()
+            .find(|address| self.tools.deny.denies(**address));
+        if let Some(address) = denied {
+            self.trace.fail(Failure::new(
+                Outcome::Denied,
+                format!("PROBE_DENY_NETWORKS forbids {address}: not checked"),
+            ));
+            return Err(Error::ConnectionFailed);
         }
+        Ok(addresses)
     }
 
     /// Notes a timeout of the phase and gives ureq its error; `late`: the peer had done its part.

@@ -12,6 +12,7 @@ mod event;
 mod failure;
 mod hop;
 pub(crate) mod interrupt;
+mod json;
 mod observation;
 pub(crate) mod pattern;
 mod request;
@@ -26,7 +27,7 @@ mod verdict;
 mod wire;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -223,6 +224,11 @@ fn ask(
     let (request, body) = asking
         .request(site, &tools.secrets, via.as_ref())
         .map_err(local)?;
+    let line = longest_line(asking.url.as_str(), &request);
+    if line > MAX_LINE {
+        let text = format!("a header of the request is {line} bytes long; at most {MAX_LINE}");
+        return Err(local(text));
+    }
     let hop = Arc::new(Hop {
         site: Arc::clone(site),
         tools: Arc::clone(tools),
@@ -231,6 +237,8 @@ fn ask(
         deadline,
         again,
         via,
+        judged: OnceLock::new(),
+        line,
         host: bare_host(request.uri()).to_owned(),
         port: port(request.uri()),
         secure: request.uri().scheme_str() == Some("https"),
@@ -266,8 +274,20 @@ static CONFIG: LazyLock<Config> = LazyLock::new(|| {
         .build()
 });
 
-/// As much as the widely used servers send at most: more is an attack or a defect.
-const MAX_HEAD: usize = 64 * 1024;
+/// The longest head of a response that is read, in bytes: what browsers read.
+const MAX_HEAD: usize = 256 * 1024;
+/// The longest line of a request's head: servers take 8 to 64 KiB.
+const MAX_LINE: usize = 64 * 1024;
+
+/// The length of the longest line in the head of a request, its end included.
+fn longest_line(url: &str, request: &http::Request<()>) -> usize {
+    // The version, spaces, the end of the line.
+    let first = url.len() + request.method().as_str().len() + 16;
+    let headers = request.headers().iter();
+    headers
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .fold(first, usize::max)
+}
 
 fn read_response(
     site: &Site,
@@ -303,7 +323,7 @@ fn read_response(
 fn matches(compiled: &Arc<Compiled>, value: &[u8]) -> bool {
     let mut search = search::Search::new(Arc::clone(compiled));
     search.feed(value);
-    search.finish()
+    search.finish(value)
 }
 
 fn version(version: http::Version) -> &'static str {

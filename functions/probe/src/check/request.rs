@@ -6,10 +6,13 @@ use ureq::http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, HeaderName, HeaderValue, LOCATION,
     PROXY_AUTHORIZATION, USER_AGENT,
 };
-use ureq::http::{self, HeaderMap, Method};
+use ureq::http::{self, HeaderMap, Method, Uri};
 use url::Url;
 
 use crate::proxy::Via;
+
+/// The longest URL that a redirect may lead to: no widely used server takes a longer line than 64 KiB.
+const MAX_URL: usize = 63 * 1024;
 
 /// Who we are, for the logs of those we check.
 pub(crate) const AGENT: &str = concat!(
@@ -24,9 +27,9 @@ pub(crate) const AGENT: &str = concat!(
 pub(super) struct Asking {
     pub(super) url: Url,
     pub(super) method: Method,
-    /// Whether the site's body is still sent.
+    /// Whether the site's body is still sent: another origin must not get it.
     with_body: bool,
-    /// Whether the site's credentials and headers still go along: another host must not get them.
+    /// Whether the site's credentials and headers still go along: another origin must not get them.
     with_secrets: bool,
 }
 
@@ -119,7 +122,17 @@ impl Asking {
         if url.set_username("").is_err() || url.set_password(None).is_err() {
             return Err("a redirect leads to a URL without a host".to_owned());
         }
-        let same_host = url.origin() == self.url.origin();
+        // The server chose it, so what is wrong with it is never our fault.
+        let length = url.as_str().len();
+        if length > MAX_URL {
+            return Err(format!(
+                "a redirect leads to a URL of {length} bytes; at most {MAX_URL}"
+            ));
+        }
+        if let Err(error) = url.as_str().parse::<Uri>() {
+            return Err(format!("a redirect leads to no URL of HTTP: {error}"));
+        }
+        let same_origin = url.origin() == self.url.origin();
         let becomes_get = match status {
             303 => self.method != Method::HEAD,
             301 | 302 => self.method == Method::POST,
@@ -132,8 +145,9 @@ impl Asking {
             } else {
                 self.method.clone()
             },
-            with_body: self.with_body && !becomes_get,
-            with_secrets: self.with_secrets && same_host,
+            // What is posted may be as secret as a password.
+            with_body: self.with_body && !becomes_get && same_origin,
+            with_secrets: self.with_secrets && same_origin,
         })
     }
 }

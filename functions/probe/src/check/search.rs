@@ -3,7 +3,7 @@
 //! A page is never held as a whole for this: a lazily built automaton is fed byte by byte and
 //! carries its state over the borders of chunks, and a plain text is looked for with an overlap.
 //! Only expressions that an automaton over bytes cannot decide (`\b` and its like in Unicode) have
-//! the body kept, up to the site's limit.
+//! the body kept, once for all of a site's, up to its limit.
 
 use std::sync::Arc;
 
@@ -31,7 +31,8 @@ enum State {
     /// The same for the text that every match begins with.
     Prefix(Vec<u8>),
     Automaton(Box<Cache>, LazyStateID),
-    Whole(Vec<u8>),
+    /// Decided from all of it, in the end.
+    Whole,
 }
 
 impl Search {
@@ -41,7 +42,7 @@ impl Search {
             Compiled::Text(_) => State::Text(Vec::new()),
             Compiled::Prefixed(..) => State::Prefix(Vec::new()),
             Compiled::Automaton(dfa) => State::start(dfa),
-            Compiled::Whole(_) => State::Whole(Vec::new()),
+            Compiled::Whole(_) => State::Whole,
             Compiled::Broken => State::Hopeless,
         };
         Self { compiled, state }
@@ -87,7 +88,6 @@ impl Search {
                     self.step(dfa, chunk);
                 }
             }
-            (Compiled::Whole(_), State::Whole(body)) => body.extend(chunk),
             _ => {}
         }
     }
@@ -117,15 +117,20 @@ impl Search {
         }
     }
 
-    /// Says that nothing follows.
-    pub(crate) fn finish(mut self) -> bool {
+    /// Whether all of the text is needed for [`Search::finish`].
+    pub(crate) fn needs_all(&self) -> bool {
+        matches!(self.state, State::Whole)
+    }
+
+    /// Says that nothing follows; `all` is everything that was fed, if that is needed.
+    pub(crate) fn finish(mut self, all: &[u8]) -> bool {
         match (&*self.compiled, &mut self.state) {
             (_, State::Found) => true,
             (Compiled::Automaton(dfa), State::Automaton(cache, at)) => ends(dfa, cache, *at),
             (Compiled::Prefixed(prefixed), State::Automaton(cache, at)) => {
                 prefixed.dfa().is_some_and(|dfa| ends(dfa, cache, *at))
             }
-            (Compiled::Whole(regex), State::Whole(body)) => regex.is_match(body),
+            (Compiled::Whole(regex), State::Whole) => regex.is_match(all),
             _ => false,
         }
     }
@@ -183,7 +188,9 @@ mod tests {
         for chunk in chunks {
             search.feed(chunk);
         }
-        search.answer().unwrap_or_else(|| search.finish())
+        search
+            .answer()
+            .unwrap_or_else(|| search.finish(&chunks.concat()))
     }
 
     #[test]

@@ -16,18 +16,13 @@ pub(super) enum Untunnelled {
     Failed(String),
 }
 
-/// Asks the proxy for a way to `host:port`.
+/// Asks the proxy for a way to `host:port`; an IPv6 address comes in brackets.
 pub(super) fn open_tunnel(
     stream: &mut Timed,
     via: &Via,
     host: &str,
     port: u16,
 ) -> Result<(), Untunnelled> {
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    };
     let authorization = via
         .authorization
         .as_ref()

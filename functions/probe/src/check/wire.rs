@@ -50,10 +50,12 @@ impl Connector for HopConnector {
         };
         let mut stream = self.connect_tcp(details, deadline)?;
         if let (Some(via), true) = (&hop.via, hop.secure) {
-            open_tunnel(&mut stream, via, &hop.host, hop.port).map_err(|error| match error {
-                Untunnelled::Timeout => hop.timed_out(Phase::Connect, stream.late()),
-                Untunnelled::Failed(text) => fail(hop, Failure::new(Outcome::Connect, text)),
-            })?;
+            open_tunnel(&mut stream, via, &hop.target(), hop.port).map_err(
+                |error| match error {
+                    Untunnelled::Timeout => hop.timed_out(Phase::Connect, stream.late()),
+                    Untunnelled::Failed(text) => fail(hop, Failure::new(Outcome::Connect, text)),
+                },
+            )?;
         }
         hop.trace.end(Phase::Connect);
         let channel = if hop.secure {
@@ -65,7 +67,7 @@ impl Connector for HopConnector {
         Ok(Some(Wire {
             hop: Arc::clone(hop),
             channel,
-            buffers: WireBuffers::default(),
+            buffers: WireBuffers::for_lines_of(hop.line),
             sent: false,
             answered: false,
             received: 0,
@@ -311,20 +313,25 @@ impl Transport for Wire {
             Some(timeout) if !self.answered => self.hop.deadline.min(Instant::now() + timeout),
             _ => self.hop.deadline,
         };
-        // The buffer is made when there is something to put into it.
-        let read = self
-            .channel
-            .wait()
-            .and_then(|()| self.channel.read(self.buffers.input_append_buf()))
-            .map_err(|error| self.failed(error))?;
-        if read > 0 && !self.answered {
-            self.answered = true;
-            self.hop.trace.end(Phase::FirstByte);
-            self.hop.trace.enter(Phase::Body);
+        loop {
+            // The buffer is made when there is something to put into it.
+            let read = self
+                .channel
+                .wait()
+                .and_then(|()| self.channel.read(self.buffers.input_append_buf()))
+                .map_err(|error| self.failed(error))?;
+            if read > 0 && !self.answered {
+                self.answered = true;
+                self.channel.timed().deadline = self.hop.deadline;
+                self.hop.trace.end(Phase::FirstByte);
+                self.hop.trace.enter(Phase::Body);
+            }
+            self.received += read as u64;
+            self.buffers.input_appended(read);
+            if read == 0 || self.buffers.is_worth_a_look() {
+                return Ok(read > 0);
+            }
         }
-        self.received += read as u64;
-        self.buffers.input_appended(read);
-        Ok(read > 0)
     }
 
     fn is_open(&mut self) -> bool {

@@ -10,6 +10,8 @@ pub(super) fn redirects() -> Vec<Row> {
     use Outcome::{Protocol, Redirect, Up};
     let target = Website::up("arrived");
     let arrived = target.url();
+    let long = format!("{arrived}{}", "x".repeat(20_000));
+    let endless = format!("{arrived}{}", "x".repeat(66_000));
     let mut rows = vec![
         row(
             "a redirect with a login to no URL",
@@ -38,6 +40,20 @@ pub(super) fn redirects() -> Vec<Row> {
             json!({"max_redirects": 4}),
             Redirect,
             "more than 4 redirects",
+        ),
+        row(
+            "a redirect to a URL of 20 KB",
+            redirect(&long, 1),
+            plain(),
+            Up,
+            "",
+        ),
+        row(
+            "a redirect to a URL of 66 KB",
+            redirect(&endless, 1),
+            plain(),
+            Redirect,
+            "bytes; at most 64512",
         ),
         row(
             "redirects for ever",

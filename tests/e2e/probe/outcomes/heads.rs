@@ -15,6 +15,14 @@ fn slow(milliseconds: u64) -> Behaviour {
     }
 }
 
+/// A page behind this many headers.
+fn many_headers(count: usize) -> Behaviour {
+    Behaviour::custom(move |_, to| {
+        let more = "X: y\r\n".repeat(count - 1);
+        write!(to, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{more}\r\n")
+    })
+}
+
 pub(super) fn rows() -> Vec<Row> {
     use Outcome::{Connect, Dns, Header, Protocol, Slow, Status, Timeout, Up};
     // Long enough that waits of this machine's own do not make it "unknown".
@@ -109,6 +117,34 @@ pub(super) fn rows() -> Vec<Row> {
             Behaviour::HugeHeaders,
             plain(),
             Protocol,
+            "the response has more than 128 headers",
+        ),
+        row(
+            "a header of 20 KB",
+            with_header("x", "X-Long", &"y".repeat(20_000)),
+            json!({"header_regex": {"x-long": "^y{10}"}}),
+            Up,
+            "",
+        ),
+        row(
+            "a header without end",
+            endless("HTTP/1.1 200 OK\r\nX-Long: ", b"y".to_vec()),
+            plain(),
+            Protocol,
+            "the response's head is larger than 256 KiB",
+        ),
+        row(
+            "more headers than there may be",
+            many_headers(129),
+            plain(),
+            Protocol,
+            "the response has more than 128 headers",
+        ),
+        row(
+            "as many as there may be",
+            many_headers(128),
+            plain(),
+            Up,
             "",
         ),
         row(
