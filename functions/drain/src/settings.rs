@@ -18,6 +18,10 @@ const OURS: &[&Variable] = &[
     &var::DRAIN_OFFSET_RESET,
     &var::DRAIN_START,
     &var::DRAIN_MAX_DEAD_LETTERS,
+    &var::DRAIN_MAX_NEW_SITES,
+    &var::DRAIN_MAX_SITES,
+    &var::DRAIN_MAX_NEW_LOCATIONS,
+    &var::DRAIN_MAX_LOCATIONS,
     &var::DRAIN_REPLAY_DEAD_LETTERS,
     &var::DRAIN_DRY_RUN,
 ];
@@ -41,8 +45,23 @@ pub(crate) struct Settings {
     pub(crate) start: Start,
     /// The most dead letters that a run may add.
     pub(crate) max_dead_letters: u64,
+    /// How many names events may bring.
+    pub(crate) max_names: MaxNames,
     /// Only say what a run would do.
     pub(crate) dry_run: bool,
+}
+
+/// The most names that events may bring into the database.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MaxNames {
+    /// Sites that one run adds.
+    pub(crate) new_sites: u32,
+    /// Sites in all that only events named.
+    pub(crate) sites: u32,
+    /// Locations that one run adds.
+    pub(crate) new_locations: u32,
+    /// Locations in all.
+    pub(crate) locations: u32,
 }
 
 /// Where to begin.
@@ -105,6 +124,16 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
     );
     let max_dead_letters =
         reader.or_default(&var::DRAIN_MAX_DEAD_LETTERS, parse::count(0, u64::MAX));
+    let mut most = |variable, limit| {
+        let number = reader.or_default(variable, parse::count(0, limit));
+        u32::try_from(number).unwrap_or(u32::MAX)
+    };
+    let max_names = MaxNames {
+        new_sites: most(&var::DRAIN_MAX_NEW_SITES, 100_000_000),
+        sites: most(&var::DRAIN_MAX_SITES, 100_000_000),
+        new_locations: most(&var::DRAIN_MAX_NEW_LOCATIONS, 30_000),
+        locations: most(&var::DRAIN_MAX_LOCATIONS, 30_000),
+    };
     let replay = reader.or_default(&var::DRAIN_REPLAY_DEAD_LETTERS, parse::boolean);
     let dry_run = reader.or_default(&var::DRAIN_DRY_RUN, parse::boolean);
     if dry_run && (from_stdin || replay) {
@@ -133,6 +162,7 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
         offset_reset,
         start,
         max_dead_letters,
+        max_names,
         dry_run,
     })
 }

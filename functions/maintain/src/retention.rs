@@ -7,7 +7,7 @@ use jiff::{Span, ToSpan as _};
 use postgres::error::SqlState;
 use postgres::types::{ToSql, Type};
 use postgres::{Client, Row};
-use sitewatch::postgres::{begin, explain};
+use sitewatch::postgres::{begin, explain, retried};
 use sitewatch::run::{Failure, Stop};
 
 use crate::settings::Settings;
@@ -84,6 +84,57 @@ pub(crate) fn drop_rollups(
         ],
     )?;
     Ok(dropped.map(|row| u64::try_from(row.get::<_, i32>(0)).unwrap_or(0)))
+}
+
+/// Sites, or locations, forgotten in one transaction, and dead letters.
+const PORTION: i32 = 10_000;
+
+/// Forgets a portion of the sites that only events ever named, and of the locations, that were not
+/// named for long, with everything of theirs; returns how many, `None` when drains are at work.
+///
+/// # Errors
+/// When PostgreSQL cannot be used.
+pub(crate) fn forget_names(
+    client: &mut Client,
+    settings: &Settings,
+    stop: &Stop,
+) -> Result<Option<u64>, Failure> {
+    let forgotten = patiently(
+        client,
+        settings,
+        stop,
+        "forgetting sites and locations",
+        "select sum(websites + locations)::integer from forget_names($1, $2)",
+        &[
+            (&settings.keep_sites_days, Type::INT4),
+            (&PORTION, Type::INT4),
+        ],
+    )?;
+    Ok(forgotten.map(|row| u64::try_from(row.get::<_, i32>(0)).unwrap_or(0)))
+}
+
+/// Removes a portion of the old dead letters; returns how many.
+///
+/// # Errors
+/// When PostgreSQL cannot be used.
+pub(crate) fn forget_dead_letters(
+    client: &mut Client,
+    settings: &Settings,
+) -> Result<u64, Failure> {
+    let forget = || {
+        let mut transaction = begin(client, &settings.database)?;
+        let row = transaction.query_typed_one(
+            "select forget_dead_letters($1, $2)",
+            &[
+                (&settings.keep_dead_letters_days, Type::INT4),
+                (&PORTION, Type::INT4),
+            ],
+        )?;
+        transaction.commit()?;
+        Ok(row.get::<_, i32>(0))
+    };
+    let gone = retried(forget).map_err(|error| explain("removing old dead letters", &error))?;
+    Ok(u64::try_from(gone).unwrap_or(0))
 }
 
 /// Runs a statement that needs a lock nobody else may hold; `None` when it could not be had.

@@ -13,6 +13,8 @@ const OURS: &[&Variable] = &[
     &var::MAINTAIN_KEEP_CHECKS,
     &var::MAINTAIN_KEEP_HOURLY,
     &var::MAINTAIN_KEEP_DAILY,
+    &var::MAINTAIN_KEEP_SITES,
+    &var::MAINTAIN_KEEP_DEAD_LETTERS,
     &var::MAINTAIN_AHEAD,
     &var::MAINTAIN_DEADLINE,
 ];
@@ -33,6 +35,10 @@ pub(crate) struct Settings {
     pub(crate) keep_hourly_days: i32,
     /// Whole days that figures by day are kept, no fewer.
     pub(crate) keep_daily_days: i32,
+    /// Whole days that a name is kept after its newest check.
+    pub(crate) keep_sites_days: i32,
+    /// Whole days that dead letters are kept.
+    pub(crate) keep_dead_letters_days: i32,
     /// Days for which partitions are made ahead.
     pub(crate) ahead_days: i32,
     /// How long the run may take before it leaves the rest to the next one.
@@ -44,9 +50,11 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
     let keep_checks_days = reader.or_default(&var::MAINTAIN_KEEP_CHECKS, whole_days);
     let keep_hourly_days = reader.or_default(&var::MAINTAIN_KEEP_HOURLY, whole_days);
     let keep_daily_days = reader.or_default(&var::MAINTAIN_KEEP_DAILY, whole_days);
+    let keep_sites_days = reader.or_default(&var::MAINTAIN_KEEP_SITES, whole_days);
+    let keep_dead_letters_days = reader.or_default(&var::MAINTAIN_KEEP_DEAD_LETTERS, whole_days);
     let ahead_days = reader.or_default(&var::MAINTAIN_AHEAD, whole_days);
     let deadline = reader.or_default(&var::MAINTAIN_DEADLINE, parse::positive_duration);
-    // Each is made from the one before.
+    // Each is made from the one before; a site is there as long as its hours.
     for (longer, days, than, least) in [
         (
             &var::MAINTAIN_KEEP_HOURLY,
@@ -57,6 +65,12 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
         (
             &var::MAINTAIN_KEEP_DAILY,
             keep_daily_days,
+            &var::MAINTAIN_KEEP_HOURLY,
+            keep_hourly_days,
+        ),
+        (
+            &var::MAINTAIN_KEEP_SITES,
+            keep_sites_days,
             &var::MAINTAIN_KEEP_HOURLY,
             keep_hourly_days,
         ),
@@ -76,6 +90,8 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
         keep_checks_days,
         keep_hourly_days,
         keep_daily_days,
+        keep_sites_days,
+        keep_dead_letters_days,
         ahead_days,
         deadline,
     })

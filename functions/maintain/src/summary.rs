@@ -15,6 +15,10 @@ pub(crate) struct Figures {
     pub(crate) days_dropped: u64,
     /// Partitions of rollups dropped.
     pub(crate) partitions_dropped: u64,
+    /// Sites and locations forgotten.
+    pub(crate) names_forgotten: u64,
+    /// Dead letters removed.
+    pub(crate) letters_forgotten: u64,
     /// Drops that were put off because others were using the tables.
     pub(crate) left: u64,
     /// Whether nothing was dropped because a clock is not believed.
@@ -39,6 +43,16 @@ impl Figures {
                 self.partitions_dropped,
                 "partition of rollups dropped",
                 "partitions of rollups dropped",
+            ),
+            (
+                self.names_forgotten,
+                "site or location forgotten",
+                "sites and locations forgotten",
+            ),
+            (
+                self.letters_forgotten,
+                "old dead letter removed",
+                "old dead letters removed",
             ),
         ]
         .into_iter()
@@ -68,6 +82,8 @@ impl Figures {
                 ("partitions_made", self.partitions_made),
                 ("days_dropped", self.days_dropped),
                 ("partitions_dropped", self.partitions_dropped),
+                ("names_forgotten", self.names_forgotten),
+                ("dead_letters_removed", self.letters_forgotten),
                 ("left", self.left),
             ],
         );

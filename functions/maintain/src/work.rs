@@ -147,6 +147,28 @@ fn drop_what_is_old(
         Some(dropped) => figures.partitions_dropped = dropped,
         None => figures.left += 1,
     }
+    loop {
+        if stop.requested().is_some() {
+            return Ok(Finished::Early);
+        }
+        match retention::forget_names(client, settings, stop)? {
+            Some(0) => break,
+            Some(names) => figures.names_forgotten += names,
+            None => {
+                figures.left += 1;
+                break;
+            }
+        }
+    }
+    loop {
+        if stop.requested().is_some() {
+            return Ok(Finished::Early);
+        }
+        match retention::forget_dead_letters(client, settings)? {
+            0 => break,
+            letters => figures.letters_forgotten += letters,
+        }
+    }
     Ok(Finished::Everything)
 }
 

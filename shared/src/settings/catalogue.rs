@@ -394,6 +394,26 @@ catalogue! {
         wants: "a whole number", example: "10000",
         help: "The most messages that one run puts into dead_letters; it stops before the next one (after the batch in hand where PostgreSQL is what refuses them), with exit code 75, because a topic full of something else must not fill the disk.",
     }
+    DRAIN_MAX_NEW_SITES = drain_max_new_sites {
+        group: Drain, default: "50000",
+        wants: "a whole number up to 100000000", example: "50000",
+        help: "The most sites that one run adds because an event names them; events of further ones are dead letters, which DRAIN_REPLAY_DEAD_LETTERS tries again. Sites that the table websites has are never refused.",
+    }
+    DRAIN_MAX_SITES = drain_max_sites {
+        group: Drain, default: "100000",
+        wants: "a whole number up to 100000000", example: "100000",
+        help: "The most sites in all that only events named; events of further ones are dead letters likewise. Runs at the same time may add a batch each beyond it.",
+    }
+    DRAIN_MAX_NEW_LOCATIONS = drain_max_new_locations {
+        group: Drain, default: "100",
+        wants: "a whole number up to 30000", example: "100",
+        help: "The most locations that one run adds because an event names them; events of further ones are dead letters likewise.",
+    }
+    DRAIN_MAX_LOCATIONS = drain_max_locations {
+        group: Drain, default: "1000",
+        wants: "a whole number up to 30000", example: "1000",
+        help: "The most locations in all.",
+    }
     DRAIN_REPLAY_DEAD_LETTERS = drain_replay_dead_letters {
         group: Drain, default: "false",
         wants: "true or false", example: "true",
@@ -445,6 +465,16 @@ catalogue! {
         group: Maintain, default: "1830d",
         wants: "a duration of whole days, no shorter than MAINTAIN_KEEP_HOURLY", example: "1830d",
         help: "How long figures by day are kept; they are dropped by whole years.",
+    }
+    MAINTAIN_KEEP_SITES = maintain_keep_sites {
+        group: Maintain, default: "365d",
+        wants: "a duration of whole days, no shorter than MAINTAIN_KEEP_HOURLY", example: "365d",
+        help: "How long after its newest check a site that only events ever named is kept, and a location: then it goes with everything of it. Sites of a list or of a person stay.",
+    }
+    MAINTAIN_KEEP_DEAD_LETTERS = maintain_keep_dead_letters {
+        group: Maintain, default: "90d",
+        wants: "a duration of whole days such as 90d", example: "90d",
+        help: "How long messages that could not be recorded are kept in dead_letters.",
     }
     MAINTAIN_AHEAD = maintain_ahead {
         group: Maintain, default: "7d",

@@ -5,6 +5,7 @@ mod defaults;
 mod hostile;
 mod interrupted;
 mod messages;
+mod names;
 mod options;
 mod refused;
 mod security;

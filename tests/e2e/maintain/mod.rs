@@ -3,6 +3,7 @@
 mod clocks;
 mod counted;
 mod disturbed;
+mod forgotten;
 mod incidents;
 mod old;
 

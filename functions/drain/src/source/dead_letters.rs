@@ -7,7 +7,7 @@ use sitewatch::run::{Exit, Failure, Run, Summary};
 
 use crate::row::Known;
 use crate::settings::Settings;
-use crate::store::{Store, check_columns};
+use crate::store::{Limits, Store, check_columns};
 use crate::window::Window;
 
 /// Tries every dead letter once, oldest first; those that can be recorded now are, and leave the
@@ -24,7 +24,8 @@ pub(crate) fn drain(settings: &Settings, run: &Run) -> Result<Summary, Failure> 
     check_columns(&mut client, &settings.database)?;
     let mut known = Known::new(Window::read(&mut client, &settings.database)?);
     let client = Arc::new(Mutex::new(client));
-    let mut store = Store::new(client, settings.database.clone(), None);
+    let limits = Arc::new(Limits::new(settings.max_names));
+    let mut store = Store::new(client, settings.database.clone(), None, limits);
     let (mut recorded, mut repeated, mut left) = (0, 0, 0);
     let mut after = 0;
     loop {

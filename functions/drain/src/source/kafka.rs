@@ -14,7 +14,7 @@ use super::work::Work;
 use crate::plan::{Loss, Plan};
 use crate::row::Known;
 use crate::settings::{Settings, Start};
-use crate::store::{self, Claims, Connections, Shared, Store, Stored, Topic};
+use crate::store::{self, Claims, Connections, Limits, Shared, Store, Stored, Topic};
 use crate::summary::Figures;
 use crate::window::Window;
 use crate::workers::Workers;
@@ -117,6 +117,7 @@ fn move_pending(
         topic,
         topic_id,
     );
+    let limits = Arc::new(Limits::new(settings.max_names));
     let stores = connections
         .writers
         .into_iter()
@@ -125,7 +126,8 @@ fn move_pending(
                 name: topic.to_owned(),
                 id: topic_id.map(str::to_owned),
             };
-            Store::new(client, settings.database.clone(), Some(topic))
+            let limits = Arc::clone(&limits);
+            Store::new(client, settings.database.clone(), Some(topic), limits)
         })
         .collect();
     let workers = Workers::start(stores);

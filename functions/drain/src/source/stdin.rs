@@ -13,7 +13,7 @@ use sitewatch::run::{Exit, Failure, Run, Summary};
 use crate::batch::{Batch, Letter, MAX_BUFFERED, Origin};
 use crate::row::Known;
 use crate::settings::Settings;
-use crate::store::{Store, check_columns};
+use crate::store::{Limits, Store, check_columns};
 use crate::summary::Figures;
 use crate::window::Window;
 use crate::workers::{Report, Workers};
@@ -50,7 +50,13 @@ fn record_lines(settings: &Settings, run: &Run) -> Result<Summary, Failure> {
     check_columns(&mut client, &settings.database)?;
     let mut known = Known::new(Window::read(&mut client, &settings.database)?);
     let client = Arc::new(Mutex::new(client));
-    let mut workers = Workers::start(vec![Store::new(client, settings.database.clone(), None)]);
+    let limits = Arc::new(Limits::new(settings.max_names));
+    let mut workers = Workers::start(vec![Store::new(
+        client,
+        settings.database.clone(),
+        None,
+        limits,
+    )]);
     // Reading blocks; on a thread of its own it cannot keep a signal waiting.
     let (send, lines) = mpsc::sync_channel(256);
     thread::spawn(move || read_lines(&send));

@@ -314,7 +314,7 @@ impl Work {
             }
             Report::Refused { partition, from } => {
                 log::warn!(
-                    "PostgreSQL refuses a check of partition {partition}; it is read again from offset {from} to find which"
+                    "a check of partition {partition} cannot be recorded; it is read again from offset {from} to find which"
                 );
                 self.read_again.insert(partition, from);
             }

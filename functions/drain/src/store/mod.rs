@@ -12,6 +12,7 @@ mod days;
 mod dead_letters;
 mod dirty;
 mod frozen;
+mod limits;
 mod names;
 mod offsets;
 mod replay;
@@ -21,7 +22,10 @@ pub(crate) use checks::check_columns;
 pub(crate) use claims::Claims;
 pub(crate) use connections::{Connections, Shared, lock};
 pub(crate) use frozen::end_frozen;
+pub(crate) use limits::Limits;
 pub(crate) use offsets::{Stored, record_losses, stored};
+
+use std::sync::Arc;
 
 use postgres::Transaction;
 use sitewatch::postgres::{Cancel, begin, explain, retried};
@@ -58,7 +62,7 @@ pub(crate) enum Written {
     /// Another drain moved the partition first: nothing was written, and this run must leave the
     /// partition alone.
     Overtaken,
-    /// PostgreSQL refuses a row of it and the messages were not kept: nothing was written, and the
+    /// A row of it cannot be recorded and the messages were not kept: nothing was written, and the
     /// batch must be read again with them.
     Refused,
 }
@@ -77,12 +81,21 @@ pub(crate) struct Keyed<'a> {
 
 impl Store {
     /// A store over a connection; `topic` is `None` when events come from a pipe.
-    pub(crate) fn new(client: Shared, settings: DatabaseSettings, topic: Option<Topic>) -> Self {
+    pub(crate) fn new(
+        client: Shared,
+        settings: DatabaseSettings,
+        topic: Option<Topic>,
+        limits: Arc<Limits>,
+    ) -> Self {
         Self {
             client,
             settings,
             topic,
-            memory: Memory::default(),
+            memory: Memory {
+                limits,
+                days: Days::default(),
+                states: KnownStates::default(),
+            },
         }
     }
 
@@ -97,42 +110,52 @@ impl Store {
     /// When PostgreSQL cannot be used; the batch is then not recorded, or, if the connection broke
     /// during the commit, recorded with its offset: the next run sees which.
     pub(crate) fn write(&mut self, batch: &Batch) -> Result<Written, Failure> {
-        retried(|| self.try_write(batch)).map_err(|error| explain("recording checks", &error))
+        let written = retried(|| self.try_write(batch))
+            .map_err(|error| explain("recording checks", &error))?;
+        written.ok_or_else(names_were_forgotten)
     }
 
     /// Writes it in one transaction. What an attempt that failed found out is not remembered.
-    fn try_write(&mut self, batch: &Batch) -> Result<Written, postgres::Error> {
+    /// `None` when names were forgotten since the run began.
+    fn try_write(&mut self, batch: &Batch) -> Result<Option<Written>, postgres::Error> {
         let mut client = lock(&self.client);
         let mut transaction = begin(&mut client, &self.settings)?;
         // If we are frozen from here on, others need not wait for us longer than for a statement.
-        transaction.batch_execute(&format!(
-            "set local idle_in_transaction_session_timeout = {}",
+        let idle = format!(
+            "set local idle_in_transaction_session_timeout = {};",
             self.settings.statement_timeout.as_millis()
-        ))?;
+        );
+        if !self
+            .memory
+            .limits
+            .names_are_valid(&mut transaction, &idle)?
+        {
+            return Ok(None);
+        }
         let topic = self.topic.as_ref();
         if let (Origin::Partition(partition), Some(topic)) = (batch.origin, topic)
             && !offsets::advance(&mut transaction, topic, partition, batch)?
         {
-            return Ok(Written::Overtaken);
+            return Ok(Some(Written::Overtaken));
         }
         // Dropping the transaction rolls it back.
         let Some(recording) = self.memory.record(&mut transaction, batch)? else {
             // The reason may be a day that was dropped since it was seen.
             self.memory.days = Days::default();
-            return Ok(Written::Refused);
+            return Ok(Some(Written::Refused));
         };
         for dead in [&batch.dead, &recording.refused] {
             let topic = topic.map(|topic| topic.name.as_str());
             dead_letters::insert(&mut transaction, topic, batch.origin, dead)?;
         }
         transaction.commit()?;
-        Ok(Written::Committed(self.memory.remember(recording)))
+        Ok(Some(Written::Committed(self.memory.remember(recording))))
     }
 }
 
 /// What is known to be in the database.
-#[derive(Default)]
 struct Memory {
+    limits: Arc<Limits>,
     days: Days,
     states: KnownStates,
 }
@@ -141,7 +164,7 @@ struct Memory {
 /// it, so none of them may be remembered before.
 struct Recording {
     figures: Figures,
-    /// Messages whose row PostgreSQL refused.
+    /// Messages whose row PostgreSQL refused, or whose names are too many.
     refused: Vec<DeadLetter>,
     names: Names,
     days: Vec<jiff::civil::Date>,
@@ -163,14 +186,20 @@ impl Memory {
                 ..Figures::default()
             },
             refused: Vec::new(),
-            names: Names::default(),
+            names: Names::new(&self.limits),
             days: Vec::new(),
             states: Vec::new(),
         };
         if batch.rows.is_empty() {
             return Ok(Some(recording));
         }
-        recording.names.resolve(transaction, &batch.rows)?;
+        recording
+            .names
+            .resolve(transaction, &self.limits.max, &batch.rows)?;
+        let mut refused = recording.names.refused(&batch.rows);
+        if !refused.is_empty() && batch.originals.is_none() {
+            return Ok(None);
+        }
         // With the messages at hand a refused row becomes a dead letter, which it must not for a day
         // that was dropped since it was seen.
         recording.days = if batch.originals.is_some() {
@@ -184,7 +213,6 @@ impl Memory {
         keyed.sort_unstable_by_key(key);
         keyed.dedup_by_key(|check| key(check));
         let recorded = if let Some(originals) = &batch.originals {
-            let mut refused = Vec::new();
             let recorded = checks::insert_what_fits(transaction, &keyed, &mut refused)?;
             keyed.retain(|check| !refused.iter().any(|(at, _)| *at == check.position));
             recording
@@ -223,6 +251,12 @@ impl Memory {
 
 fn key(check: &Keyed<'_>) -> (i32, i64, i16) {
     (check.website_id, check.checked_at_us, check.location_id)
+}
+
+fn names_were_forgotten() -> Failure {
+    Failure::Unfinished(
+        "maintain forgot sites or locations that nothing named for long, while this run remembered ids; the rest is left to the next run, which asks for them anew".to_owned(),
+    )
 }
 
 /// Runs `work` inside a savepoint; `Ok(None)` when PostgreSQL said that a key is there already.

@@ -7,8 +7,8 @@ use sitewatch::event::MAX_EVENT;
 use sitewatch::postgres::{begin, explain, retried};
 use sitewatch::run::Failure;
 
-use super::Store;
 use super::connections::lock;
+use super::{Store, names_were_forgotten};
 use crate::batch::{Batch, Letter, MAX_BUFFERED, Origin};
 use crate::row::Known;
 use crate::summary::Figures;
@@ -34,18 +34,23 @@ impl Store {
         limit: usize,
         known: &mut Known,
     ) -> Result<Option<Tried>, Failure> {
-        retried(|| self.try_replay(after, limit, known))
-            .map_err(|error| explain("trying dead letters again", &error))
+        let tried = retried(|| self.try_replay(after, limit, known))
+            .map_err(|error| explain("trying dead letters again", &error))?;
+        tried.ok_or_else(names_were_forgotten)
     }
 
+    /// `None` when names were forgotten since the run began.
     fn try_replay(
         &mut self,
         after: i64,
         limit: usize,
         known: &mut Known,
-    ) -> Result<Option<Tried>, postgres::Error> {
+    ) -> Result<Option<Option<Tried>>, postgres::Error> {
         let mut client = lock(&self.client);
         let mut transaction = begin(&mut client, &self.settings)?;
+        if !self.memory.limits.names_are_valid(&mut transaction, "")? {
+            return Ok(None);
+        }
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let longest = i64::try_from(MAX_EVENT).unwrap_or(i64::MAX);
         let room = i64::try_from(MAX_BUFFERED).unwrap_or(i64::MAX);
@@ -73,7 +78,7 @@ impl Store {
             ],
         )?;
         let Some(last) = letters.last() else {
-            return Ok(None);
+            return Ok(Some(None));
         };
         let last = last.get(0);
         // The letter's id in the place of an offset: what is dead again keeps its row.
@@ -110,9 +115,9 @@ impl Store {
             &[(&alive, Type::INT8_ARRAY)],
         )?;
         transaction.commit()?;
-        Ok(Some(Tried {
+        Ok(Some(Some(Tried {
             last,
             figures: self.memory.remember(recording),
-        }))
+        })))
     }
 }

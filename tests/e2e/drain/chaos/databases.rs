@@ -236,6 +236,16 @@ fn each_function_does_with_the_rights_that_are_documented() {
         "truncate websites",
         "create table x ()",
         "drop table checks",
+        "insert into websites (name, url, enabled) values ('x', 'http://169.254.169.254/', true)",
+        "update websites set enabled = true",
+        "update websites set url = 'http://169.254.169.254/'",
+        "update websites set origin = 'list'",
+        "delete from websites",
+        "select settings from websites",
+        "insert into locations (name) values ('x')",
+        "update locations set name = 'x'",
+        "select forget_names(1, 1)",
+        "update retention set forgotten = 0",
     ] {
         roles.may_not("drain", statement);
     }
@@ -251,6 +261,18 @@ fn each_function_does_with_the_rights_that_are_documented() {
         roles.may_not(role, "insert into websites (name, url) values ('x', 'x')");
         roles.may_not(role, "update websites set url = 'x'");
     }
+    for statement in [
+        "select settings from websites",
+        "select * from websites",
+        "select up_regex from websites",
+        "select value from dead_letters",
+        "select make_websites(array['x'], array['http://x/'], array['{}'], 1)",
+    ] {
+        roles.may_not("report", statement);
+    }
+    roles.may_not("maintain", "select url from websites");
+    roles.may_not("maintain", "delete from websites");
+    roles.may_not("maintain", "delete from dead_letters");
     roles.may_not("probe", "select * from checks");
 }
 
