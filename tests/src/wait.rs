@@ -10,7 +10,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
 
 /// What ends by itself has ended after this, on a machine that has much else to do as well; what
 /// hangs in a test takes a minute or more.
-pub const SOON: Duration = Duration::from_secs(20);
+pub const SOON: Duration = Duration::from_secs(40);
 
 /// Waits until `condition` holds.
 ///
