@@ -75,7 +75,7 @@ fn every_panel_gets_the_columns_it_needs() {
         .exits(0);
     let mut client = prepared.client();
     client
-        .batch_execute("set statement_timeout = '5s'")
+        .batch_execute("set statement_timeout = '60s'")
         .unwrap();
     let mut seen = 0;
     for (dashboard, content) in dashboards() {

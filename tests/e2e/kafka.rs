@@ -34,7 +34,7 @@ const BY_BROKER: [(Version, &[Client]); 2] = [
 ];
 
 /// Far more than a broker on a busy machine needs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Settings for an unencrypted listener.
 fn plain(client: Client, broker: &str, topic: &str) -> KafkaSettings {

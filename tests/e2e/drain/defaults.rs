@@ -10,7 +10,7 @@ use sitewatch_tests::{shared, wait};
 
 use crate::support::{Prepared, last_line, lines, unique, up};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Stricter than what our statements are written for; the last also makes a read-only serializable
 /// transaction wait for the others.

@@ -1,5 +1,6 @@
 //! Where a drain begins, what it only shows, when it stops, and what it tries again.
 
+use sitewatch::event::MAX_EVENT;
 use sitewatch_tests::command::Run;
 use sitewatch_tests::kafka::Version;
 use sitewatch_tests::shared;
@@ -138,9 +139,9 @@ fn dead_letters_are_tried_again_and_leave_when_they_pass() {
 fn large_dead_letters_are_tried_a_few_at_a_time_and_all_of_them() {
     let prepared = Prepared::new("large");
     let mut client = prepared.client();
-    for (number, event) in events(4).into_iter().enumerate() {
+    for (number, event) in events(12).into_iter().enumerate() {
         let mut value = event;
-        value.resize(5 << 20, b' ');
+        value.resize(MAX_EVENT, b' ');
         client
             .execute(
                 "insert into dead_letters (value, reason) values ($1, 'a rule')",
@@ -162,7 +163,7 @@ fn large_dead_letters_are_tried_a_few_at_a_time_and_all_of_them() {
         .exits(0);
     assert_eq!(
         last_line(&finished.stderr),
-        "4 dead letters recorded, 0 were recorded already, 1 cannot be recorded still"
+        "12 dead letters recorded, 0 were recorded already, 1 cannot be recorded still"
     );
     // A transaction holds as many as begin within 8 MiB.
     assert_eq!(

@@ -10,7 +10,7 @@ use sitewatch_tests::{port, shared, wait};
 
 use crate::support::{Prepared, lines, unique, up};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Events on a topic of their own.
 fn topic(events: i64) -> String {

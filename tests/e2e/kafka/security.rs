@@ -19,7 +19,7 @@ use sitewatch_tests::wait::SOON;
 use super::{all_delivered, mutual_tls, plain, produce, read_whole, refusal, sasl, within};
 
 /// What a listener of another protocol costs: nothing tells it from one that is slow.
-const SHORT: Duration = Duration::from_secs(3);
+const SHORT: Duration = Duration::from_secs(6);
 const BOTH: [Client; 2] = [Client::Rdkafka, Client::Kafka];
 
 #[track_caller]

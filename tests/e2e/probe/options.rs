@@ -300,7 +300,7 @@ fn a_server_that_takes_nothing_costs_its_timeout() {
         let finished = probe(&[site(
             "site",
             &format!("http://{host}:{port}/"),
-            &json!({"method": "POST", "body": {"file": "body"}, "timeout": "1s"}),
+            &json!({"method": "POST", "body": {"file": "body"}, "timeout": "3s"}),
         )])
         .var("SITES_SECRETS_DIR", secrets.path())
         .run()

@@ -429,7 +429,7 @@ fn a_long_run_whose_results_kafka_takes_does_not_fill_it() {
     gate.wait();
     wait::until(
         "the file is empty, and the run goes on",
-        Duration::from_secs(30),
+        Duration::from_secs(180),
         || {
             let found = paths(folder.path());
             found.len() == 1 && found.iter().all(|path| path.metadata().unwrap().len() == 0)

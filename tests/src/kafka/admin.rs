@@ -12,7 +12,7 @@ use rdkafka::{
 use super::Kafka;
 
 /// What a running broker is given to answer; far more than it needs.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Settings of a topic, by name: `[("max.message.bytes", "2000000")]`.
 pub type TopicSettings<'a> = &'a [(&'a str, &'a str)];

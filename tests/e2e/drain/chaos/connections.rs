@@ -9,7 +9,7 @@ use sitewatch_tests::{shared, wait};
 
 use super::{Dice, Ledger};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 fn filled(story: &str, partitions: u16, messages: u64) -> (Dice, Ledger<'static>) {
     let mut dice = Dice::new(story);

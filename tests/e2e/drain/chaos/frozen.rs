@@ -15,7 +15,7 @@ use sitewatch_tests::{shared, wait};
 use super::{Dice, Ledger, ended_well};
 
 /// Far more than a small backlog needs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 const ROUNDS: u32 = 6;
 

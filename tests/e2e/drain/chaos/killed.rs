@@ -8,7 +8,7 @@ use sitewatch_tests::{shared, wait};
 
 use super::{Dice, Ledger};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 const PARTITIONS: u64 = 3;
 
