@@ -5,10 +5,10 @@ use std::time::Duration;
 use rustix::process::Signal;
 use sitewatch::postgres::SCHEMA_VERSION;
 use sitewatch_tests::command::Run;
-use sitewatch_tests::kafka::Version;
+use sitewatch_tests::kafka::{Codec, Version};
 use sitewatch_tests::shared;
 
-use crate::support::{Prepared, last_line, unique};
+use crate::support::{Prepared, last_line, unique, up};
 
 #[test]
 fn everything_is_made_once_and_found_the_second_time() {
@@ -53,6 +53,43 @@ fn everything_is_made_once_and_found_the_second_time() {
         last_line(&delete.stderr),
         format!("topic {topic} deleted with everything in it")
     );
+}
+
+/// On the topic that setup makes the broker unpacks what it is sent: a bomb is refused there, and
+/// what is stored both clients can read.
+#[test]
+fn the_topic_takes_no_bombs_and_holds_nothing_that_a_client_cannot_read() {
+    let kafka = shared::kafka(Version::V3_9);
+    let topic = unique("setup");
+    let prepared = Prepared::new("setup");
+    Run::setup()
+        .var("DATABASE_URL", prepared.url())
+        .var("KAFKA_BROKERS", kafka.bootstrap())
+        .var("KAFKA_TOPIC", &topic)
+        .var("SETUP_PARTITIONS", "1")
+        .run()
+        .exits(0);
+    let bomb = vec![b' '; 60_000_000];
+    for codec in [Codec::Gzip, Codec::Lz4, Codec::Zstd] {
+        let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            kafka.produce_with(codec, &topic, 0, &[("k", &bomb)]);
+        }));
+        let said = refused.unwrap_err();
+        let said = said.downcast_ref::<String>().unwrap();
+        assert!(said.contains("did not take a message"), "{codec:?}: {said}");
+    }
+    for (second, codec) in (0..).zip(Codec::ALL) {
+        let event = up("a", second);
+        kafka.produce_with(codec, &topic, 0, &[("a", event.to_json())]);
+    }
+    let finished = prepared
+        .drain()
+        .var("KAFKA_BROKERS", kafka.bootstrap())
+        .var("KAFKA_TOPIC", &topic)
+        .var("KAFKA_CLIENT", "kafka")
+        .run()
+        .exits(0);
+    assert_eq!(last_line(&finished.stderr), "5 checks recorded");
 }
 
 #[test]
