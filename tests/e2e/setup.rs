@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rustix::process::Signal;
+use serde_json::json;
 use sitewatch::postgres::SCHEMA_VERSION;
 use sitewatch_tests::command::Run;
 use sitewatch_tests::kafka::{Codec, Version};
@@ -278,4 +279,61 @@ fn a_newer_schema_is_left_alone() {
             .stderr_has("the database's schema is at version 999, newer than this release");
     }
     assert_eq!(prepared.count("select count(*) from dead_letters"), 0);
+}
+
+/// Nor does what refuses them print them.
+#[test]
+fn credentials_are_not_stored() {
+    let prepared = Prepared::new("setup");
+    let setup = |sites: serde_json::Value| {
+        Run::setup()
+            .var("DATABASE_URL", prepared.url())
+            .var("SETUP_TOPIC", "false")
+            .var("SITES", sites.to_string())
+            .run()
+    };
+    let url = "https://a.example/";
+    for (field, site) in [
+        ("url holds", json!({"url": "https://me:hush@a.example/"})),
+        ("url holds", json!({"url": "https:me:hush@a.example/"})),
+        (
+            "bearer_token is",
+            json!({"url": url, "bearer_token": "hush"}),
+        ),
+        (
+            "basic_auth.password is",
+            json!({"url": url, "basic_auth": {"username": "me", "password": "hush"}}),
+        ),
+        (
+            "proxy is",
+            json!({"url": url, "proxy": "http://me:hush@p:1"}),
+        ),
+        (
+            "headers.X-Api-Key is",
+            json!({"url": url, "headers": {"X-Api-Key": "hush", "Accept": "text/html"}}),
+        ),
+    ] {
+        let finished = setup(json!([site])).exits(78).stderr_has(field);
+        assert!(!finished.stderr.contains("hush"), "it {finished}");
+        assert!(finished.stderr.contains("SITE_SECRET_"), "it {finished}");
+    }
+    assert_eq!(prepared.count("select count(*) from websites"), 0);
+    setup(json!([{
+        "url": url, "basic_auth": {"username": "me", "password": {"env": "SITE_SECRET_A"}},
+        "headers": {"Authorization": {"file": "a"}, "Accept": "text/html"}, "proxy": "http://p:1"
+    }]))
+    .exits(0);
+    // By hand likewise.
+    for change in [
+        "url = 'https://me:hush@a.example/'",
+        r#"settings = '{"bearer_token": "hush"}'"#,
+        r#"settings = '{"basic_auth": {"username": "me", "password": "hush"}}'"#,
+        r#"settings = '{"proxy": "http://me:hush@p:1"}'"#,
+        r#"settings = '{"headers": {"authorization": "hush"}}'"#,
+    ] {
+        let statement = format!("update websites set {change}");
+        let error = prepared.client().batch_execute(&statement).unwrap_err();
+        let text = error.as_db_error().expect(change).message().to_owned();
+        assert!(text.contains("no_credentials"), "{change}: {text}");
+    }
 }

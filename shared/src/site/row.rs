@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Site, SiteDefaults, SiteProblems};
+use super::{Site, SiteDefaults, SiteProblem, SiteProblems};
 
 /// One row of `websites`, as SQL has it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,12 +49,81 @@ pub fn fields_of_row(row: Row) -> Map<String, Value> {
 }
 
 /// Reads a list as [`parse_list`](super::parse_list) does, to be stored: what the list leaves out
-/// stays out, so that it follows `CHECK_*` later too.
+/// stays out, so that it follows `CHECK_*` later too. Credentials are not stored: a site names where
+/// they are.
 ///
 /// # Errors
-/// Everything that is wrong with the list.
+/// Everything that is wrong with the list, or else every credential that is written out in it.
 pub fn rows_of_list(text: &str, defaults: &SiteDefaults) -> Result<Vec<Row>, SiteProblems> {
-    super::list::parse_with(text, defaults, row_of)
+    let rows = super::list::parse_with(text, defaults, row_of)?;
+    let mut problems = SiteProblems::default();
+    for (row, position) in rows.iter().zip(1..) {
+        for field in literal_credentials(row) {
+            problems.add(SiteProblem {
+                position,
+                site: row.name.clone(),
+                text: match field.as_str() {
+                    "url" => r#"holds a user name or password, which the database does not keep; use basic_auth with {"env": "SITE_SECRET_…"} or {"file": "name"}"#,
+                    _ => r#"is written out, which the database does not keep; use {"env": "SITE_SECRET_…"} or {"file": "name"}"#,
+                }
+                .to_owned(),
+                field,
+            });
+        }
+    }
+    if problems.is_empty() {
+        Ok(rows)
+    } else {
+        Err(problems)
+    }
+}
+
+/// Parts of header names that tell of a credential, as the table's constraint
+/// `settings_hold_no_credentials` has them.
+const SECRET_HEADERS: &[&str] = &[
+    "authorization",
+    "cookie",
+    "token",
+    "secret",
+    "password",
+    "api-key",
+    "apikey",
+];
+
+/// The fields that hold a credential itself rather than where it is.
+fn literal_credentials(row: &Row) -> Vec<String> {
+    let has_login = |text: &str| {
+        url::Url::parse(text)
+            .is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
+    };
+    let mut found = Vec::new();
+    if has_login(&row.url) {
+        found.push("url".to_owned());
+    }
+    let Some(Value::Object(settings)) = &row.settings else {
+        return found;
+    };
+    if settings.get("bearer_token").is_some_and(Value::is_string) {
+        found.push("bearer_token".to_owned());
+    }
+    let password = settings
+        .get("basic_auth")
+        .and_then(|auth| auth.get("password"));
+    if password.is_some_and(Value::is_string) {
+        found.push("basic_auth.password".to_owned());
+    }
+    let proxy = settings.get("proxy").and_then(Value::as_str);
+    if proxy.is_some_and(has_login) {
+        found.push("proxy".to_owned());
+    }
+    if let Some(Value::Object(headers)) = settings.get("headers") {
+        found.extend(headers.iter().filter_map(|(name, value)| {
+            let lower = name.to_ascii_lowercase();
+            let tells = SECRET_HEADERS.iter().any(|part| lower.contains(part));
+            (tells && value.is_string()).then(|| format!("headers.{name}"))
+        }));
+    }
+    found
 }
 
 fn row_of(site: &Site, mut fields: Map<String, Value>) -> Row {
@@ -63,7 +132,7 @@ fn row_of(site: &Site, mut fields: Map<String, Value>) -> Row {
         .remove("interval")
         .is_some_and(|value| !value.is_null());
     let labels = fields.remove("labels").filter(|labels| !labels.is_null());
-    // The URL as it was written: credentials in it are part of what is to be checked.
+    // The URL as it was written.
     let url = match fields.remove("url") {
         Some(Value::String(url)) => url,
         _ => site.url.to_string(),
