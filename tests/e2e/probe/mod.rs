@@ -2,6 +2,7 @@
 
 mod denied;
 mod files;
+mod hostile;
 mod network;
 mod options;
 mod outcomes;

@@ -7,7 +7,7 @@ use sitewatch_tests::websites::{Behaviour, Page};
 
 use super::{Outcome, Row, page, plain, row, with_header};
 
-fn gzip(text: &str) -> Vec<u8> {
+pub(in crate::probe) fn gzip(text: &str) -> Vec<u8> {
     use std::io::Write as _;
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(text.as_bytes()).unwrap();
@@ -26,7 +26,7 @@ fn a_chunk_whose_size_never_ends() -> Behaviour {
 }
 
 /// Answers with this head, then with these bytes again and again until nobody listens any more.
-pub(super) fn endless(head: &'static str, again: Vec<u8>) -> Behaviour {
+pub(in crate::probe) fn endless(head: &'static str, again: Vec<u8>) -> Behaviour {
     Behaviour::custom(move |_, to| {
         to.write_all(head.as_bytes())?;
         let pieces = again.repeat(64 * 1024 / again.len());

@@ -4,6 +4,8 @@ mod bodies;
 mod connections;
 mod heads;
 
+pub(super) use bodies::{endless, gzip};
+
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
