@@ -429,7 +429,117 @@ unsafe fn packed_to(packed: &[u8], to: *mut *mut c_void, to_size: *mut usize) ->
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
+
+    unsafe extern "C" {
+        fn free(memory: *mut c_void);
+    }
+
+    #[test]
+    fn what_is_replaced_is_of_the_release_whose_sources_were_read() {
+        let (_, release) = rdkafka::util::get_rdkafka_version();
+        assert_eq!(
+            release.trim_start_matches('v'),
+            "2.12.1",
+            "compare the functions above with those of rdgz.c, rdkafka_lz4.c and rdkafka_zstd.c"
+        );
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Codec {
+        Gzip,
+        Lz4,
+        Zstd,
+    }
+
+    fn pack(codec: Codec, plain: &[u8]) -> Vec<u8> {
+        let mut packed = vec![0; plain.len() + 1024];
+        let (to, room, from, size) = (
+            packed.as_mut_ptr().cast(),
+            packed.len(),
+            plain.as_ptr().cast(),
+            plain.len(),
+        );
+        let made = match codec {
+            Codec::Gzip => {
+                let mut packer = flate2::write::GzEncoder::new(Vec::new(), Default::default());
+                packer.write_all(plain).unwrap();
+                return packer.finish().unwrap();
+            }
+            // SAFETY: both slices are as long as is said.
+            Codec::Lz4 => unsafe { LZ4F_compressFrame(to, room, from, size, ptr::null()) },
+            // SAFETY: the same.
+            Codec::Zstd => unsafe { ZSTD_compress(to, room, from, size, 3) },
+        };
+        packed.truncate(made);
+        packed
+    }
+
+    fn unpack(codec: Codec, packed: &mut [u8]) -> Option<Vec<u8>> {
+        let (start, length) = (packed.as_mut_ptr(), packed.len());
+        let (mut to, mut size, mut gzip_size) = (ptr::null_mut(), 0, 0);
+        // SAFETY: `packed` is as long as is said, the other pointers are to what they should be, and
+        // what is given is copied and freed once.
+        unsafe {
+            match codec {
+                Codec::Gzip => {
+                    let length = c_int::try_from(length).unwrap();
+                    to = rd_gz_decompress(start.cast(), length, &raw mut gzip_size);
+                    size = usize::try_from(gzip_size).unwrap();
+                }
+                Codec::Lz4 => {
+                    rd_kafka_lz4_decompress(
+                        ptr::null_mut(),
+                        0,
+                        0,
+                        start.cast(),
+                        length,
+                        &raw mut to,
+                        &raw mut size,
+                    );
+                }
+                Codec::Zstd => {
+                    rd_kafka_zstd_decompress(
+                        ptr::null_mut(),
+                        start.cast(),
+                        length,
+                        &raw mut to,
+                        &raw mut size,
+                    );
+                }
+            }
+            let unpacked = (!to.is_null()).then(|| bytes(to, size).to_vec());
+            free(to);
+            forget();
+            unpacked
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_unpacked_within_bounds_or_refused(
+            changes in proptest::collection::vec((0_usize..2_000, 0_u8..), 0..8),
+            kept in 0_usize..2_000,
+        ) {
+            let plain = b"{\"v\":1,\"site\":\"shop\"} and what follows it ".repeat(40);
+            for codec in [Codec::Gzip, Codec::Lz4, Codec::Zstd] {
+                let whole = pack(codec, &plain);
+                let unpacked = unpack(codec, &mut whole.clone());
+                proptest::prop_assert_eq!(unpacked.as_ref(), Some(&plain), "{:?}", codec);
+                let mut changed = whole;
+                changed.truncate(kept.max(1));
+                for (at, byte) in &changes {
+                    let at = at % changed.len();
+                    changed[at] = *byte;
+                }
+                if let Some(unpacked) = unpack(codec, &mut changed) {
+                    proptest::prop_assert!(unpacked.len() <= MAX_BATCH);
+                }
+            }
+        }
+    }
 
     #[test]
     fn messages_are_counted_by_their_lengths() {
