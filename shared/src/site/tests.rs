@@ -253,7 +253,7 @@ fn secrets_that_are_not_for_sites_cannot_be_named() {
 #[test]
 fn rows_of_a_list_make_the_same_sites() {
     let text = json!([
-        {"url": "https://me:pw@a.example/x", "regex": "x", "interval": 5, "labels": {"a": "b"}, "timeout": 3},
+        {"url": "https://a.example/x", "regex": "x", "interval": 5, "labels": {"a": "b"}, "timeout": 3},
         {"name": "plain", "url": "https://b.example/", "enabled": false},
     ])
     .to_string();
@@ -269,6 +269,25 @@ fn rows_of_a_list_make_the_same_sites() {
     let (left, problems) = parse_objects(rows, &SiteDefaults::default());
     assert_eq!(left, again[1..]);
     assert_eq!(problems.list()[0].position, 1);
+}
+
+#[test]
+fn a_list_with_credentials_written_out_is_not_for_the_table() {
+    let list = json!([
+        {"name": "login", "url": "https://me:pw@a.example/"},
+        {"name": "by-name", "url": "https://a.example/", "bearer_token": {"env": "SITE_SECRET_A"}},
+        {"name": "header", "url": "https://a.example/", "headers": {"X-Api-Key": "hush", "Accept": "*/*"}},
+        {"name": "proxy", "url": "https://a.example/", "proxy": "http://me:hush@proxy.example:3128"},
+    ])
+    .to_string();
+    let problems = rows_of_list(&list, &SiteDefaults::default()).unwrap_err();
+    let found: Vec<_> = problems
+        .list()
+        .iter()
+        .map(|problem| (problem.position, problem.field.as_str()))
+        .collect();
+    assert_eq!(found, [(1, "url"), (3, "headers.X-Api-Key"), (4, "proxy")]);
+    assert!(!problems.to_string().contains("hush"), "{problems}");
 }
 
 #[test]
