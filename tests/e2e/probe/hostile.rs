@@ -259,7 +259,7 @@ fn bodies() -> Vec<Row> {
             "JSON of nothing, many times",
             body(
                 "",
-                [b"[".to_vec(), filled(r#"{"":0},"#), b"{}]".to_vec()].concat(),
+                format!("[{}1]", r#"{"":0},"#.repeat((1 << 20) / 8)).into_bytes(),
             ),
             json!({"json": {"/0": {"": 0}, "/5/x": 1}}),
             &[Body, Timeout],

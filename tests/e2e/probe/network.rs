@@ -150,6 +150,29 @@ fn a_dead_gateway_is_ours_and_a_dead_neighbour_is_the_site() {
     );
 }
 
+#[test]
+fn ports_that_are_used_up_are_not_the_sites_fault() {
+    if !entered!("ports_that_are_used_up_are_not_the_sites_fault") {
+        return;
+    }
+    namespace::loopback();
+    // Two connections at a time to one address.
+    std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40001").unwrap();
+    let hangs = Website::start(Behaviour::NeverAnswers);
+    let url = hangs.url();
+    let all: Vec<Value> = (0..8)
+        .map(|number| site(&number.to_string(), &url, &json!({"timeout": "3s"})))
+        .collect();
+    let finished = probe(&all).run().exits(0);
+    let events = events(&finished);
+    let (down, unknown): (Vec<_>, Vec<_>) =
+        events.values().partition(|event| event.up == Some(false));
+    assert!(!down.is_empty() && !unknown.is_empty(), "{finished}");
+    for event in unknown {
+        assert_unknown(event, "no local address or port for the connection");
+    }
+}
+
 /// A round over names of one website, one check after the other, in which `happens` before the
 /// answer to the second one.
 fn interrupted(happens: fn(&NameServer)) -> Finished {

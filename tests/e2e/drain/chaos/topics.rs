@@ -252,6 +252,10 @@ fn a_topic_made_again_during_a_run_of_the_pure_rust_client_loses_nothing_of_the_
             .drain()
             .var("KAFKA_CLIENT", "kafka")
             .var("DRAIN_BATCH_SIZE", "100")
+            // The new topic is filled while the run waits, which takes a while on a busy machine.
+            .var("KAFKA_TIMEOUT", "60s")
+            .var("DATABASE_LOCK_TIMEOUT", "2m")
+            .var("DATABASE_STATEMENT_TIMEOUT", "2m")
     };
     let mut client = ledger.prepared.client();
     let mut lock = client.transaction().unwrap();
