@@ -29,8 +29,8 @@ pub struct Website {
     port: u16,
     scheme: &'static str,
     site: Arc<Site>,
-    /// None when nobody listens, which is a behaviour as well.
-    listening: Option<JoinHandle<()>>,
+    /// What it accepts connections on and by which thread; `None` where it refuses them.
+    listening: Option<(Arc<TcpListener>, JoinHandle<()>)>,
 }
 
 /// What the threads of one website share.
@@ -119,12 +119,16 @@ impl Website {
             .local_addr()
             .expect("a bound socket has an address")
             .port();
-        let accepting = Arc::clone(&site);
+        let listener = Arc::new(listener);
+        let thread = thread::spawn({
+            let (site, listener) = (Arc::clone(&site), Arc::clone(&listener));
+            move || site.accept(&listener)
+        });
         Self {
             port,
             scheme,
             site,
-            listening: Some(thread::spawn(move || accepting.accept(&listener))),
+            listening: Some((listener, thread)),
         }
     }
 }
@@ -132,9 +136,9 @@ impl Website {
 impl Drop for Website {
     fn drop(&mut self) {
         self.site.stop();
-        if let Some(thread) = self.listening.take() {
-            // Wakes the thread, which looks at the flag first. It may have gone already.
-            TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).ok();
+        if let Some((listener, thread)) = self.listening.take() {
+            // Wakes the thread, also where no port is left to connect from.
+            rustix::net::shutdown(&listener, rustix::net::Shutdown::Both).ok();
             thread.join().ok();
         }
         // What was accepted between the two is closed as well.
