@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use postgres::types::Type;
+use postgres::{Client, types::Type};
 use serde_json::Value;
 
 use crate::support::{Prepared, down, lines, up};
@@ -45,6 +45,16 @@ fn is_number(kind: &Type) -> bool {
     [Type::INT2, Type::INT4, Type::INT8, Type::FLOAT8].contains(kind)
 }
 
+/// Whether PostgreSQL expects so much work that it would compile the query first (JIT), which takes
+/// it most of a second.
+fn is_compiled(client: &mut Client, sql: &str) -> bool {
+    client
+        .query(&format!("explain {sql}"), &[])
+        .unwrap()
+        .iter()
+        .any(|line| line.get::<_, &str>(0) == "JIT:")
+}
+
 #[test]
 fn every_panel_gets_the_columns_it_needs() {
     let prepared = Prepared::new("grafana");
@@ -77,7 +87,7 @@ fn every_panel_gets_the_columns_it_needs() {
     client
         .batch_execute("set statement_timeout = '60s'")
         .unwrap();
-    let mut seen = 0;
+    let (mut seen, mut compiled) = (0, Vec::new());
     for (dashboard, content) in dashboards() {
         for panel in content["panels"].as_array().unwrap() {
             let name = format!("{dashboard}: {}", panel["title"].as_str().unwrap());
@@ -110,6 +120,7 @@ fn every_panel_gets_the_columns_it_needs() {
                     let column = rule["matcher"]["options"].as_str().unwrap();
                     assert!(names.contains(&column), "{name} has no column {column}");
                 }
+                compiled.extend(is_compiled(&mut client, &sql).then(|| name.clone()));
                 let rows = client
                     .query(&statement, &[])
                     .unwrap_or_else(|error| panic!("{name}: {error:?}"));
@@ -125,6 +136,8 @@ fn every_panel_gets_the_columns_it_needs() {
         }
     }
     assert!(seen >= 15, "{seen}");
+    assert!(compiled.is_empty(), "held for long queries: {compiled:#?}");
+    assert!(!is_compiled(&mut client, "select * from current_states"));
 }
 
 #[test]
