@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
-use rdkafka::error::KafkaError as RdError;
+use rdkafka::error::{KafkaError as RdError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -21,6 +22,9 @@ const CLOSE_GRACE: Duration = Duration::from_secs(5);
 /// topic's id, which the controller tells, and the group's broker before offsets are stored, which
 /// are for tools that show lag. What a scheduler grants between SIGTERM and SIGKILL is seconds.
 const ASIDE: Duration = Duration::from_secs(2);
+
+/// Between two questions to a broker that is starting.
+const BACKOFF: Duration = Duration::from_millis(100);
 
 pub(in crate::kafka) struct Reader {
     client: BaseConsumer<Watcher>,
@@ -71,11 +75,25 @@ impl Reader {
     /// for one partition at a time.
     fn edges(&self, edge: Offset) -> Result<Vec<(i32, i64)>, KafkaError> {
         const WHAT: &str = "tell what the topic holds";
-        let asked = self.list(self.partitions.iter().map(|&partition| (partition, edge)))?;
-        let answer = self
-            .client
-            .offsets_for_times(asked, self.fetching.timeout)
-            .map_err(|error| self.request_error(WHAT, &error))?;
+        let deadline = Instant::now() + self.fetching.timeout;
+        let answer = loop {
+            let asked = self.list(self.partitions.iter().map(|&partition| (partition, edge)))?;
+            let answer = self
+                .client
+                .offsets_for_times(asked, self.fetching.timeout)
+                .map_err(|error| self.request_error(WHAT, &error))?;
+            // librdkafka asks again where the leader has moved, not where it does not know yet that
+            // it leads: for a moment after a broker's start.
+            let is_starting = answer.elements().iter().any(|element| {
+                element.error().is_err_and(|error| {
+                    error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownLeaderEpoch)
+                })
+            });
+            if !is_starting || Instant::now() >= deadline {
+                break answer;
+            }
+            thread::sleep(BACKOFF);
+        };
         answer
             .elements()
             .iter()
