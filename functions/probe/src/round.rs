@@ -23,10 +23,10 @@ use crate::workers::Workers;
 
 /// How often the run looks whether it should end.
 const LOOK: Duration = Duration::from_millis(50);
-/// How long publishing may go on after the last check. The Kafka client gives up on a message by
-/// itself in `KAFKA_TIMEOUT`; this bounds the whole.
+/// How long publishing may go on after the last check, for a broker that is starting again. The
+/// deadline may leave less.
 const FLUSH: Duration = Duration::from_secs(30);
-/// The same after a signal: the scheduler's patience is short.
+/// The same after a signal or the deadline: the scheduler's patience is short.
 const FLUSH_STOPPED: Duration = Duration::from_millis(1_000);
 
 /// Runs one round.
@@ -82,10 +82,12 @@ pub(crate) fn run(mut settings: Settings, run: &Run) -> Result<Summary, Failure>
     let mut workers = Workers::new(tools, canaries, Arc::clone(&sink), settings.concurrency);
     let left = make(&mut workers, &sites, &due, &sink, progress, &stop);
     let (tally, obstacle) = workers.finish();
-    let flush = if stop.requested().is_some() {
-        FLUSH_STOPPED
-    } else {
-        FLUSH
+    let flush = match stop.requested() {
+        Some(_) => FLUSH_STOPPED,
+        None => stop
+            .remaining()
+            .unwrap_or(FLUSH)
+            .clamp(FLUSH_STOPPED, FLUSH),
     };
     let delivered = sink.finish(Instant::now() + flush);
     Ok(summary(Ended {
