@@ -11,7 +11,7 @@ budget=240
 ./tests/install.sh
 
 # Most tests wait for a server or a deadline most of the time: with a thread a core, the cores idle.
-export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(nproc)))}
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((4 * $(nproc)))}
 
 # Always the whole workspace: features of another selection would compile half the dependencies again.
 if [ "${1:-}" = builds ]; then

@@ -1,11 +1,12 @@
 //! Temporary folders that are gone when the test process is, however it ends.
 
 use std::{
-    fs, io,
+    env, fs, io,
     os::unix::fs::chown,
     path::{Path, PathBuf},
 };
 
+use rustix::fs::statvfs;
 use tempfile::TempDir;
 
 use crate::watchdog;
@@ -13,11 +14,34 @@ use crate::watchdog;
 /// A folder of our own, removed on drop or, failing that, by the watchdog.
 pub(crate) struct Folder(TempDir);
 
+/// Where files are in memory only, on every Linux. In a container it may be small.
+const MEMORY: &str = "/dev/shm";
+
+/// More than the shared servers of a whole run of the tests write: 1 GiB of PostgreSQL's log ahead
+/// of its tables, and what a test with 100,000 sites fills.
+const ROOM: u64 = 4 << 30;
+
 impl Folder {
     pub(crate) fn new(purpose: &str) -> io::Result<Self> {
+        Self::within(&env::temp_dir(), purpose)
+    }
+
+    /// In memory where there is room: for what makes and removes files by the hundred, and whose
+    /// speed is not measured.
+    pub(crate) fn in_memory(purpose: &str) -> io::Result<Self> {
+        let has_room = statvfs(MEMORY)
+            .is_ok_and(|files| files.f_bavail.saturating_mul(files.f_frsize) >= ROOM);
+        if has_room {
+            Self::within(Path::new(MEMORY), purpose)
+        } else {
+            Self::new(purpose)
+        }
+    }
+
+    fn within(parent: &Path, purpose: &str) -> io::Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix(&format!("sitewatch-{purpose}-"))
-            .tempdir()?;
+            .tempdir_in(parent)?;
         watchdog::watch_folder(folder.path());
         Ok(Self(folder))
     }

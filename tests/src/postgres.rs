@@ -187,7 +187,7 @@ impl Postgres {
 
     fn new(options: Options) -> Result<Self, Failure> {
         let install = install::Install::find()?;
-        let folder = install.new_data()?;
+        let folder = install.new_data(options.in_memory)?;
         let port = options.choose_port();
         let clock = options.own_clock.then(|| folder.join("clock"));
         if let Some(file) = &clock {

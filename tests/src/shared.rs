@@ -25,7 +25,12 @@ pub fn authority() -> &'static Authority {
 /// A PostgreSQL that accepts plain and encrypted connections.
 pub fn postgres() -> &'static Postgres {
     static SERVER: OnceLock<Postgres> = OnceLock::new();
-    SERVER.get_or_init(|| Postgres::options().tls(authority(), Tls::Offered).start())
+    SERVER.get_or_init(|| {
+        Postgres::options()
+            .tls(authority(), Tls::Offered)
+            .in_memory()
+            .start()
+    })
 }
 
 /// A Kafka with every listener but the proxied one.

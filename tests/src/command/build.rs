@@ -43,6 +43,17 @@ fn build_all() -> PathBuf {
             profile,
         ])
         .current_dir(workspace());
+    // What `cargo test` tells its processes about this package: a build script that reads it would
+    // run again, and what depends on it would be compiled again, here and by the next `cargo test`.
+    for (name, _) in env::vars_os() {
+        let name = name.to_string_lossy();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"]
+            .iter()
+            .any(|told| name.starts_with(told))
+        {
+            command.env_remove(&*name);
+        }
+    }
     if let Some(target) = folder.parent() {
         command.arg("--target-dir").arg(target);
     }

@@ -86,9 +86,13 @@ impl Install {
     }
 
     /// A new folder with initialised data in `data`, the server's user's own.
-    pub(super) fn new_data(&self) -> Result<Folder, Failure> {
+    pub(super) fn new_data(&self, in_memory: bool) -> Result<Folder, Failure> {
         let create = || {
-            let folder = Folder::new("postgres")?;
+            let folder = if in_memory {
+                Folder::in_memory("postgres")?
+            } else {
+                Folder::new("postgres")?
+            };
             folder::copy_all(&self.template.join("data"), &folder.join("data"))?;
             self.own(folder.path())?;
             Ok(folder)
