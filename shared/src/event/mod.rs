@@ -218,7 +218,8 @@ mod tests {
         /// Whatever a check can say is read back as it was written.
         #[test]
         fn every_event_comes_back(
-            (site, url, error) in ("[^\\p{Cc}]{1,50}", "[^\\p{Cc}]{1,50}", proptest::option::of("[^\\p{Cc}]{0,100}")),
+            // A name of which nothing is to be seen is refused.
+            (site, url, error) in ("[^\\p{Cc}]{0,25}[!-~][^\\p{Cc}]{0,24}", "[^\\p{Cc}]{1,50}", proptest::option::of("[^\\p{Cc}]{0,100}")),
             (seconds, microseconds) in (0_i64..4_000_000_000, 0_i32..1_000_000),
             (outcome, status) in (1_i16..14, proptest::option::of(100_u16..1_000)),
             phases in proptest::array::uniform6(proptest::option::of(0_u32..i32::MAX as u32)),

@@ -335,7 +335,10 @@ fn without_times(line: &str) -> String {
     for word in line.split_whitespace() {
         let is_unit = ["ms", "s"].contains(&word.trim_end_matches(','));
         match words.last_mut() {
-            Some(last) if is_unit && last.parse::<f64>().is_ok() => *last = "_",
+            // `<0.1` as well.
+            Some(last) if is_unit && last.trim_start_matches('<').parse::<f64>().is_ok() => {
+                *last = "_";
+            }
             _ => words.push(word),
         }
     }

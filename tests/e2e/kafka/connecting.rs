@@ -12,9 +12,9 @@ use sitewatch_tests::{
     port, shared,
 };
 
-use sitewatch_tests::wait::SOON;
+use sitewatch_tests::wait::{self, SOON};
 
-use super::{BY_BROKER, PAIRS, plain, refusal, within};
+use super::{BY_BROKER, PAIRS, PATIENCE, plain, refusal, within};
 
 const SHORT: Duration = Duration::from_millis(1500);
 /// For a broker that answers: also when the machine has much else to do.
@@ -166,6 +166,10 @@ fn topics_are_created_once_and_deleted_once() {
             admin.create_topic(&topic, 5, 1, &[]),
             Ok(Created::AlreadyThere)
         );
+        // The broker that answers has not heard of it from the controller at once.
+        wait::until("the topic is there", PATIENCE, || {
+            admin.partition_count(&topic).unwrap().is_some()
+        });
         assert_eq!(admin.partition_count(&topic), Ok(Some(3)));
         assert_eq!(admin.delete_topic(&topic), Ok(Deleted::Deleted));
         assert_eq!(admin.delete_topic(&topic), Ok(Deleted::NotThere));

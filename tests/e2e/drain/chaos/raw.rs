@@ -2,10 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use flate2::{Compression, write::GzEncoder};
 
-use sitewatch_tests::kafka::Kafka;
+use sitewatch_tests::{kafka::Kafka, wait};
 
 /// A message without a key.
 pub(crate) struct Record<'a> {
@@ -16,6 +17,10 @@ pub(crate) struct Record<'a> {
 const PRODUCE: i16 = 0;
 /// Spoken by every Kafka from 0.11 to 4.
 const PRODUCE_VERSION: i16 = 3;
+
+const UNKNOWN_TOPIC: i16 = 3;
+const LEADER_NOT_AVAILABLE: i16 = 5;
+const NOT_LEADER: i16 = 6;
 
 /// Writes a batch to partition 0 and checks that the broker took it.
 #[track_caller]
@@ -47,19 +52,33 @@ fn send(kafka: &Kafka, topic: &str, batch: Vec<u8>) {
     body.extend((batch.len() as i32).to_be_bytes());
     body.extend(batch);
 
+    // A topic just made has no leader yet.
+    wait::until(
+        "the broker leads the topic",
+        Duration::from_secs(60),
+        || match ask(kafka, &body, topic) {
+            0 => true,
+            UNKNOWN_TOPIC | LEADER_NOT_AVAILABLE | NOT_LEADER => false,
+            error => panic!("the broker's error code is {error}"),
+        },
+    );
+}
+
+/// The error code of the answer for the one partition that was asked for.
+#[track_caller]
+fn ask(kafka: &Kafka, body: &[u8], topic: &str) -> i16 {
     let mut stream = TcpStream::connect(kafka.bootstrap()).unwrap();
     stream
         .write_all(&(body.len() as i32).to_be_bytes())
         .unwrap();
-    stream.write_all(&body).unwrap();
+    stream.write_all(body).unwrap();
     let mut length = [0; 4];
     stream.read_exact(&mut length).unwrap();
     let mut answer = vec![0; i32::from_be_bytes(length) as usize];
     stream.read_exact(&mut answer).unwrap();
     // Correlation, one topic, its name, one partition, its number; then the error.
     let at = 4 + 4 + 2 + topic.len() + 4 + 4;
-    let error = i16::from_be_bytes([answer[at], answer[at + 1]]);
-    assert_eq!(error, 0, "the broker's error code");
+    i16::from_be_bytes([answer[at], answer[at + 1]])
 }
 
 /// A record batch of version 2.
