@@ -10,6 +10,7 @@ use rdkafka::{
 };
 
 use super::Kafka;
+use crate::wait;
 
 /// What a running broker is given to answer; far more than it needs.
 pub(super) const PATIENCE: Duration = Duration::from_secs(180);
@@ -55,6 +56,7 @@ impl Kafka {
         let admin = self.admin();
         let results = wait_for(admin.create_topics([&topic], &AdminOptions::new()));
         all_succeeded("create", &results.expect("ask Kafka to create a topic"));
+        self.wait_for_leaders(name, usize::from(partitions));
     }
 
     /// Makes a topic in a cluster of two. Each partition is on both brokers and led by `leader` as
@@ -70,6 +72,16 @@ impl Kafka {
         let topic = NewTopic::new(name, i32::from(partitions), replication);
         let results = wait_for(self.admin().create_topics([&topic], &AdminOptions::new()));
         all_succeeded("create", &results.expect("ask Kafka to create a topic"));
+        self.wait_for_leaders(name, usize::from(partitions));
+    }
+
+    /// The controller answers before the brokers know of a new topic.
+    #[track_caller]
+    fn wait_for_leaders(&self, topic: &str, partitions: usize) {
+        wait::until("the new topic is led", PATIENCE, || {
+            let leaders = self.leaders(topic);
+            leaders.len() == partitions && leaders.iter().all(Option::is_some)
+        });
     }
 
     /// Who leads each partition of a topic; `None`: nobody at the moment.
