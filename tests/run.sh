@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Installs what is missing and runs the tests: unit, then end-to-end on real servers.
 #
-#   tests/run.sh          all of them but `builds`; 4 minutes on two idle cores after tests/demo.sh
+#   tests/run.sh          all of them but `builds`; 5 minutes on two idle cores after tests/demo.sh
 #   tests/run.sh NAME     those with NAME in their path, for example `chaos` or `drain::topic`
 #   tests/run.sh builds   those that compile everything anew, as people who install it do
 set -euo pipefail
 cd "$(dirname "$0")/.."
-budget=240
+budget=300
 
 ./tests/install.sh
 
