@@ -1,7 +1,7 @@
 //! TLS with PostgreSQL, made ready when a server speaks it, and once for all connections.
 //!
-//! Making it ready reads the system's authorities, whether they are of use or not: some 15 ms of
-//! CPU, more than all else that a run without work does.
+//! Making it ready reads the system's authorities, whether they are of use or not: native-tls offers
+//! no other way. That is 45 ms of CPU, nine times all else that a run without work does.
 
 use std::convert::Infallible;
 use std::error::Error;
