@@ -105,13 +105,21 @@ impl Watch {
                 // Nobody listens any more once the grace is over.
                 done.send(run()).ok();
             });
-        if let Err(error) = worker {
-            self.say(&format!("no thread could be started: {error}"));
-            return Exit::Unfinished;
-        }
+        let worker = match worker {
+            Ok(worker) => worker,
+            Err(error) => {
+                self.say(&format!("no thread could be started: {error}"));
+                return Exit::Unfinished;
+            }
+        };
         let why = loop {
             match outcome.recv_timeout(POLL_INTERVAL) {
-                Ok(exit) => return exit,
+                Ok(exit) => {
+                    // What OpenSSL keeps for a thread is freed when that ends, and everything when
+                    // the process does: at the same moment, some of it twice.
+                    worker.join().ok();
+                    return exit;
+                }
                 Err(RecvTimeoutError::Disconnected) => {
                     self.say("the run broke off; this is a defect of ours, please report it");
                     return Exit::Defect;
@@ -123,7 +131,8 @@ impl Watch {
             }
         };
         self.give_up(why);
-        Exit::Unfinished
+        // Likewise, and the thread may be anywhere: so nothing is freed.
+        signal_hook::low_level::exit(Exit::Unfinished.code().into())
     }
 
     /// Says why, without waiting for whoever does not listen.
