@@ -42,7 +42,7 @@ fn the_environment_is_what_the_test_says() {
         .lines()
         .filter(|name| !shells_own.contains(name) && !["HOME", "TMPDIR"].contains(name))
         .collect();
-    assert_eq!(names, ["KAFKA_BROKERS", "PATH"]);
+    assert_eq!(names, ["KAFKA_BROKERS", "PATH", "SSL_CERT_FILE"]);
     assert_eq!(
         finished.stderr.lines().count(),
         1,
