@@ -2,7 +2,10 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, Producer};
+
+use crate::wait;
 
 use super::{
     Kafka,
@@ -43,6 +46,18 @@ impl Kafka {
             .set("linger.ms", "1")
             .create_with_context(Deliveries::default())
             .expect("make a producer");
+        let reader: BaseConsumer = self
+            .client()
+            .set("isolation.level", "read_uncommitted")
+            .create()
+            .expect("make a consumer");
+        let written = || {
+            let (_, end) = reader
+                .fetch_watermarks(topic, partition, PATIENCE)
+                .expect("ask Kafka for the end of a partition");
+            end
+        };
+        let before = written();
         producer
             .init_transactions(PATIENCE)
             .expect("prepare transactions");
@@ -52,7 +67,10 @@ impl Kafka {
         match end {
             End::Commit => producer.commit_transaction(PATIENCE).expect("commit"),
             End::Abort => producer.abort_transaction(PATIENCE).expect("abort"),
-            End::Never => {}
+            End::Never => return,
         }
+        // The coordinator answers before the marker is in the partition.
+        let after = before + records.len() as i64 + 1;
+        wait::until("the transaction's marker", PATIENCE, || written() >= after);
     }
 }
