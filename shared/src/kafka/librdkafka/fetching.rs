@@ -8,7 +8,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError as RdError, RDKafkaErrorCode as Code};
 use rdkafka::message::Message as _;
 
-use super::reader::{Record, partition_list};
+use super::assignment::{assign, partition_list, unassign};
+use super::reader::Record;
 use super::watcher::Watcher;
 use super::{unpack, unreadable};
 use crate::kafka::progress::{Progress, Step};
@@ -289,6 +290,8 @@ impl Fetching {
         let found = unreadable::batch_at(client, &self.topic, range, self.timeout)?;
         self.broken = None;
         self.alone = None;
+        // Each such batch brings the error of an offset that nobody asked for: see `unreadable`.
+        self.excused.retain(|&it| it != range.partition);
         let mut event = None;
         if let Some(batch) = found {
             self.progress.reach(range.partition, batch.next);
@@ -365,10 +368,7 @@ impl Fetching {
         if self.alone.is_some() {
             return Ok(());
         }
-        let list = partition_list(&self.topic, [(partition, Offset::Invalid)].into_iter())?;
-        client
-            .incremental_unassign(&list)
-            .map_err(|error| request_error(client, "stop reading a partition", &error))
+        unassign(client, &self.topic, partition)
     }
 
     /// Fetches every open range from where it stands, or only the one that is to be alone.
@@ -379,9 +379,7 @@ impl Fetching {
         let offsets = ranges
             .filter(|range| self.alone.is_none_or(|alone| alone == range.partition))
             .map(|range| (range.partition, Offset::Offset(range.next)));
-        client
-            .assign(&partition_list(&self.topic, offsets)?)
-            .map_err(|error| request_error(client, "begin to read", &error))
+        assign(client, &partition_list(&self.topic, offsets)?)
     }
 }
 

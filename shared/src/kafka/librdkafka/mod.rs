@@ -1,6 +1,7 @@
 //! The client over librdkafka.
 
 mod admin;
+mod assignment;
 mod config;
 mod connect;
 mod fetching;

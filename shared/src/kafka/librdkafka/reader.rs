@@ -10,6 +10,7 @@ use rdkafka::error::{KafkaError as RdError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::assignment::partition_list;
 use super::fetching::Fetching;
 use super::watcher::Watcher;
 use super::{config, connect, identity};
@@ -207,23 +208,6 @@ impl fmt::Debug for Reader {
             .field("fetching", &self.fetching)
             .finish_non_exhaustive()
     }
-}
-
-/// The offsets in librdkafka's form.
-pub(super) fn partition_list(
-    topic: &str,
-    offsets: impl Iterator<Item = (i32, Offset)>,
-) -> Result<TopicPartitionList, KafkaError> {
-    let mut list = TopicPartitionList::new();
-    for (partition, offset) in offsets {
-        list.add_partition(topic, partition)
-            .set_offset(offset)
-            .map_err(|error| KafkaError::Failed {
-                what: "take an offset",
-                cause: format!("partition {partition}: {error}"),
-            })?;
-    }
-    Ok(list)
 }
 
 /// Stands for a header whose name is not UTF-8.

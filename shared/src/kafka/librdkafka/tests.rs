@@ -2,10 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use rdkafka::Offset;
+use rdkafka::message::Message as _;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
+use super::assignment::{assign, partition_list};
+use super::config;
+use super::watcher::Watcher;
 use crate::kafka::{
     Client, Delivery, KafkaError, KafkaSettings, Polled, Producer, Range, Reader, Security,
 };
@@ -151,6 +156,25 @@ fn a_leader_that_moves_while_reading_is_followed_to_the_end() {
     assert_eq!(offsets, (0..MESSAGES).collect::<Vec<_>>());
 }
 
+/// Each takes away what the one before began to fetch.
+#[test]
+fn assignments_may_follow_each_other_at_once() {
+    let (_cluster, settings) = cluster(1);
+    send(&settings, 1);
+    let client = config::consumer(&settings)
+        .unwrap()
+        .create_with_context(Watcher::new(settings.broker_list()))
+        .unwrap();
+    let list = partition_list(TOPIC, [(0, Offset::Offset(0))].into_iter()).unwrap();
+    for _ in 0..5_000 {
+        assign(&client, &list).unwrap();
+    }
+
+    let message = client.poll(PATIENCE).expect("a message").unwrap();
+
+    assert_eq!(message.offset(), 0);
+}
+
 /// librdkafka's own broker has no controller, which is who tells ids.
 #[test]
 fn a_topic_id_that_nobody_tells_is_an_error_of_its_own() {
@@ -162,6 +186,20 @@ fn a_topic_id_that_nobody_tells_is_an_error_of_its_own() {
 
     let error = reader.topic_id().unwrap_err();
     assert!(error.to_string().contains("tell the topic's id"), "{error}");
+}
+
+/// What a broker answers for a moment after its start.
+#[test]
+fn a_broker_that_does_not_know_yet_that_it_leads_is_asked_again() {
+    let (cluster, settings) = cluster(1);
+    send(&settings, 1);
+    let mut reader = Reader::connect(&settings).unwrap();
+    cluster.request_errors(
+        RDKafkaApiKey::ListOffsets,
+        &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH; 2],
+    );
+
+    assert_eq!(reader.bounds().unwrap()[0].end, 1);
 }
 
 #[test]

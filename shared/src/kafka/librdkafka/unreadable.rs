@@ -17,8 +17,7 @@ use rdkafka::bindings as c;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::types::RDKafkaRespErr as Code;
 
-use super::fetching::request_error;
-use super::reader::partition_list;
+use super::assignment::{assign, partition_list};
 use super::unpack;
 use super::watcher::Watcher;
 use crate::kafka::{KafkaError, Range};
@@ -43,6 +42,9 @@ enum Found {
     Broken { base: i64, cause: String },
     /// Something else, or nothing.
     Other,
+    /// Nothing is known: the broker was asked for an offset that nobody wanted, and the partition
+    /// may have been left by that.
+    Astray,
 }
 
 /// Looks for the end of the batch at the beginning of a range. `None` when it can be read after all.
@@ -96,18 +98,20 @@ fn look_at(
     at: i64,
     timeout: Duration,
 ) -> Result<Found, KafkaError> {
-    unpack::forget();
-    let list = partition_list(topic, [(partition, Offset::Offset(at))].into_iter())?;
-    client
-        .assign(&list)
-        .map_err(|error| request_error(client, "begin to read", &error))?;
     let deadline = Instant::now() + timeout;
+    let list = partition_list(topic, [(partition, Offset::Offset(at))].into_iter())?;
+    let mut is_asked = false;
     while Instant::now() < deadline {
-        let Some(event) = Event::next(client, LOOK) else {
-            continue;
-        };
-        if let Some(found) = event.found(partition) {
-            return Ok(found);
+        if !is_asked {
+            unpack::forget();
+            assign(client, &list)?;
+            is_asked = true;
+        }
+        let event = Event::next(client, LOOK);
+        match event.and_then(|event| event.found(partition, at)) {
+            None => {}
+            Some(Found::Astray) => is_asked = false,
+            Some(found) => return Ok(found),
         }
     }
     Err(KafkaError::Timeout {
@@ -128,8 +132,8 @@ impl Event {
         NonNull::new(message).map(Self)
     }
 
-    /// What it says of the partition; `None` when it is about something else.
-    fn found(&self, partition: i32) -> Option<Found> {
+    /// What it says of the partition's batch at this offset; `None` when it is about something else.
+    fn found(&self, partition: i32, at: i64) -> Option<Found> {
         // SAFETY: the message is alive as long as `self`. The payload of an error is its text.
         let (code, of, offset, text) = unsafe {
             let message = self.0.as_ref();
@@ -155,14 +159,18 @@ impl Event {
                     },
                 })
             }
-            Code::RD_KAFKA_RESP_ERR_NO_ERROR
-            | Code::RD_KAFKA_RESP_ERR__PARTITION_EOF
-            | Code::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET
-            | Code::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE
+            Code::RD_KAFKA_RESP_ERR_NO_ERROR | Code::RD_KAFKA_RESP_ERR__PARTITION_EOF
                 if of == partition =>
             {
                 Some(Found::Other)
             }
+            // librdkafka (2.12) reads on in the middle of a batch whose checksum is wrong, takes
+            // what stands there for an offset and asks for it. The answer is not dropped by a new
+            // assignment, as all other events of an earlier one are.
+            Code::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET if of == partition => match offset == at {
+                true => Some(Found::Other),
+                false => Some(Found::Astray),
+            },
             _ => None,
         }
     }

@@ -205,7 +205,9 @@ fn a_batch_damaged_on_disk_becomes_a_dead_letter_and_stops_nothing() {
     let first = drain().stderr_has("partition 1").stderr_has("CRC");
     assert_eq!(
         last_line(&first.stderr),
-        "110 checks recorded, 1 dead-lettered"
+        "110 checks recorded, 1 dead-lettered",
+        "{:?}\n{first}",
+        prepared.reasons()
     );
     assert_eq!(prepared.count("select count(*) from checks"), 110);
     assert_eq!(
