@@ -35,14 +35,15 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// What a process is started with besides the variables of the test.
 const INHERITED: [&str; 3] = ["PATH", "HOME", "TMPDIR"];
 
-/// Where OpenSSL finds the system's authorities: nowhere. Reading them takes 45 ms of CPU, nine
+/// Where OpenSSL finds the system's CA certificates: nowhere. Reading them takes 45 ms of CPU, nine
 /// tenths of a short run whose database offers TLS; what a test trusts, it names.
-const AUTHORITIES: (&str, &str) = ("SSL_CERT_FILE", "/dev/null");
+const CA_CERTIFICATES: (&str, &str) = ("SSL_CERT_FILE", "/dev/null");
 
 /// One run of an executable, to be told more and then started.
 ///
-/// Its environment is empty but for PATH, HOME, TMPDIR, no authorities of the system's and what the
-/// test gives; its working directory is empty unless the test names one, so that no `.env` is found by chance.
+/// Its environment is empty but for PATH, HOME, TMPDIR, none of the system's CA certificates and what
+/// the test gives; its working directory is empty unless the test names one, so that no `.env` is
+/// found by chance.
 #[must_use]
 pub struct Run {
     program: PathBuf,
@@ -230,7 +231,7 @@ impl Run {
                     .filter(|_| self.inherits)
                     .filter_map(|&name| Some((name, env::var_os(name)?))),
             )
-            .envs(self.inherits.then_some(AUTHORITIES))
+            .envs(self.inherits.then_some(CA_CERTIFICATES))
             .envs(self.variables)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -17,8 +17,8 @@ pub(crate) struct Folder(TempDir);
 /// Where files are in memory only, on every Linux. In a container it may be small.
 const MEMORY: &str = "/dev/shm";
 
-/// More than the shared servers of a whole run of the tests write: 1 GiB of PostgreSQL's log ahead
-/// of its tables, and what a test with 100,000 sites fills.
+/// More than the shared servers of a whole run of the tests write: 1 GiB of PostgreSQL's write-ahead
+/// log, and what a test with 100,000 sites fills.
 const ROOM: u64 = 4 << 30;
 
 impl Folder {

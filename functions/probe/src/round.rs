@@ -82,14 +82,7 @@ pub(crate) fn run(mut settings: Settings, run: &Run) -> Result<Summary, Failure>
     let mut workers = Workers::new(tools, canaries, Arc::clone(&sink), settings.concurrency);
     let left = make(&mut workers, &sites, &due, &sink, progress, &stop);
     let (tally, obstacle) = workers.finish();
-    let flush = match stop.requested() {
-        Some(_) => FLUSH_STOPPED,
-        None => stop
-            .remaining()
-            .unwrap_or(FLUSH)
-            .clamp(FLUSH_STOPPED, FLUSH),
-    };
-    let delivered = sink.finish(Instant::now() + flush);
+    let delivered = sink.finish(Instant::now() + flush(&stop));
     Ok(summary(Ended {
         tally,
         obstacle,
@@ -99,6 +92,17 @@ pub(crate) fn run(mut settings: Settings, run: &Run) -> Result<Summary, Failure>
         stopped: stop.requested(),
         fail_on_down: settings.fail_on_down,
     }))
+}
+
+/// How long publishing may go on after the last check.
+fn flush(stop: &Stop) -> Duration {
+    match stop.requested() {
+        Some(_) => FLUSH_STOPPED,
+        None => stop
+            .remaining()
+            .unwrap_or(FLUSH)
+            .clamp(FLUSH_STOPPED, FLUSH),
+    }
 }
 
 /// The period of a run that starts now.
@@ -185,5 +189,25 @@ fn allow_open_files() {
                 limit.current
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn publishing_goes_on_for_as_long_as_the_deadline_leaves() {
+        let due_in = |seconds| {
+            Stop::never().no_later_than(Some(Instant::now() + Duration::from_secs(seconds)))
+        };
+        assert_eq!(flush(&Stop::never()), FLUSH);
+        assert_eq!(flush(&due_in(3_600)), FLUSH);
+        assert!(flush(&due_in(10)) <= Duration::from_secs(10));
+        assert_eq!(flush(&due_in(0)), FLUSH_STOPPED);
+
+        let asked = due_in(10);
+        asked.request();
+        assert_eq!(flush(&asked), FLUSH_STOPPED);
     }
 }

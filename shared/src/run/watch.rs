@@ -112,27 +112,26 @@ impl Watch {
                 return Exit::Unfinished;
             }
         };
-        let why = loop {
+        let exit = loop {
             match outcome.recv_timeout(POLL_INTERVAL) {
-                Ok(exit) => {
-                    // What OpenSSL keeps for a thread is freed when that ends, and everything when
-                    // the process does: at the same moment, some of it twice.
-                    worker.join().ok();
-                    return exit;
-                }
+                Ok(exit) => break exit,
                 Err(RecvTimeoutError::Disconnected) => {
                     self.say("the run broke off; this is a defect of ours, please report it");
-                    return Exit::Defect;
+                    break Exit::Defect;
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if let Some(why) = lock(&self.limits).overdue(self.function) {
-                break why;
+            let overdue = lock(&self.limits).overdue(self.function);
+            if let Some(why) = overdue {
+                Arc::clone(&self).give_up(why);
+                // As below, but the thread may be anywhere: so nothing is freed.
+                signal_hook::low_level::exit(Exit::Unfinished.code().into());
             }
         };
-        self.give_up(why);
-        // Likewise, and the thread may be anywhere: so nothing is freed.
-        signal_hook::low_level::exit(Exit::Unfinished.code().into())
+        // What OpenSSL keeps for a thread is freed when that ends, and everything when the process
+        // does: at the same moment, some of it twice.
+        worker.join().ok();
+        exit
     }
 
     /// Says why, without waiting for whoever does not listen.
