@@ -13,7 +13,7 @@ use std::{
 use crate::{
     certificates::Authority,
     kafka::{Kafka, Options, Version},
-    postgres::{Postgres, Tls},
+    postgres::Postgres,
 };
 
 /// Who signed the certificates of the shared servers.
@@ -22,15 +22,11 @@ pub fn authority() -> &'static Authority {
     AUTHORITY.get_or_init(|| Authority::new("Sitewatch tests"))
 }
 
-/// A PostgreSQL that accepts plain and encrypted connections.
+/// A PostgreSQL without TLS: a handshake for each of thousands of short runs would be a tenth of the
+/// suite's work.
 pub fn postgres() -> &'static Postgres {
     static SERVER: OnceLock<Postgres> = OnceLock::new();
-    SERVER.get_or_init(|| {
-        Postgres::options()
-            .tls(authority(), Tls::Offered)
-            .in_memory()
-            .start()
-    })
+    SERVER.get_or_init(|| Postgres::options().in_memory().start())
 }
 
 /// A Kafka with every listener but the proxied one.
@@ -60,6 +56,29 @@ pub fn proxied_kafka(version: Version) -> MutexGuard<'static, Kafka> {
     kafka.proxy().cut();
     kafka.proxy().resume();
     kafka
+}
+
+/// Two brokers of one cluster, for one test at a time: it may stop and kill the second, which runs
+/// again for the next.
+pub fn kafkas(version: Version) -> MutexGuard<'static, (Kafka, Kafka)> {
+    static V3_9: OnceLock<Mutex<(Kafka, Kafka)>> = OnceLock::new();
+    static V4_1: OnceLock<Mutex<(Kafka, Kafka)>> = OnceLock::new();
+    let brokers = match version {
+        Version::V3_9 => &V3_9,
+        Version::V4_1 => &V4_1,
+    };
+    let brokers = brokers
+        .get_or_init(|| {
+            let first = Kafka::start(version);
+            let second = Kafka::options(version).join(&first).start();
+            Mutex::new((first, second))
+        })
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    if brokers.1.pid().is_none() {
+        brokers.1.start_again();
+    }
+    brokers
 }
 
 /// A Kafka that its borrower may stop, kill, pause and damage; nobody else has it meanwhile.

@@ -110,10 +110,12 @@ fn certificates_that_cannot_be_read_are_a_wrong_configuration() {
 
 #[test]
 fn postgresql_over_tls_as_libpq_does_it() {
-    let prepared = Prepared::new("pgtls");
+    let authority = Authority::new("ours");
+    let server = Postgres::start(Some(&authority));
+    let prepared = Prepared::on(&server, "pgtls");
     let folder = tempfile::tempdir().unwrap();
     let ours = folder.path().join("ca.pem");
-    std::fs::write(&ours, shared::authority().pem()).unwrap();
+    std::fs::write(&ours, authority.pem()).unwrap();
     let strangers = folder.path().join("stranger.pem");
     std::fs::write(&strangers, Authority::new("stranger").pem()).unwrap();
     let drain = |mode: &str| {

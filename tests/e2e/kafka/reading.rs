@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use sitewatch::kafka::{Client, KafkaError, Polled, Range, Reader};
 use sitewatch_tests::{
-    kafka::{End, Kafka, Version},
+    kafka::{End, Version},
     shared,
     wait::{self, SOON},
 };
@@ -303,8 +303,8 @@ fn a_broker_that_restarts_is_read_to_the_end() {
 #[test]
 fn a_leader_that_moves_is_followed_to_the_end() {
     for (version, clients) in BY_BROKER {
-        let first = Kafka::start(version);
-        let second = Kafka::options(version).join(&first).start();
+        let kafkas = shared::kafkas(version);
+        let (first, second) = &*kafkas;
         let rounds = clients
             .iter()
             .flat_map(|&client| [(client, false), (client, true)]);

@@ -337,14 +337,14 @@ fn a_kafka_that_is_gone_ends_the_run_and_loses_nothing() {
 #[test]
 fn leaders_that_move_to_another_broker_do_not_disturb_a_run() {
     for version in Version::ALL {
-        let first = Kafka::start(version);
-        let second = Kafka::options(version).join(&first).start();
+        let kafkas = shared::kafkas(version);
+        let (first, second) = &*kafkas;
         for power_cut in [false, true] {
             // The round before left it that way.
             if second.pid().is_none() {
                 second.start_again();
             }
-            let mut broker = Broker::led_by_the_second("moves", &first);
+            let mut broker = Broker::led_by_the_second("moves", first);
             let run = broker.at_work();
             if power_cut {
                 second.kill();
