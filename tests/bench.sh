@@ -2,10 +2,11 @@
 # Benchmarks, on servers started for them:
 #   tests/bench.sh drain [events] [rounds]
 #   tests/bench.sh probe [rounds] [kafka] [one|thousand|at-once|slow|tls|tls-1.2|tls-many|silent|many]…
+#   tests/bench.sh honesty [rounds] [at-once|slow|tls]… [idle|busy|throttled]…
 #   tests/bench.sh report [rounds] [sites]
 set -euo pipefail
 here="$(cd "$(dirname "$0")/.." && pwd)"
-which="${1:?usage: tests/bench.sh drain|probe|report …}"
+which="${1:?usage: tests/bench.sh drain|probe|honesty|report …}"
 shift
 
 "$here/tests/install.sh" demo

@@ -155,6 +155,7 @@ pub(crate) fn up(site: &str, seconds_ago: i64) -> CheckEvent<'static> {
         body_us: Some(500),
         total_us: 73_500,
         local_wait_us: Some(10),
+        clock: None,
         body_bytes: Some(5_000),
         body_match: Some(true),
         certificate_not_after: Some(now + SignedDuration::from_hours(24 * 30)),

@@ -1,27 +1,25 @@
 //! Whether it is our uplink that is away, not the sites: `PROBE_CANARIES`.
 //!
 //! One check cannot tell a dead site from a dead uplink. So a check that failed in a way that an
-//! uplink would explain waits, on its own thread, until the canaries have been asked: hosts that the
-//! operator trusts to be there. While one of them answers, the failure is the site's. When none
-//! does, and most of the latest checks failed like it, the check is recorded as unknown.
+//! uplink would explain waits until the canaries have been asked: hosts that the operator trusts to
+//! be there. While one of them answers, the failure is the site's. When none does, and most of the
+//! latest checks failed like it, the check is recorded as unknown.
 //!
 //! Every other result is published at once, and so is every result when there are no canaries. What
-//! waits is bounded by the number of threads, and ends in ten seconds or with the run.
+//! waits is bounded by `CHECK_CONCURRENCY`, and ends in ten seconds or with the run.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::mpsc;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use sitewatch::event::{CheckEvent, MAX_ERROR, Outcome, Verdict};
 use sitewatch::site::{AddressFamily, Site, SiteDefaults, parse_list};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
-use crate::check::clock::Clock;
-use crate::check::interrupt::Interrupt;
-use crate::check::{Checked, Tools, Worker, check, is_reachable, safe};
+use crate::check::{Tools, check, is_reachable, safe};
 use crate::dns::Found;
-use crate::pace::Step;
 
 /// How long a canary may take: a lost packet is sent again after one second, and after three.
 const TIMEOUT: Duration = Duration::from_millis(3_500);
@@ -35,8 +33,6 @@ const DEAD: Duration = Duration::from_secs(5);
 /// The latest checks of which most must have failed so: enough to see past single failures, few
 /// enough that an uplink which goes away in the middle of a round is seen soon.
 const LATEST: usize = 16;
-/// How often a waiting check looks whether the run should end.
-const SLICE: Duration = Duration::from_millis(100);
 
 /// Something that is there whenever our uplink is.
 #[derive(Debug)]
@@ -92,7 +88,8 @@ pub(crate) struct Canaries {
     all: Arc<[Canary]>,
     tools: Arc<Tools>,
     state: Mutex<State>,
-    changed: Condvar,
+    /// How often the state has changed in a way that those who wait should look at.
+    changed: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -100,6 +97,8 @@ struct State {
     /// Of the latest checks, whether each failed in a way that an uplink would explain.
     latest: VecDeque<bool>,
     is_asking: bool,
+    /// Whether the run is to end: nobody waits any more.
+    is_ending: bool,
     /// When the canaries were asked last, and whether one answered.
     answer: Option<(Instant, bool)>,
 }
@@ -127,97 +126,106 @@ impl State {
 
 impl Canaries {
     /// `tools` are the canaries' own: the operator chose them, so nothing denies them.
-    pub(crate) fn new(all: Vec<Canary>, tools: Arc<Tools>) -> Arc<Self> {
+    pub(crate) fn new(all: Vec<Canary>, tools: Tools) -> Arc<Self> {
         Arc::new(Self {
             all: all.into(),
-            tools,
+            tools: Arc::new(tools),
             state: Mutex::default(),
-            changed: Condvar::new(),
+            changed: watch::Sender::new(0),
         })
     }
 
-    /// The event to record for a check, once it is known whose fault its failure is.
-    pub(crate) fn settle<'a>(
+    /// The event to record for a check, once it is known whose fault its failure is; `by_uplink`:
+    /// a missing uplink would explain it.
+    pub(crate) async fn settle<'a>(
         self: &Arc<Self>,
-        checked: Checked<'a>,
-        interrupt: &Interrupt,
+        event: CheckEvent<'a>,
+        by_uplink: bool,
     ) -> CheckEvent<'a> {
-        let Checked { event, by_uplink } = checked;
         if self.all.is_empty() || event.outcome.verdict() == Verdict::Unknown {
             return event;
         }
-        let mut state = self.lock();
-        state.note(by_uplink);
+        self.lock().note(by_uplink);
         if !by_uplink {
             return event;
         }
+        let mut changes = self.changed.subscribe();
         let why = loop {
-            match state.known() {
-                Some(true) => return event,
-                Some(false) => break "no canary (PROBE_CANARIES) answers",
-                None if interrupt.interrupted() => {
-                    break "the run ended before a canary (PROBE_CANARIES) had answered";
-                }
-                None => {}
-            }
-            if !state.is_asking {
-                state.is_asking = self.ask();
-                if !state.is_asking {
-                    break "the canaries (PROBE_CANARIES) could not be asked";
+            if let Some(known) = self.known_or_ask() {
+                match known {
+                    Known::Alive => return event,
+                    Known::Dead => break "no canary (PROBE_CANARIES) answers",
+                    Known::Never => {
+                        break "the run ended before a canary (PROBE_CANARIES) had answered";
+                    }
                 }
             }
-            state = self
-                .changed
-                .wait_timeout(state, SLICE)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            // The sender is ours, so it is there.
+            if changes.changed().await.is_err() {
+                return event;
+            }
         };
-        if !state.most_failed() {
+        if !self.lock().most_failed() {
             return event;
         }
-        drop(state);
         unknown(event, why)
     }
 
-    /// Asks on another thread: those who wait must be able to end before it. Whether there is one.
-    fn ask(self: &Arc<Self>) -> bool {
-        let canaries = Arc::clone(self);
-        let asking = std::thread::Builder::new().spawn(move || {
-            let alive = canaries.one_answers() || {
-                std::thread::sleep(AGAIN);
-                canaries.one_answers()
-            };
-            if !alive {
-                log::warn!("no canary (PROBE_CANARIES) answers: this machine's uplink may be away");
-            }
-            let mut state = canaries.lock();
-            state.answer = Some((Instant::now(), alive));
-            state.is_asking = false;
-            drop(state);
-            canaries.changed.notify_all();
-        });
-        asking
-            .inspect_err(|error| log::warn!("no thread could be started: {error}"))
-            .is_ok()
+    /// The run is to end: what waits is settled by what is known.
+    pub(crate) fn end(&self) {
+        self.lock().is_ending = true;
+        self.changed.send_modify(|changes| *changes += 1);
     }
 
-    fn one_answers(&self) -> bool {
-        let (tell, answers) = mpsc::channel();
+    /// What is known; `None`: they are being asked.
+    fn known_or_ask(self: &Arc<Self>) -> Option<Known> {
+        let mut state = self.lock();
+        match state.known() {
+            Some(true) => return Some(Known::Alive),
+            Some(false) => return Some(Known::Dead),
+            None if state.is_ending => return Some(Known::Never),
+            None => {}
+        }
+        if !state.is_asking {
+            state.is_asking = true;
+            // On this thread, which lives as long as the check that waits for the answer.
+            tokio::task::spawn_local(Arc::clone(self).ask());
+        }
+        None
+    }
+
+    async fn ask(self: Arc<Self>) {
+        let alive = self.one_answers().await || {
+            tokio::time::sleep(AGAIN).await;
+            self.one_answers().await
+        };
+        if !alive {
+            log::warn!("no canary (PROBE_CANARIES) answers: this machine's uplink may be away");
+        }
+        let mut state = self.lock();
+        state.answer = Some((Instant::now(), alive));
+        state.is_asking = false;
+        drop(state);
+        self.changed.send_modify(|changes| *changes += 1);
+    }
+
+    async fn one_answers(&self) -> bool {
+        let mut asking = JoinSet::new();
         for index in 0..self.all.len() {
-            let (tell, all, tools) = (tell.clone(), Arc::clone(&self.all), Arc::clone(&self.tools));
-            let asking = std::thread::Builder::new().spawn(move || {
-                let alive = all
-                    .get(index)
-                    .is_some_and(|canary| is_alive(canary, &tools));
-                // Nobody listens any more once one has answered.
-                tell.send(alive).ok();
+            let (all, tools) = (Arc::clone(&self.all), Arc::clone(&self.tools));
+            asking.spawn_local(async move {
+                match all.get(index) {
+                    Some(canary) => is_alive(canary, &tools).await,
+                    None => false,
+                }
             });
-            if let Err(error) = asking {
-                log::warn!("a canary cannot be asked: no thread could be started: {error}");
+        }
+        while let Some(answer) = asking.join_next().await {
+            if answer.is_ok_and(|alive| alive) {
+                return true;
             }
         }
-        drop(tell);
-        answers.iter().any(|alive| alive)
+        false
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -225,35 +233,42 @@ impl Canaries {
     }
 }
 
-fn is_alive(canary: &Canary, tools: &Arc<Tools>) -> bool {
+/// What is known of the canaries.
+enum Known {
+    Alive,
+    Dead,
+    /// Nothing, and it will not be: the run is to end.
+    Never,
+}
+
+async fn is_alive(canary: &Canary, tools: &Tools) -> bool {
     match canary {
         Canary::Address { host, port } => {
-            let deadline = Instant::now() + TIMEOUT;
-            let addresses = match host.parse() {
-                Ok(address) => vec![address],
-                Err(_) => {
-                    let again = Some(Instant::now());
-                    let answer = tools.dns.look_up(host, AddressFamily::Any, deadline, again);
-                    match answer.map(|answer| answer.found) {
-                        Some(Found::Addresses(addresses)) => addresses.to_vec(),
-                        _ => return false,
+            let asking = async {
+                let addresses = match host.parse() {
+                    Ok(address) => vec![address],
+                    Err(_) => {
+                        let again = Some(Instant::now());
+                        let answer = tools.dns.look_up(host, AddressFamily::Any, again).await;
+                        match answer.found {
+                            Found::Addresses(addresses) => addresses.to_vec(),
+                            _ => return false,
+                        }
                     }
-                }
+                };
+                let addresses: Vec<_> = addresses
+                    .into_iter()
+                    .map(|address| SocketAddr::new(address, *port))
+                    .collect();
+                is_reachable(&addresses, TIMEOUT).await
             };
-            let addresses: Vec<_> = addresses
-                .into_iter()
-                .map(|address| SocketAddr::new(address, *port))
-                .collect();
-            is_reachable(&addresses, deadline)
+            tokio::time::timeout(TIMEOUT, asking)
+                .await
+                .is_ok_and(|alive| alive)
         }
-        Canary::Page(site) => {
-            let worker = Worker {
-                clock: Arc::new(Clock::of_this_thread()),
-                interrupt: Arc::default(),
-                step: Arc::new(Step::new(Arc::default())),
-            };
-            check(site, tools, &worker).is_some_and(|checked| checked.event.status.is_some())
-        }
+        Canary::Page(site) => check(Arc::clone(site), tools)
+            .await
+            .is_some_and(|checked| checked.is_answered()),
     }
 }
 

@@ -14,15 +14,15 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::net::NetError;
 use hickory_resolver::proto::rr::{Name as Root, RecordType};
-use sitewatch::run::Stop;
 use sitewatch::site::AddressFamily;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 use crate::check::local_cause;
 
@@ -39,8 +39,8 @@ const UNANSWERED: Duration = Duration::from_secs(5);
 const LEAST: Duration = Duration::from_secs(1);
 /// How long name servers may take to show that they answer at all: they know the root by heart.
 const ALIVE: Duration = Duration::from_secs(1);
-/// How often a waiting check looks whether the run should end.
-const SLICE: Duration = Duration::from_millis(100);
+/// And how long our own thread may take to say so.
+const SLACK: Duration = Duration::from_millis(100);
 
 /// What a look-up found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,13 +64,12 @@ pub(crate) struct Answer {
 }
 
 /// The run's resolver. Nothing is started before the first name.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Dns {
     service: OnceLock<Result<Service, String>>,
     names: Mutex<HashMap<(String, AddressFamily), Arc<Name>>>,
     /// The latest question for the root.
     root: Mutex<Option<Arc<Name>>>,
-    stop: Stop,
 }
 
 #[derive(Debug)]
@@ -82,8 +81,7 @@ struct Service {
 #[derive(Debug)]
 struct Name {
     asked: Instant,
-    answer: Mutex<Option<Answered>>,
-    ready: Condvar,
+    answer: watch::Sender<Option<Answered>>,
 }
 
 #[derive(Clone, Debug)]
@@ -94,55 +92,43 @@ struct Answered {
 }
 
 impl Dns {
-    pub(crate) fn new(stop: Stop) -> Self {
-        Self {
-            service: OnceLock::new(),
-            names: Mutex::default(),
-            root: Mutex::default(),
-            stop,
-        }
-    }
-
-    /// Looks a name up, or waits for the check that does; `None` when `deadline` came first. An
-    /// answer of before `again` that found nothing is not believed: retries are there to ask anew.
-    pub(crate) fn look_up(
+    /// Looks a name up, or waits for the check that does. An answer of before `again` that found
+    /// nothing is not believed: retries are there to ask anew.
+    pub(crate) async fn look_up(
         &self,
         host: &str,
         family: AddressFamily,
-        deadline: Instant,
         again: Option<Instant>,
-    ) -> Option<Answer> {
+    ) -> Answer {
         let (name, ours) = self.name(host, family, again);
         if ours {
             self.ask(host, family, &name);
         }
-        let answered = name.wait(deadline, &self.stop)?;
-        Some(Answer {
+        let answered = name.wait().await;
+        Answer {
             took: ours.then(|| answered.at.saturating_duration_since(name.asked)),
             found: answered.found,
-        })
-    }
-
-    /// Whether the run should end, which cuts look-ups.
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.stop.requested().is_some()
+        }
     }
 
     /// Whether any name server answers anything, asked now or a moment ago. Takes [`ALIVE`] at most.
-    pub(crate) fn answers(&self) -> bool {
+    pub(crate) async fn answers(&self) -> bool {
+        let name = self.root();
+        let until = name.asked + ALIVE + SLACK;
+        let answered = tokio::time::timeout_at(until.into(), name.wait()).await;
+        answered.is_ok_and(|answered| matches!(answered.found, Found::Nothing(_)))
+    }
+
+    fn root(&self) -> Arc<Name> {
         let mut root = self.root.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = match &*root {
+        match &*root {
             Some(known) if !known.is_stale(None) => Arc::clone(known),
             _ => {
                 let name = Arc::new(Name::asked_now());
                 self.ask_for_root(&name);
                 Arc::clone(root.insert(name))
             }
-        };
-        drop(root);
-        let until = name.asked + ALIVE + SLICE;
-        let answered = name.wait(until, &self.stop);
-        answered.is_some_and(|answered| matches!(answered.found, Found::Nothing(_)))
+        }
     }
 
     fn ask_for_root(&self, name: &Arc<Name>) {
@@ -203,48 +189,37 @@ impl Name {
     fn asked_now() -> Self {
         Self {
             asked: Instant::now(),
-            answer: Mutex::new(None),
-            ready: Condvar::new(),
+            answer: watch::Sender::new(None),
         }
     }
 
     fn is_stale(&self, again: Option<Instant>) -> bool {
-        self.answer
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .as_ref()
-            .is_some_and(|answer| {
-                let failed = !matches!(answer.found, Found::Addresses(_));
-                answer.good_until <= Instant::now()
-                    || again.is_some_and(|again| failed && answer.at < again)
-            })
+        self.answer.borrow().as_ref().is_some_and(|answer| {
+            let failed = !matches!(answer.found, Found::Addresses(_));
+            answer.good_until <= Instant::now()
+                || again.is_some_and(|again| failed && answer.at < again)
+        })
     }
 
     fn answer(&self, found: Found, good_for: Duration) {
         let at = Instant::now();
-        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Answered {
+        self.answer.send_replace(Some(Answered {
             found,
             at,
             good_until: at + good_for.max(LEAST),
-        });
-        self.ready.notify_all();
+        }));
     }
 
-    fn wait(&self, deadline: Instant, stop: &Stop) -> Option<Answered> {
-        let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+    async fn wait(&self) -> Answered {
+        let mut answers = self.answer.subscribe();
         loop {
-            if let Some(answer) = &*answer {
-                return Some(answer.clone());
+            if let Some(answered) = answers.borrow_and_update().clone() {
+                return answered;
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || stop.requested().is_some() {
-                return None;
+            // The sender is ours: it cannot be gone.
+            if answers.changed().await.is_err() {
+                std::future::pending::<()>().await;
             }
-            answer = self
-                .ready
-                .wait_timeout(answer, left.min(SLICE))
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
         }
     }
 }
@@ -259,7 +234,7 @@ fn start() -> Result<Service, String> {
     })
 }
 
-/// Serves a resolver from a thread of its own: checks block theirs.
+/// Serves a resolver from a thread of its own: it outlives the threads of checks.
 fn serve(resolver: impl FnOnce() -> Result<TokioResolver, String>) -> Result<Service, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -267,8 +242,16 @@ fn serve(resolver: impl FnOnce() -> Result<TokioResolver, String>) -> Result<Ser
         .map_err(|error| format!("the resolver cannot be started: {error}"))?;
     let handle = runtime.handle().clone();
     let entered = runtime.enter();
-    let resolver = resolver()?;
+    let resolver = resolver();
     drop(entered);
+    let resolver = match resolver {
+        Ok(resolver) => resolver,
+        Err(why) => {
+            // A runtime may not wait for its end on a thread of another.
+            runtime.shutdown_background();
+            return Err(why);
+        }
+    };
     // Ends with the process: it holds nothing that must be put in order.
     std::thread::Builder::new()
         .name("dns".to_owned())
@@ -380,6 +363,27 @@ mod tests {
 
     use super::*;
 
+    impl Dns {
+        /// For who has no runtime; `None`: there was no answer by then.
+        fn look_up_by(
+            &self,
+            host: &str,
+            family: AddressFamily,
+            deadline: Instant,
+            again: Option<Instant>,
+        ) -> Option<Answer> {
+            let answer = async {
+                tokio::time::timeout_at(deadline.into(), self.look_up(host, family, again)).await
+            };
+            tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build()
+                .unwrap()
+                .block_on(answer)
+                .ok()
+        }
+    }
+
     /// A resolver that knows only this name server.
     fn asking(server: SocketAddr) -> Dns {
         let mut connection = ConnectionConfig::udp();
@@ -393,7 +397,7 @@ mod tests {
         });
         Dns {
             service: OnceLock::from(service),
-            ..Dns::new(Stop::never())
+            ..Dns::default()
         }
     }
 
@@ -405,7 +409,7 @@ mod tests {
             let began = Instant::now();
             let deadline = began + Duration::from_millis(100);
             assert!(
-                dns.look_up("a.example", AddressFamily::Any, deadline, None)
+                dns.look_up_by("a.example", AddressFamily::Any, deadline, None)
                     .is_none()
             );
             let elapsed = began.elapsed();
@@ -444,7 +448,7 @@ mod tests {
         let answers: Vec<Answer> = std::thread::scope(|scope| {
             let checks: Vec<_> = (0..20)
                 .map(|_| {
-                    scope.spawn(|| dns.look_up("a.example", AddressFamily::V4, deadline, None))
+                    scope.spawn(|| dns.look_up_by("a.example", AddressFamily::V4, deadline, None))
                 })
                 .collect();
             checks
@@ -487,7 +491,7 @@ mod tests {
             }
         });
         let deadline = Instant::now() + Duration::from_secs(10);
-        let answer = dns.look_up("a.example", AddressFamily::Any, deadline, None);
+        let answer = dns.look_up_by("a.example", AddressFamily::Any, deadline, None);
         let Some(Found::Addresses(addresses)) = answer.map(|answer| answer.found) else {
             panic!("found nothing");
         };
@@ -500,7 +504,7 @@ mod tests {
 
     #[test]
     fn a_retry_does_not_believe_an_earlier_failure() {
-        let dns = Dns::new(Stop::never());
+        let dns = Dns::default();
         let (name, _) = dns.name("a.example", AddressFamily::Any, None);
         name.answer(Found::Nothing("no answer".into()), Duration::from_secs(60));
         let ours = |again| dns.name("a.example", AddressFamily::Any, again).1;
@@ -511,24 +515,24 @@ mod tests {
 
     #[test]
     fn an_answer_serves_those_who_ask_later_for_nothing() {
-        let dns = Dns::new(Stop::never());
+        let dns = Dns::default();
         let (name, ours) = dns.name("a.example", AddressFamily::Any, None);
         assert!(ours);
         let found = Found::Addresses([IpAddr::from([192, 0, 2, 1])].into());
         name.answer(found.clone(), Duration::from_secs(60));
         let answer = dns
-            .look_up("a.example", AddressFamily::Any, Instant::now(), None)
+            .look_up_by("a.example", AddressFamily::Any, Instant::now(), None)
             .unwrap();
         assert_eq!((answer.found, answer.took), (found, None));
     }
 
     #[test]
     fn a_hung_look_up_costs_no_more_than_the_deadline() {
-        let dns = Dns::new(Stop::never());
+        let dns = Dns::default();
         dns.name("a.example", AddressFamily::Any, None);
         let began = Instant::now();
         assert!(
-            dns.look_up(
+            dns.look_up_by(
                 "a.example",
                 AddressFamily::Any,
                 began + Duration::from_millis(30),

@@ -5,15 +5,14 @@ mod check;
 mod deny;
 mod dns;
 mod dry_run;
-mod pace;
 mod proxy;
 mod round;
+mod runtime;
 mod schedule;
 mod settings;
 mod sink;
 mod sites;
 mod summary;
-mod workers;
 
 use std::process::ExitCode;
 

@@ -9,17 +9,18 @@ use sitewatch::site::{Secrets, Site};
 
 use crate::canaries::Canaries;
 use crate::check::Tools;
+use crate::check::kernel::keep_noting;
 use crate::check::pattern::Patterns;
 use crate::check::tls::TlsContexts;
 use crate::deny::DenyNetworks;
 use crate::dns::Dns;
 use crate::dry_run;
+use crate::runtime::{Checks, Work};
 use crate::schedule::{Due, Period, plan};
 use crate::settings::Settings;
 use crate::sink::Sink;
 use crate::sites::{Loaded, load, ours, prepare};
 use crate::summary::{Ended, summary};
-use crate::workers::Workers;
 
 /// How often the run looks whether it should end.
 const LOOK: Duration = Duration::from_millis(50);
@@ -38,6 +39,7 @@ pub(crate) fn run(mut settings: Settings, run: &Run) -> Result<Summary, Failure>
         .stop
         .no_later_than(settings.deadline.map(|deadline| run.started + deadline));
     allow_open_files();
+    let _noting = keep_noting();
     let source = std::mem::replace(
         &mut settings.sites,
         crate::settings::Source::List(Vec::new()),
@@ -57,37 +59,45 @@ pub(crate) fn run(mut settings: Settings, run: &Run) -> Result<Summary, Failure>
     } else {
         Progress::new(run, "checks", due.len() as u64)
     };
-    let dns = Arc::new(Dns::new(stop.clone()));
+    let dns = Arc::new(Dns::default());
     let canaries = Canaries::new(
         settings.canaries,
-        Arc::new(Tools {
+        Tools {
             dns: Arc::clone(&dns),
             tls: TlsContexts::default(),
             patterns: Patterns::default(),
             deny: DenyNetworks::default(),
             proxies: settings.proxies.clone(),
             secrets: Secrets::default(),
-            location: String::new(),
-        }),
+        },
     );
-    let tools = Arc::new(Tools {
-        dns,
-        tls,
-        patterns: patterns(&sites),
-        deny: settings.deny,
-        proxies: settings.proxies,
-        secrets: settings.secrets,
+    let work = Work {
+        tools: Tools {
+            dns,
+            tls,
+            patterns: patterns(&sites),
+            deny: settings.deny,
+            proxies: settings.proxies,
+            secrets: settings.secrets,
+        },
+        sites,
+        due,
+        canaries,
+        sink: Arc::clone(&sink),
         location: settings.location,
-    });
-    let mut workers = Workers::new(tools, canaries, Arc::clone(&sink), settings.concurrency);
-    let left = make(&mut workers, &sites, &due, &sink, progress, &stop);
-    let (tally, obstacle) = workers.finish();
+    };
+    let checks = Checks::begin(work, settings.concurrency)?;
+    watch(&checks, &sink, progress, &stop);
+    let found = checks.found();
+    if found.broken > 0 {
+        log::error!("{} checks broke off by a defect of ours", found.broken);
+    }
     let delivered = sink.finish(Instant::now() + flush(&stop));
     Ok(summary(Ended {
-        tally,
-        obstacle,
+        tally: found.tally,
+        obstacle: found.obstacle,
         delivered,
-        left,
+        left: checks.left(),
         refused: refused.left_out(),
         stopped: stop.requested(),
         fail_on_down: settings.fail_on_down,
@@ -130,38 +140,13 @@ pub(crate) fn due(
     plan(sites, period, settings.window, now)
 }
 
-/// Makes the checks; returns how many were not begun.
-fn make(
-    workers: &mut Workers,
-    sites: &[Arc<Site>],
-    due: &[Due],
-    sink: &Sink,
-    mut progress: Progress,
-    stop: &Stop,
-) -> usize {
-    let began = Instant::now();
-    let mut waiting = due.iter().peekable();
-    loop {
+/// Waits until all checks are over, or the run must end.
+fn watch(checks: &Checks, sink: &Sink, mut progress: Progress, stop: &Stop) {
+    while !checks.wait(LOOK) {
         if stop.requested().is_some() || sink.is_broken() {
-            return workers.interrupt() + waiting.len();
+            return checks.stop();
         }
-        progress.at(|| (due.len() - waiting.len()).saturating_sub(workers.left()) as u64);
-        let elapsed = began.elapsed();
-        let mut now_due = Vec::new();
-        while let Some(due) = waiting.next_if(|due| due.after <= elapsed) {
-            now_due.extend(sites.get(due.site).cloned());
-        }
-        if !now_due.is_empty() {
-            workers.add(now_due);
-        }
-        let until_next = waiting
-            .peek()
-            .map(|due| due.after.saturating_sub(began.elapsed()));
-        match (until_next, workers.is_done()) {
-            (None, true) => return 0,
-            (Some(until_next), true) => std::thread::sleep(until_next.min(LOOK)),
-            (until_next, false) => workers.go_on(until_next.unwrap_or(LOOK).min(LOOK)),
-        }
+        progress.at(|| checks.found().over);
     }
 }
 
@@ -173,8 +158,8 @@ fn patterns(sites: &[Arc<Site>]) -> Patterns {
     }))
 }
 
-/// Each check under way needs two file descriptors; the usual soft limit is 1,024. The hard limit
-/// is what the operator means.
+/// Each check under way needs a file descriptor, or two while it tries several addresses; the usual
+/// soft limit is 1,024. The hard limit is what the operator means.
 fn allow_open_files() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);

@@ -3,7 +3,16 @@
 use sitewatch::run::{Exit, Summary, Why};
 
 use crate::sink::Delivered;
-use crate::workers::Tally;
+
+/// What the checks found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) up: u64,
+    pub(crate) down: u64,
+    pub(crate) unknown: u64,
+    /// Of these, those that could not be made for a reason of this machine's.
+    pub(crate) local: u64,
+}
 
 /// What a run has to tell at its end.
 pub(crate) struct Ended {

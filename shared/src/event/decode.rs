@@ -122,6 +122,7 @@ impl<'a> CheckEvent<'a> {
             ("certificate_error", &self.certificate_error, MAX_ERROR),
             ("http_version", &self.http_version, MAX_VERSION),
             ("tls_version", &self.tls_version, MAX_VERSION),
+            ("clock", &self.clock, MAX_VERSION),
             ("final_url", &self.final_url, MAX_URL),
             ("first_error", &self.first_error, MAX_ERROR),
         ] {

@@ -29,8 +29,9 @@ pub const VERSION: u16 = 1;
 /// The result of one check of one site.
 ///
 /// As JSON it has at most 1,048,576 bytes. Lengths of fields are in characters; `url` also has at
-/// most 8,192 bytes. Durations are microseconds of a monotonic clock and null when the phase did not
-/// happen. Over redirects the phases are sums, so that they always add up to the total.
+/// most 8,192 bytes. Durations are microseconds between what was sent to the site and what arrived
+/// from it, and null when the phase did not happen. What the probe itself took in between is left
+/// out. Over redirects the phases are sums, so that they always add up to the total.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckEvent<'a> {
     /// Version of this format: 1.
@@ -72,19 +73,26 @@ pub struct CheckEvent<'a> {
     pub http_version: Option<Cow<'a, str>>,
     /// Looking up the host name. Null for an address, or when another check had just looked it up.
     pub dns_us: Option<u32>,
-    /// Making the TCP connection.
+    /// Making the TCP connection, and the way through a proxy.
     pub connect_us: Option<u32>,
-    /// The TLS handshake.
+    /// The TLS handshake, without our own part of the cryptography.
     pub tls_us: Option<u32>,
-    /// From the connection's readiness to the first byte of the response's head.
+    /// From the request's sending to the arrival of the first byte of the response's head.
     pub first_byte_us: Option<u32>,
-    /// From the response's head to the end of what was read of its body.
+    /// From the first byte to the arrival of the last that was read of the body.
     pub body_us: Option<u32>,
     /// The whole check, from before the look-up to after the body, without waiting of our own.
     pub total_us: u32,
-    /// How long the check waited for a processor of ours; not part of the site's response time.
+    /// What the check took beyond that: waiting for a processor of ours, our part of the
+    /// cryptography, searching the body. Not part of the site's response time.
     #[serde(default)]
     pub local_wait_us: Option<u32>,
+    /// The clock that told when the site's bytes arrived. `kernel`: the operating system's, as each
+    /// packet came in, however late the probe read it. `monotonic`: the probe's own when it read
+    /// them, at least once in this check. Null from probes before this field.
+    #[schemars(length(max = MAX_VERSION))]
+    #[serde(borrow, default)]
+    pub clock: Option<Cow<'a, str>>,
     /// Bytes of the body read, decompressed; null when no body was read.
     pub body_bytes: Option<u64>,
     /// Whether the site's regular expression was found; null when it has none or no body came.
@@ -180,6 +188,7 @@ mod tests {
             body_us: Some(400),
             total_us: 61_600,
             local_wait_us: Some(12),
+            clock: Some("kernel".into()),
             body_bytes: Some(1_534),
             body_match: None,
             certificate_not_after: Some("2027-01-01T00:00:00Z".parse().unwrap()),

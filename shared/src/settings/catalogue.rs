@@ -178,7 +178,7 @@ catalogue! {
     CHECK_TIMEOUT = check_timeout {
         group: Checks, default: "10s",
         wants: "a duration such as 10s", example: "10s",
-        help: "The longest that one attempt may take in all, without what this machine makes it wait for a processor.",
+        help: "The longest that the site may take in one attempt, from the look-up to the end of the body. What this machine takes itself is not counted.",
     }
     CHECK_CONNECT_TIMEOUT = check_connect_timeout {
         group: Checks,
@@ -248,7 +248,7 @@ catalogue! {
     CHECK_CONCURRENCY = check_concurrency {
         group: Checks, default: "200",
         wants: "a whole number from 1 to 20000", example: "200",
-        help: "The most checks under way at once; the processor may allow fewer.",
+        help: "The most checks under way at once, each with a connection.",
     }
     CHECK_MAX_BODY = check_max_body {
         group: Checks, default: "1MiB",

@@ -377,6 +377,7 @@ fn event(first: Timestamp, round: u64, site: u64) -> CheckEvent<'static> {
         body_us: Some(900),
         total_us: 60_900 + spread * 2,
         local_wait_us: Some(40),
+        clock: None,
         body_bytes: Some(5_120),
         body_match: Some(true),
         certificate_not_after: None,

@@ -1,15 +1,14 @@
 //! Reading a body: decompressed, decoded, searched while it arrives, and no further than needed.
 
-use std::io::{self, BufRead as _, BufReader, Read};
+use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 
 use encoding_rs::{Decoder, Encoding, UTF_8};
 use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
 use sitewatch::event::Outcome;
 use sitewatch::site::Site;
-use ureq::BodyReader;
-use ureq::http::HeaderMap;
-use ureq::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use ureq_proto::http::HeaderMap;
+use ureq_proto::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
 use super::failure::Failure;
 use super::json;
@@ -18,126 +17,186 @@ use super::pattern::Patterns;
 use super::search::Search;
 use super::trace::Phase;
 
-/// As much as one read of the transport gives. Not on the stack: what a thread's stack has once
-/// held it keeps, and this would be there while the thread waits for its next site.
+/// As much as is unpacked at once.
 const PIECE: usize = 8 * 1024;
 /// What a compressed body may be larger than the most that is read of it decompressed: what does
 /// not compress grows by a thousandth.
 const OVERHEAD: u64 = 64 * 1024;
 
-/// Reads the body as far as the site's expectations need it.
-///
-/// # Errors
-/// Why it ended before it was complete; what was seen until then comes with it.
-pub(super) fn read(
-    site: &Site,
-    patterns: &Patterns,
-    headers: &HeaderMap,
-    body: BodyReader<'_>,
-) -> (BodySeen, Option<Failure>) {
-    let mut reader = match decompressed(headers, body, site.body_limit) {
-        Ok(reader) => reader,
-        Err(failure) => return (BodySeen::default(), Some(failure)),
-    };
-    let mut watch = Watch::new(site, patterns, headers);
-    let mut piece = vec![0; PIECE];
-    loop {
-        if watch.knows_enough() {
-            return (watch.finish(), None);
-        }
-        let read = match reader.read(&mut piece) {
-            Ok(0) => return (watch.finish(), None),
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return (watch.finish(), Some(failure(error))),
-        };
-        watch.take(piece.get(..read).unwrap_or_default());
-    }
-}
-
-enum Decompressed<'a> {
-    Plain(BodyReader<'a>),
-    Gzip(Box<MultiGzDecoder<Compressed<'a>>>),
-    Deflate(Box<ZlibDecoder<Compressed<'a>>>),
-}
-
-/// A body as it came. Empty members and blocks make nothing of as much as there is: the decoder
-/// would go on reading, and [`Watch`] would never see a byte of it.
-type Compressed<'a> = BufReader<AtMost<BodyReader<'a>>>;
-
-struct AtMost<R> {
-    reader: R,
+/// A body that is being read, as far as the site's expectations need it.
+pub(super) struct Reading<'a> {
+    watch: Watch<'a>,
+    unpacking: Unpacking,
+    /// Bytes that may still come of a compressed body. Empty members and blocks make nothing of as
+    /// much as there is: [`Watch`] would never see a byte of it.
     left: u64,
 }
 
-impl<R: Read> Read for AtMost<R> {
+/// A body's encoding.
+enum Unpacking {
+    /// None.
+    Plain,
+    Gzip(Box<MultiGzDecoder<Arrived>>),
+    Deflate(Box<ZlibDecoder<Arrived>>),
+    /// One that was not asked for. The answer to HEAD, and one without content, name the encoding
+    /// of what is not there: so it is no failure before the first byte.
+    Unknown(String),
+}
+
+/// What has arrived of a body and is not unpacked.
+#[derive(Default)]
+struct Arrived {
+    bytes: Vec<u8>,
+    used: usize,
+    is_all: bool,
+}
+
+impl Arrived {
+    fn add(&mut self, bytes: &[u8]) {
+        self.bytes.drain(..self.used);
+        self.used = 0;
+        self.bytes.extend_from_slice(bytes);
+    }
+}
+
+impl BufRead for Arrived {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        match self.bytes.get(self.used..) {
+            Some(rest) if !rest.is_empty() => Ok(rest),
+            _ if self.is_all => Ok(&[]),
+            _ => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.used += amount;
+    }
+}
+
+impl Read for Arrived {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.reader.read(buffer)?;
-        self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
-            let why = "it is larger compressed than it may be decompressed";
-            io::Error::new(io::ErrorKind::InvalidData, why)
-        })?;
+        let read = self.fill_buf()?.read(buffer)?;
+        self.consume(read);
         Ok(read)
     }
 }
 
-impl Read for Decompressed<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(reader) => reader.read(buffer),
-            Self::Gzip(reader) => reader.read(buffer),
-            Self::Deflate(reader) => reader.read(buffer),
+impl<'a> Reading<'a> {
+    /// The body behind these headers.
+    pub(super) fn new(site: &'a Site, patterns: &Patterns, headers: &HeaderMap) -> Self {
+        let encoding = headers
+            .get(CONTENT_ENCODING)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
+        Self {
+            watch: Watch::new(site, patterns, headers),
+            left: site.body_limit.saturating_add(OVERHEAD),
+            unpacking: match encoding.as_str() {
+                "" | "identity" => Unpacking::Plain,
+                "gzip" | "x-gzip" => {
+                    Unpacking::Gzip(Box::new(MultiGzDecoder::new(Arrived::default())))
+                }
+                "deflate" => Unpacking::Deflate(Box::new(ZlibDecoder::new(Arrived::default()))),
+                _ => Unpacking::Unknown(encoding),
+            },
+        }
+    }
+
+    /// Takes the next bytes; whether reading on would change nothing.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<bool, Failure> {
+        if let Some(arrived) = self.unpacking.arrived() {
+            arrived.add(bytes);
+        }
+        match &self.unpacking {
+            Unpacking::Plain => {
+                if !self.watch.knows_enough() {
+                    self.watch.take(bytes);
+                }
+                Ok(self.watch.knows_enough())
+            }
+            Unpacking::Unknown(encoding) => Err(Failure::new(
+                Outcome::Protocol,
+                format!("the body is encoded as {encoding:?}, which was not asked for"),
+            )),
+            Unpacking::Gzip(_) | Unpacking::Deflate(_) => {
+                let Some(left) = self.left.checked_sub(bytes.len() as u64) else {
+                    let why = "it is larger compressed than it may be decompressed";
+                    return Err(undecodable(&why));
+                };
+                self.left = left;
+                self.unpack()
+            }
+        }
+    }
+
+    /// Nothing follows.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub(super) fn end(&mut self) -> Result<(), Failure> {
+        let Some(arrived) = self.unpacking.arrived() else {
+            return Ok(());
+        };
+        arrived.is_all = true;
+        if arrived.bytes.is_empty() {
+            return Ok(());
+        }
+        self.unpack().map(drop)
+    }
+
+    /// What was seen of it.
+    pub(super) fn finish(self) -> BodySeen {
+        self.watch.finish()
+    }
+
+    fn unpack(&mut self) -> Result<bool, Failure> {
+        let mut piece = vec![0; PIECE];
+        loop {
+            if self.watch.knows_enough() {
+                return Ok(true);
+            }
+            let read = match &mut self.unpacking {
+                Unpacking::Gzip(reader) => reader.read(&mut piece),
+                Unpacking::Deflate(reader) => reader.read(&mut piece),
+                Unpacking::Plain | Unpacking::Unknown(_) => return Ok(false),
+            };
+            match read {
+                Ok(0) => return Ok(true),
+                Ok(read) => self.watch.take(piece.get(..read).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(failure(&error)),
+            }
         }
     }
 }
 
-fn decompressed<'a>(
-    headers: &HeaderMap,
-    body: BodyReader<'a>,
-    limit: u64,
-) -> Result<Decompressed<'a>, Failure> {
-    let encoding = headers
-        .get(CONTENT_ENCODING)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    if matches!(encoding.as_str(), "" | "identity") {
-        return Ok(Decompressed::Plain(body));
-    }
-    let at_most = AtMost {
-        reader: body,
-        left: limit.saturating_add(OVERHEAD),
-    };
-    let mut body = BufReader::with_capacity(PIECE, at_most);
-    // The answer to HEAD, and one without content, name the encoding of what is not there.
-    if body.fill_buf().map_err(failure)?.is_empty() {
-        return Ok(Decompressed::Plain(body.into_inner().reader));
-    }
-    match encoding.as_str() {
-        "gzip" | "x-gzip" => Ok(Decompressed::Gzip(Box::new(MultiGzDecoder::new(body)))),
-        "deflate" => Ok(Decompressed::Deflate(Box::new(ZlibDecoder::new(body)))),
-        other => Err(Failure::new(
-            Outcome::Protocol,
-            format!("the body is encoded as {other:?}, which was not asked for"),
-        )),
+impl Unpacking {
+    fn arrived(&mut self) -> Option<&mut Arrived> {
+        match self {
+            Self::Gzip(reader) => Some(reader.get_mut()),
+            Self::Deflate(reader) => Some(reader.get_mut()),
+            Self::Plain | Self::Unknown(_) => None,
+        }
     }
 }
 
-fn failure(error: io::Error) -> Failure {
-    if error
-        .get_ref()
-        .is_some_and(|inner| inner.is::<ureq::Error>())
-    {
-        return Failure::of_ureq(Phase::Body, &ureq::Error::from(error));
-    }
+fn failure(error: &io::Error) -> Failure {
     match error.kind() {
-        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => Failure::new(
-            Outcome::Protocol,
-            format!("the body cannot be decompressed: {error}"),
-        ),
-        _ => Failure::of_io(Phase::Body, "the server", &error),
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => undecodable(error),
+        _ => Failure::of_io(Phase::Body, "the server", error),
     }
+}
+
+fn undecodable(why: &dyn std::fmt::Display) -> Failure {
+    Failure::new(
+        Outcome::Protocol,
+        format!("the body cannot be decompressed: {why}"),
+    )
 }
 
 /// What the site wants to know of its body, and what is known of it so far.

@@ -1,56 +1,46 @@
 //! TCP connections: to the first of several addresses that answers, from an address of choice.
 
+use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use sitewatch::event::Outcome;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::net::{TcpSocket, TcpStream};
 
-use super::failure::local_cause;
-use super::interrupt::Interrupt;
+use super::failure::{Failure, local_cause};
+use super::kernel::{note_arrivals, time_to_connect};
 use super::route::obstacle;
+use super::trace::{Phase, Trace};
 
 /// The head start of one address over the next (RFC 8305, section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
-/// How often waiting for several addresses looks whether the run should end.
-const SLICE: Duration = Duration::from_millis(100);
 
 /// Why there is no connection.
-pub(super) enum Unconnected {
-    /// The time was up.
-    Timeout {
-        /// Whether that was our fault: nothing was sent, or the answer had come by then.
-        late: bool,
-    },
+#[derive(Debug)]
+pub(super) enum ConnectError {
     /// What is wrong with this machine, whatever the site is like; for people.
     Local(SocketAddr, String),
     /// The last address's error.
     Failed(SocketAddr, io::Error),
 }
 
-impl Unconnected {
+impl ConnectError {
     /// An error, which is ours if this machine explains it.
-    fn failed(address: SocketAddr, error: io::Error) -> Self {
+    fn of(address: SocketAddr, error: io::Error) -> Self {
         match local_cause(&error).or_else(|| unreachable(address, &error)) {
             Some(why) => Self::Local(address, why),
             None => Self::Failed(address, error),
         }
     }
 
-    /// No answer in time from these addresses. It is ours if no question got past this machine's
-    /// gateways.
-    fn unanswered(asked: impl Iterator<Item = SocketAddr>) -> Self {
-        let mut local = None;
-        for address in asked {
-            match obstacle(address.ip()) {
-                Some(why) => local = Some(Self::Local(address, why)),
-                None => return Self::Timeout { late: false },
-            }
+    fn address(&self) -> SocketAddr {
+        match self {
+            Self::Local(address, _) | Self::Failed(address, _) => *address,
         }
-        local.unwrap_or(Self::Timeout { late: true })
     }
 }
 
@@ -67,189 +57,159 @@ fn unreachable(address: SocketAddr, error: &io::Error) -> Option<String> {
     may_be_ours.then(|| obstacle(address.ip())).flatten()
 }
 
-/// Connects to the first address that answers before `deadline`, to which `waited` is added when it
-/// has come: the time that was not the site's.
-pub(super) fn connect(
+/// No answer in time from these addresses. It is ours if no question got past this machine's
+/// gateways.
+pub(super) fn unanswered(asked: &[IpAddr]) -> Failure {
+    let mut local = None;
+    for address in asked {
+        match obstacle(*address) {
+            Some(why) => local = Some(Failure::new(Outcome::Local, why)),
+            None => return Failure::timeout(Phase::Connect),
+        }
+    }
+    local.unwrap_or_else(|| Failure::timeout(Phase::Connect))
+}
+
+/// A connection that is being made.
+type Attempt<'a> = Pin<Box<dyn Future<Output = Result<Connected, ConnectError>> + 'a>>;
+
+/// A connection, and when its SYN was sent.
+struct Connected {
+    stream: TcpStream,
+    address: SocketAddr,
+    began: Instant,
+}
+
+/// Connects to the first address that answers. Happy eyeballs: each address gets a head start over
+/// the next.
+pub(super) async fn connect(
     addresses: &[SocketAddr],
     source: Option<IpAddr>,
-    deadline: Instant,
-    waited: &dyn Fn() -> Duration,
-    interrupt: &Interrupt,
-) -> Result<(Arc<TcpStream>, SocketAddr), Unconnected> {
-    match addresses {
-        [address] => connect_one(*address, source, deadline, waited, interrupt)
-            .map(|stream| (stream, *address)),
-        _ => connect_first(addresses, source, deadline, waited, interrupt),
+    trace: &Trace,
+) -> Result<TcpStream, ConnectError> {
+    let connected = match addresses {
+        [address] => connect_one(*address, source, trace).await,
+        _ => connect_first(addresses, source, trace).await,
+    };
+    match connected {
+        Ok(connected) => {
+            trace.reached(connected.address.ip());
+            let took = time_to_connect(&connected.stream);
+            match took.map(|took| connected.began + took) {
+                Some(at) if at <= Instant::now() => trace.came(at),
+                _ => trace.happened_now(),
+            }
+            Ok(connected.stream)
+        }
+        Err(error) => {
+            trace.reached(error.address().ip());
+            trace.happened_now();
+            Err(error)
+        }
     }
 }
 
-/// A blocking connect with a send timeout, which bounds connecting on Linux: half the system calls
-/// of a poll, and most sites have one address.
-fn connect_one(
+async fn connect_one(
     address: SocketAddr,
     source: Option<IpAddr>,
-    deadline: Instant,
-    waited: &dyn Fn() -> Duration,
-    interrupt: &Interrupt,
-) -> Result<Arc<TcpStream>, Unconnected> {
-    let failed = |error| Unconnected::failed(address, error);
-    let mut left = left(deadline, waited).ok_or(Unconnected::Timeout { late: true })?;
+    trace: &Trace,
+) -> Result<Connected, ConnectError> {
+    let failed = |error| ConnectError::of(address, error);
     let socket = socket(address, source).map_err(failed)?;
-    let stream = Arc::new(TcpStream::from(socket));
-    let socket = SockRef::from(&*stream);
-    interrupt.watch(&stream);
-    loop {
-        socket.set_write_timeout(Some(left)).map_err(failed)?;
-        match socket.connect(&address.into()) {
-            Ok(()) => return Ok(stream),
-            // An answer that has come would have made the connection, however late we are.
-            Err(error) if is_pending(&error) => {
-                left = self::left(deadline, waited)
-                    .filter(|_| !interrupt.interrupted())
-                    .ok_or_else(|| Unconnected::unanswered([address].into_iter()))?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                return Err(Unconnected::unanswered([address].into_iter()));
-            }
-            Err(error) => return Err(failed(error)),
-        }
-    }
+    trace.asks(address.ip());
+    let began = Instant::now();
+    let stream = TcpSocket::from_std_stream(socket.into())
+        .connect(address)
+        .await
+        .map_err(failed)?;
+    Ok(Connected {
+        stream,
+        address,
+        began,
+    })
 }
 
-/// The time that is left, if any.
-fn left(deadline: Instant, waited: &dyn Fn() -> Duration) -> Option<Duration> {
-    let left = |deadline: Instant| deadline.checked_duration_since(Instant::now());
-    left(deadline)
-        .or_else(|| left(deadline + waited()))
-        .filter(|left| !left.is_zero())
-}
-
-fn socket(address: SocketAddr, source: Option<IpAddr>) -> io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    // The request goes out in one write; waiting for more of it would be our delay, not the site's.
-    socket.set_tcp_nodelay(true)?;
-    if let Some(source) = source.filter(|source| source.is_ipv4() == address.is_ipv4()) {
-        socket.bind(&SocketAddr::new(source, 0).into())?;
-    }
-    Ok(socket)
-}
-
-fn is_pending(error: &io::Error) -> bool {
-    // EINPROGRESS has no kind of its own.
-    const EINPROGRESS: i32 = 115;
-    error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(EINPROGRESS)
-}
-
-/// Happy eyeballs: each address gets a head start over the next; the first to answer wins.
-fn connect_first(
+async fn connect_first(
     addresses: &[SocketAddr],
     source: Option<IpAddr>,
-    deadline: Instant,
-    waited: &dyn Fn() -> Duration,
-    interrupt: &Interrupt,
-) -> Result<(Arc<TcpStream>, SocketAddr), Unconnected> {
-    let mut waiting: Vec<(Socket, SocketAddr)> = Vec::new();
+    trace: &Trace,
+) -> Result<Connected, ConnectError> {
     let mut rest = addresses.iter().copied();
-    let mut next_at = Instant::now();
+    let mut waiting: Vec<Attempt<'_>> = Vec::new();
     let mut last_error = None;
     loop {
-        let now = Instant::now();
-        let left = left(deadline, waited).filter(|_| !interrupt.interrupted());
-        let Some(left) = left else {
-            if !wait(&waiting, Duration::ZERO).is_empty() {
-                return Err(Unconnected::Timeout { late: true });
+        match rest.next() {
+            Some(address) => waiting.push(Box::pin(connect_one(address, source, trace))),
+            None if waiting.is_empty() => {
+                return Err(last_error.unwrap_or_else(|| {
+                    ConnectError::of(
+                        SocketAddr::from(([0, 0, 0, 0], 0)),
+                        io::ErrorKind::AddrNotAvailable.into(),
+                    )
+                }));
             }
-            return Err(Unconnected::unanswered(
-                waiting.into_iter().map(|(_, address)| address),
-            ));
-        };
-        if (waiting.is_empty() || now >= next_at)
-            && let Some(address) = rest.next()
-        {
-            next_at = now + ATTEMPT_DELAY;
-            match begin(address, source) {
-                Ok(socket) => waiting.push((socket, address)),
-                Err(error) => keep(&mut last_error, Unconnected::failed(address, error)),
-            }
-            continue;
+            None => {}
         }
-        if waiting.is_empty() {
-            return Err(last_error.unwrap_or_else(|| {
-                Unconnected::failed(
-                    SocketAddr::from(([0, 0, 0, 0], 0)),
-                    io::ErrorKind::AddrNotAvailable.into(),
-                )
-            }));
-        }
-        let until_next = next_at.saturating_duration_since(now);
-        let longest = if rest.len() > 0 {
-            left.min(until_next)
-        } else {
-            left
-        };
-        let ready = wait(&waiting, longest.min(SLICE));
-        for index in ready.into_iter().rev() {
-            let (socket, address) = waiting.swap_remove(index);
-            match socket.take_error() {
-                Ok(None) => {
-                    if let Err(error) = socket.set_nonblocking(false) {
-                        return Err(Unconnected::failed(address, error));
-                    }
-                    let stream = Arc::new(TcpStream::from(socket));
-                    interrupt.watch(&stream);
-                    return Ok((stream, address));
-                }
-                Ok(Some(error)) | Err(error) => {
-                    keep(&mut last_error, Unconnected::failed(address, error));
-                    // The next address need not wait for one that has failed.
-                    next_at = Instant::now();
-                }
+        let delay = async {
+            if rest.len() > 0 {
+                tokio::time::sleep(ATTEMPT_DELAY).await;
+            } else {
+                std::future::pending::<()>().await;
             }
+        };
+        tokio::select! {
+            biased;
+            first = first_of(&mut waiting) => match first {
+                Ok(connected) => return Ok(connected),
+                // The next address need not wait for one that has failed.
+                Err(error) => keep(&mut last_error, error),
+            },
+            () = delay => {}
         }
     }
 }
 
 /// Keeps the latest error, but none of ours over one of the site's: an address that this machine
 /// cannot reach says nothing of the others, which really failed.
-fn keep(last: &mut Option<Unconnected>, error: Unconnected) {
+fn keep(last: &mut Option<ConnectError>, error: ConnectError) {
     if !matches!(
         (&last, &error),
-        (Some(Unconnected::Failed(..)), Unconnected::Local(..))
+        (Some(ConnectError::Failed(..)), ConnectError::Local(..))
     ) {
         *last = Some(error);
     }
 }
 
-fn begin(address: SocketAddr, source: Option<IpAddr>) -> io::Result<Socket> {
-    let socket = socket(address, source)?;
-    socket.set_nonblocking(true)?;
-    match socket.connect(&address.into()) {
-        Ok(()) => Ok(socket),
-        Err(error) if is_pending(&error) => Ok(socket),
-        Err(error) => Err(error),
-    }
+/// The first of the attempts to end, which is taken out.
+async fn first_of(waiting: &mut Vec<Attempt<'_>>) -> Result<Connected, ConnectError> {
+    poll_fn(|context| {
+        for index in 0..waiting.len() {
+            let Some(attempt) = waiting.get_mut(index) else {
+                break;
+            };
+            if let Poll::Ready(ended) = attempt.as_mut().poll(context) {
+                drop(waiting.swap_remove(index));
+                return Poll::Ready(ended);
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
-/// The positions of the sockets that have an answer, in rising order.
-fn wait(waiting: &[(Socket, SocketAddr)], longest: Duration) -> Vec<usize> {
-    let mut fds: Vec<PollFd<'_>> = waiting
-        .iter()
-        .map(|(socket, _)| PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::OUT))
-        .collect();
-    let longest = Timespec::try_from(longest).ok();
-    // An interrupted wait is as good as one that ran out: the caller looks at the time again.
-    if poll(&mut fds, longest.as_ref()).is_err() {
-        return Vec::new();
+fn socket(address: SocketAddr, source: Option<IpAddr>) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking(),
+        Some(Protocol::TCP),
+    )?;
+    // The request goes out in one write; waiting for more of it would be our delay, not the site's.
+    SockRef::from(&socket).set_tcp_nodelay(true)?;
+    note_arrivals(&socket);
+    if let Some(source) = source.filter(|source| source.is_ipv4() == address.is_ipv4()) {
+        socket.bind(&SocketAddr::new(source, 0).into())?;
     }
-    fds.iter()
-        .enumerate()
-        .filter(|(_, fd)| !fd.revents().is_empty())
-        .map(|(index, _)| index)
-        .collect()
+    Ok(socket)
 }
 
 #[cfg(test)]
@@ -258,46 +218,38 @@ mod tests {
 
     use super::*;
 
-    fn never() -> Duration {
-        Duration::ZERO
+    fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(super::connect(addresses, None, &Trace::start()))
+    }
+
+    fn refusing() -> SocketAddr {
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+        closed.local_addr().unwrap()
     }
 
     #[test]
     fn an_address_that_refuses_does_not_hold_up_the_next() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let good = listener.local_addr().unwrap();
-        let refused = {
-            let closed = TcpListener::bind("127.0.0.1:0").unwrap();
-            closed.local_addr().unwrap()
-        };
         let began = Instant::now();
-        let deadline = began + Duration::from_secs(5);
-        let (_, address) = connect(
-            &[refused, good],
-            None,
-            deadline,
-            &never,
-            &Interrupt::default(),
-        )
-        .ok()
-        .unwrap();
-        assert_eq!(address, good);
+        let stream = connect(&[refusing(), good]).unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good);
         assert!(began.elapsed() < ATTEMPT_DELAY);
     }
 
     #[test]
     fn refusal_by_all_is_told() {
-        let refused = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
+        let refused = refusing();
         for addresses in [vec![refused], vec![refused, refused]] {
-            let deadline = Instant::now() + Duration::from_secs(5);
-            match connect(&addresses, None, deadline, &never, &Interrupt::default()) {
-                Err(Unconnected::Failed(_, error)) => {
+            match connect(&addresses).unwrap_err() {
+                ConnectError::Failed(_, error) => {
                     assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
                 }
-                _ => panic!("not refused"),
+                ConnectError::Local(_, why) => panic!("{why}"),
             }
         }
     }

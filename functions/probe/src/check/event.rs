@@ -3,37 +3,37 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use sitewatch::event::{CheckEvent, MAX_ERROR, MAX_URL, VERSION};
-use sitewatch::site::Site;
 use sitewatch::words::is_obeyed;
 use uuid::Uuid;
 
-use super::observation::Observation;
-use super::verdict::Judgement;
+use super::Checked;
+use super::trace::Clock;
 
 /// The event of a check's last attempt.
-#[inline(never)]
-pub(super) fn event<'a>(
-    site: &'a Site,
-    location: &'a str,
-    checked_at: Timestamp,
-    attempts: u16,
-    first_error: Option<String>,
-    seen: Observation,
-    judgement: Judgement,
-) -> CheckEvent<'a> {
-    let certificate = seen.certificate;
+pub(super) fn event<'a>(checked: &'a Checked, location: &'a str) -> CheckEvent<'a> {
+    let Checked {
+        site,
+        checked_at,
+        attempts,
+        first_error,
+        seen,
+        judgement,
+    } = checked;
+    let certificate = seen.certificate.as_ref();
     CheckEvent {
         v: VERSION,
         id: Uuid::now_v7(),
         site: Cow::Borrowed(&site.name),
         url: Cow::Borrowed(site.url.as_str()),
         location: Cow::Borrowed(location),
-        checked_at,
+        checked_at: *checked_at,
         up: judgement.outcome.verdict().as_up(),
         outcome: judgement.outcome,
-        error: judgement.error.map(|error| safe(&error, MAX_ERROR).into()),
+        error: judgement
+            .error
+            .as_ref()
+            .map(|error| safe(error, MAX_ERROR).into()),
         status: seen.status,
         remote_addr: seen.remote,
         http_version: seen.http_version.map(Cow::Borrowed),
@@ -43,27 +43,28 @@ pub(super) fn event<'a>(
         first_byte_us: seen.phases.first_byte.map(microseconds),
         body_us: seen.phases.body.map(microseconds),
         total_us: total(&seen.phases),
-        local_wait_us: seen.local_wait.map(microseconds),
+        local_wait_us: Some(microseconds(seen.local_wait)),
+        clock: seen.clock.map(Clock::name).map(Cow::Borrowed),
         body_bytes: seen.body.as_ref().map(|body| body.bytes),
         body_match: seen.body.as_ref().and_then(|body| body.regex),
-        certificate_not_after: certificate.as_ref().and_then(|seen| seen.not_after),
+        certificate_not_after: certificate.and_then(|seen| seen.not_after),
         certificate_issuer: certificate
-            .as_ref()
             .and_then(|seen| seen.issuer.as_ref())
             .map(|issuer| safe(issuer, MAX_ERROR).into()),
         certificate_error: certificate
-            .as_ref()
             .and_then(|seen| seen.problem.as_ref())
             .map(|problem| safe(problem, MAX_ERROR).into()),
-        tls_version: certificate.as_ref().map(|seen| seen.tls_version.into()),
+        tls_version: certificate.map(|seen| seen.tls_version.into()),
         redirects: seen.redirects,
-        final_url: seen.final_url.map(|url| safe(&url, MAX_URL).into()),
-        attempts,
-        first_error: first_error.map(|error| safe(&error, MAX_ERROR).into()),
+        final_url: seen.final_url.as_ref().map(|url| safe(url, MAX_URL).into()),
+        attempts: *attempts,
+        first_error: first_error
+            .as_ref()
+            .map(|error| safe(error, MAX_ERROR).into()),
         maintenance: site
             .maintenance
             .iter()
-            .any(|window| window.contains(checked_at)),
+            .any(|window| window.contains(*checked_at)),
         labels: site
             .labels
             .iter()

@@ -3,7 +3,6 @@
 use std::io;
 
 use sitewatch::event::Outcome;
-use ureq::Error;
 
 use super::trace::Phase;
 
@@ -13,16 +12,8 @@ pub(crate) struct Failure {
     pub(crate) outcome: Outcome,
     /// For people; made safe to show when it becomes part of an event.
     pub(crate) text: String,
-    /// Which time was up; `None`: none.
-    pub(crate) timeout: Option<TimedOut>,
-}
-
-/// A phase whose time was up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TimedOut {
-    pub(crate) phase: Phase,
-    /// Whether the site had done its part by then: it was we who were late.
-    pub(crate) late: bool,
+    /// The phase whose time was up; `None`: none.
+    timeout: Option<Phase>,
 }
 
 impl Failure {
@@ -73,38 +64,26 @@ impl Failure {
     pub(crate) fn is_explained_by_uplink(&self) -> bool {
         match self.outcome {
             Outcome::Dns | Outcome::Connect => true,
-            Outcome::Timeout => self
-                .timeout
-                .is_some_and(|timeout| timeout.phase != Phase::Body),
+            Outcome::Timeout => self.timeout.is_some_and(|phase| phase != Phase::Body),
             _ => false,
         }
     }
 
-    /// An error of ureq that none of our parts had noted.
-    pub(crate) fn of_ureq(phase: Phase, error: &Error) -> Self {
-        match error {
-            Error::Io(error) => Self::of_io(phase, "the server", error),
-            Error::Timeout(_) => Self::timeout(phase, false),
-            Error::LargeResponseHeader(_, limit) => Self::new(
-                Outcome::Protocol,
-                format!("the response's head is larger than {} KiB", limit >> 10),
-            ),
-            // The limit is ureq's.
-            Error::Protocol(error) if error.to_string().contains("too many headers") => {
-                Self::new(Outcome::Protocol, "the response has more than 128 headers")
-            }
-            Error::Protocol(error) => Self::new(
-                Outcome::Protocol,
-                format!("not a valid HTTP response: {error}"),
-            ),
-            Error::HostNotFound => Self::new(Outcome::Dns, "the host has no address"),
-            Error::ConnectionFailed => Self::new(Outcome::Connect, "no connection"),
-            other => Self::new(Outcome::Protocol, other.to_string()),
+    /// What is not HTTP in what a server said.
+    pub(crate) fn of_http(error: &ureq_proto::Error) -> Self {
+        let text = error.to_string();
+        // The limit is ureq-proto's.
+        if text.contains("too many headers") {
+            return Self::new(Outcome::Protocol, "the response has more than 128 headers");
         }
+        Self::new(
+            Outcome::Protocol,
+            format!("not a valid HTTP response: {text}"),
+        )
     }
 
-    /// The time was up in a phase; `late`: although the site had done its part.
-    pub(crate) fn timeout(phase: Phase, late: bool) -> Self {
+    /// The time was up in a phase.
+    pub(crate) fn timeout(phase: Phase) -> Self {
         let timeout = Self::new(
             Outcome::Timeout,
             match phase {
@@ -116,7 +95,7 @@ impl Failure {
             },
         );
         Self {
-            timeout: Some(TimedOut { phase, late }),
+            timeout: Some(phase),
             ..timeout
         }
     }

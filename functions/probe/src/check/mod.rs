@@ -1,25 +1,25 @@
 //! One check: resolve, connect, TLS, request, response, body → what happened → what it means.
 //!
-//! The story is told in [`follow`]: redirects are followed here, hop by hop, so that every hop
-//! obeys the same rules and its times are summed. [`check`] adds the retries.
+//! The story is told in [`follow`], hop by hop, so that every hop obeys the same rules and its
+//! times are summed; [`ask`] is one hop from its addresses to the head of its response. [`check`]
+//! adds the retries.
 
 mod body;
-mod buffers;
 mod certificate;
-pub(crate) mod clock;
 mod connect;
 mod event;
+mod exchange;
 mod failure;
 mod hop;
-pub(crate) mod interrupt;
 mod json;
+pub(crate) mod kernel;
+mod limit;
 mod observation;
 pub(crate) mod pattern;
 mod request;
 mod resolve;
 mod route;
 mod search;
-mod stream;
 pub(crate) mod tls;
 mod trace;
 mod tunnel;
@@ -27,34 +27,34 @@ mod verdict;
 mod wire;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use sitewatch::event::{CheckEvent, Outcome, Verdict};
 use sitewatch::site::{Secrets, Site};
-use ureq::Agent;
-use ureq::config::Config;
-use ureq::http;
+use ureq_proto::http;
 
 use crate::deny::DenyNetworks;
 use crate::dns::Dns;
-use crate::pace::Step;
 use crate::proxy::Proxies;
-use clock::Clock;
+use body::Reading;
+use connect::{ConnectError, connect};
 pub(crate) use event::safe;
+use exchange::{Exchange, Rest};
 use failure::Failure;
 pub(crate) use failure::local_cause;
 use hop::Hop;
-use interrupt::Interrupt;
+use limit::within;
 use observation::Observation;
 use pattern::{Compiled, Patterns};
 use request::Asking;
-use resolve::{HopResolver, bare_host, port};
-use tls::TlsContexts;
+use resolve::{bare_host, port};
+use tls::{TlsContexts, handshake};
 use trace::{Phase, Trace};
-use verdict::judge;
-use wire::HopConnector;
+use tunnel::open_tunnel;
+use verdict::{Judgement, judge};
+use wire::{Channel, Wire};
 
 /// What all checks of a run share.
 pub(crate) struct Tools {
@@ -64,158 +64,148 @@ pub(crate) struct Tools {
     pub(crate) deny: DenyNetworks,
     pub(crate) proxies: Proxies,
     pub(crate) secrets: Secrets,
-    pub(crate) location: String,
 }
 
-/// What belongs to the worker that makes a check.
-pub(crate) struct Worker {
-    pub(crate) clock: Arc<Clock>,
-    pub(crate) interrupt: Arc<Interrupt>,
-    pub(crate) step: Arc<Step>,
+/// A check that was made.
+pub(crate) struct Checked {
+    site: Arc<Site>,
+    /// When its last attempt began.
+    checked_at: Timestamp,
+    attempts: u16,
+    /// Why the first attempt failed, when there were several.
+    first_error: Option<String>,
+    seen: Observation,
+    judgement: Judgement,
 }
 
-/// What came of a check.
-pub(crate) struct Checked<'a> {
-    pub(crate) event: CheckEvent<'a>,
+impl Checked {
     /// Whether it failed in a way that an uplink of ours that is away would explain.
-    pub(crate) by_uplink: bool,
+    pub(crate) fn is_explained_by_uplink(&self) -> bool {
+        self.judgement.by_uplink
+    }
+
+    /// Whether the site answered, whatever it said.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.seen.status.is_some()
+    }
+
+    /// The event that tells of it.
+    pub(crate) fn event<'a>(&'a self, location: &'a str) -> CheckEvent<'a> {
+        event::event(self, location)
+    }
 }
 
 /// Checks a site, again if it has retries left and seems down. `None`: the site wants no event of
-/// this response, or the run ended in the middle.
-pub(crate) fn check<'a>(
-    site: &'a Arc<Site>,
-    tools: &'a Arc<Tools>,
-    worker: &Worker,
-) -> Option<Checked<'a>> {
+/// this response.
+pub(crate) async fn check(site: Arc<Site>, tools: &Tools) -> Option<Checked> {
     let mut first_error = None;
-    for attempt in 1..=site.retries + 1 {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
         let checked_at = Timestamp::now();
-        let again = (attempt > 1).then(Instant::now);
-        let seen = observe(site, tools, worker, again);
-        // Whatever was seen: a body that ends with the connection looks complete when we cut it.
-        if worker.interrupt.interrupted() {
-            return None;
-        }
-        let judgement = judge(site, &seen, checked_at)?;
-        let is_last = attempt > site.retries || judgement.outcome.verdict() != Verdict::Down;
-        if is_last {
-            let by_uplink = judgement.by_uplink;
-            let event = event::event(
+        let again = (attempts > 1).then(Instant::now);
+        let seen = observe(&site, tools, again).await;
+        let judgement = judge(&site, &seen, checked_at)?;
+        if attempts > site.retries || judgement.outcome.verdict() != Verdict::Down {
+            return Some(Checked {
                 site,
-                &tools.location,
                 checked_at,
-                attempt,
+                attempts,
                 first_error,
                 seen,
                 judgement,
-            );
-            return Some(Checked { event, by_uplink });
+            });
         }
         first_error = first_error.or(judgement.error);
-        if !wait(site.retry_delay, &worker.interrupt) {
-            return None;
-        }
-    }
-    None
-}
-
-/// Whether one of these accepts a connection before `deadline`.
-pub(crate) fn is_reachable(addresses: &[SocketAddr], deadline: Instant) -> bool {
-    let interrupt = Interrupt::default();
-    connect::connect(addresses, None, deadline, &|| Duration::ZERO, &interrupt).is_ok()
-}
-
-/// Waits before the next attempt; false when the run ends.
-fn wait(delay: Duration, interrupt: &Interrupt) -> bool {
-    const SLICE: Duration = Duration::from_millis(100);
-    let until = Instant::now() + delay;
-    loop {
-        if interrupt.interrupted() {
-            return false;
-        }
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return true;
-        }
-        std::thread::sleep(left.min(SLICE));
+        tokio::time::sleep(site.retry_delay).await;
     }
 }
 
-/// One attempt, as it went. Never inlined, like the event: what the caller makes of it would lie on
-/// the stack below thousands of waiting checks.
-#[inline(never)]
-fn observe(
-    site: &Arc<Site>,
-    tools: &Arc<Tools>,
-    worker: &Worker,
-    again: Option<Instant>,
-) -> Observation {
-    let trace = Arc::new(Trace::start(
-        Arc::clone(&worker.clock),
-        Arc::clone(&worker.step),
-    ));
-    let deadline = Instant::now() + site.timeouts.total;
+/// Whether one of these accepts a connection within `limit`.
+pub(crate) async fn is_reachable(addresses: &[SocketAddr], limit: Duration) -> bool {
+    let trace = Trace::start();
+    trace.enter(Phase::Connect);
+    let connected = within(&trace, limit, connect(addresses, None, &trace)).await;
+    connected.is_some_and(|connected| connected.is_ok())
+}
+
+/// One attempt, as it went.
+async fn observe(site: &Site, tools: &Tools, again: Option<Instant>) -> Observation {
+    let trace = Trace::start();
     let mut seen = Observation::default();
-    let failure = follow(site, tools, worker, &trace, deadline, again, &mut seen).err();
-    let noted = trace.take();
+    let followed = follow(site, tools, &trace, again, &mut seen);
+    let failure = match within(&trace, site.timeouts.total, followed).await {
+        Some(result) => result.err(),
+        None => Some(timed_out(&trace, tools).await),
+    };
+    let noted = trace.finish();
     seen.phases = noted.phases;
-    seen.local_wait = worker.clock.knows_waiting().then_some(noted.local_wait);
+    seen.local_wait = noted.local_wait;
+    seen.clock = Some(noted.clock);
     seen.remote = noted.remote;
     seen.certificate = noted.certificate;
-    seen.failure = noted.failure.or(failure);
+    seen.failure = failure;
     seen
 }
 
 /// Hop after hop until a response is no redirect that is to be followed.
-fn follow(
-    site: &Arc<Site>,
-    tools: &Arc<Tools>,
-    worker: &Worker,
-    trace: &Arc<Trace>,
-    deadline: Instant,
+async fn follow(
+    site: &Site,
+    tools: &Tools,
+    trace: &Trace,
     again: Option<Instant>,
     seen: &mut Observation,
 ) -> Result<(), Failure> {
     let local = |text| Failure::new(Outcome::Local, text);
     let mut asking = Asking::first(site).map_err(local)?;
     loop {
-        let response = ask(&asking, site, tools, worker, trace, deadline, again)?;
-        let status = response.status().as_u16();
+        let (mut exchange, head, rest) = ask(&asking, site, tools, trace, again).await?;
+        let status = head.status().as_u16();
         seen.status = Some(status);
-        seen.http_version = Some(version(response.version()));
+        seen.http_version = Some(version(head.version()));
         let followed = site.request.max_redirects > 0;
-        match asking
-            .redirected(status, response.headers())
-            .filter(|_| followed)
-        {
-            Some(next) => {
-                // The redirect's own body tells nobody anything: its time ends with its head.
-                drop(response);
-                trace.end(Phase::Body);
-                if seen.redirects == site.request.max_redirects {
-                    let text = format!("more than {} redirects", site.request.max_redirects);
-                    return Err(Failure::new(Outcome::Redirect, text));
-                }
-                asking = next.map_err(|text| Failure::new(Outcome::Redirect, text))?;
-                seen.redirects += 1;
-                seen.final_url = Some(asking.url.to_string());
-            }
-            None => return read_response(site, tools, trace, response, seen),
+        let next = asking
+            .redirected(status, head.headers())
+            .filter(|_| followed);
+        let Some(next) = next else {
+            seen.headers_met = headers_met(site, tools, head.headers());
+            let mut reading = Reading::new(site, &tools.patterns, head.headers());
+            let read = match rest {
+                Some(rest) => exchange.body(rest, &mut reading).await,
+                None => Ok(()),
+            };
+            seen.body = Some(reading.finish());
+            return read;
+        };
+        // The redirect's own body tells nobody anything: its time ends with its head.
+        drop(exchange);
+        if seen.redirects == site.request.max_redirects {
+            let text = format!("more than {} redirects", site.request.max_redirects);
+            return Err(Failure::new(Outcome::Redirect, text));
         }
+        asking = next.map_err(|text| Failure::new(Outcome::Redirect, text))?;
+        seen.redirects += 1;
+        seen.final_url = Some(asking.url.to_string());
+    }
+}
+
+/// The time was up: the site's fault, unless this machine or what is next to it explains it.
+async fn timed_out(trace: &Trace, tools: &Tools) -> Failure {
+    match trace.phase() {
+        Phase::Dns => resolve::unanswered(&tools.dns).await,
+        Phase::Connect => connect::unanswered(&trace.asked()),
+        phase => Failure::timeout(phase),
     }
 }
 
 /// Sends the request of one hop and reads the head of its response.
-fn ask(
+async fn ask<'a>(
     asking: &Asking,
-    site: &Arc<Site>,
-    tools: &Arc<Tools>,
-    worker: &Worker,
-    trace: &Arc<Trace>,
-    deadline: Instant,
+    site: &'a Site,
+    tools: &'a Tools,
+    trace: &'a Trace,
     again: Option<Instant>,
-) -> Result<http::Response<ureq::Body>, Failure> {
+) -> Result<(Exchange<'a>, http::Response<()>, Rest), Failure> {
     let local = |text| Failure::new(Outcome::Local, text);
     let via = tools
         .proxies
@@ -224,100 +214,76 @@ fn ask(
     let (request, body) = asking
         .request(site, &tools.secrets, via.as_ref())
         .map_err(local)?;
-    let line = longest_line(asking.url.as_str(), &request);
-    if line > MAX_LINE {
-        let text = format!("a header of the request is {line} bytes long; at most {MAX_LINE}");
-        return Err(local(text));
-    }
-    let hop = Arc::new(Hop {
-        site: Arc::clone(site),
-        tools: Arc::clone(tools),
-        trace: Arc::clone(trace),
-        interrupt: Arc::clone(&worker.interrupt),
-        deadline,
+    let hop = Hop {
+        site,
+        tools,
+        trace,
         again,
         via,
-        judged: OnceLock::new(),
-        line,
         host: bare_host(request.uri()).to_owned(),
         port: port(request.uri()),
         secure: request.uri().scheme_str() == Some("https"),
-    });
-    let agent = Agent::with_parts(
-        CONFIG.clone(),
-        HopConnector(Arc::clone(&hop)),
-        HopResolver(hop),
-    );
-    let response = match body {
-        Some(body) => agent.run(request.map(|()| body)),
-        None => agent.run(request),
     };
-    response.map_err(|error| {
-        let now = trace.read(|noted| noted.now);
-        if let Some(phase) = now {
-            trace.end(phase);
-        }
-        let phase = now.unwrap_or(Phase::Connect);
-        Failure::of_ureq(phase, &error)
-    })
+    let opening = open(&hop);
+    let opened = match site.timeouts.connect {
+        None => Some(opening.await),
+        Some(limit) => within(trace, limit, opening).await,
+    };
+    let Some(channel) = opened else {
+        return Err(timed_out(trace, tools).await);
+    };
+    let channel = channel?;
+    trace.enter(Phase::FirstByte);
+    let mut exchange = Exchange::new(channel, trace, site.body_limit);
+    let whole_url = (hop.via.is_some() && !hop.secure).then_some((hop.host.as_str(), hop.port));
+    let call = exchange.send(request, body.as_deref(), whole_url).await?;
+    let (head, rest) = exchange.head(call, site.timeouts.first_byte).await?;
+    Ok((exchange, head, rest))
 }
 
-/// What ureq must leave to us: redirects, timeouts (the transport keeps them), statuses, headers.
-static CONFIG: LazyLock<Config> = LazyLock::new(|| {
-    Agent::config_builder()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .proxy(None)
-        .allow_non_standard_methods(true)
-        .max_response_header_size(MAX_HEAD)
-        .build()
-});
-
-/// The longest head of a response that is read, in bytes: what browsers read.
-const MAX_HEAD: usize = 256 * 1024;
-/// The longest line of a request's head: servers take 8 to 64 KiB.
-const MAX_LINE: usize = 64 * 1024;
-
-/// The length of the longest line in the head of a request, its end included.
-fn longest_line(url: &str, request: &http::Request<()>) -> usize {
-    // The version, spaces, the end of the line.
-    let first = url.len() + request.method().as_str().len() + 16;
-    let headers = request.headers().iter();
-    headers
-        .map(|(name, value)| name.as_str().len() + value.len() + 4)
-        .fold(first, usize::max)
+/// Opens the connection of a hop: to the server, or through a proxy.
+async fn open<'a>(hop: &Hop<'a>) -> Result<Channel<'a>, Failure> {
+    let way = hop.way().await?;
+    hop.trace.enter(Phase::Connect);
+    let stream = connect(&way.peers, hop.site.request.source_address, hop.trace)
+        .await
+        .map_err(|error| match error {
+            ConnectError::Local(_, why) => Failure::new(Outcome::Local, why),
+            ConnectError::Failed(peer, error) => {
+                Failure::of_io(hop.phase_of(&error), &peer.to_string(), &error)
+            }
+        })?;
+    let mut wire = Wire::new(stream, hop.trace);
+    if !hop.secure {
+        return Ok(Channel::Plain(wire));
+    }
+    if let Some(via) = &hop.via {
+        open_tunnel(&mut wire, via, &way.target, hop.port).await?;
+    }
+    hop.trace.enter(Phase::Tls);
+    let tls = &hop.site.tls;
+    let context = hop
+        .tools
+        .tls
+        .get(tls)
+        .map_err(|text| Failure::new(Outcome::Local, text))?;
+    let stream = handshake(&context, tls, &hop.host, wire, hop.trace).await?;
+    Ok(Channel::Tls(Box::new(stream)))
 }
 
-fn read_response(
-    site: &Site,
-    tools: &Tools,
-    trace: &Trace,
-    response: http::Response<ureq::Body>,
-    seen: &mut Observation,
-) -> Result<(), Failure> {
-    let (head, body) = response.into_parts();
-    seen.headers_met = site
-        .expect
+/// For each header that the site expects: whether it is there.
+fn headers_met(site: &Site, tools: &Tools, headers: &http::HeaderMap) -> Vec<bool> {
+    site.expect
         .headers
         .iter()
         .map(|(name, pattern)| {
             let compiled = tools.patterns.get(pattern);
-            head.headers
+            headers
                 .get_all(name.as_str())
                 .iter()
                 .any(|value| matches(&compiled, value.as_bytes()))
         })
-        .collect();
-    let (body, failure) = body::read(
-        site,
-        &tools.patterns,
-        &head.headers,
-        body.into_with_config().reader(),
-    );
-    trace.end(Phase::Body);
-    seen.body = Some(body);
-    failure.map_or(Ok(()), Err)
+        .collect()
 }
 
 fn matches(compiled: &Arc<Compiled>, value: &[u8]) -> bool {

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use super::certificate::CertificateSeen;
 use super::failure::Failure;
-use super::trace::Phases;
+use super::trace::{Clock, Phases};
 
 /// One attempt, as it went.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Observation {
     pub(crate) phases: Phases,
-    /// Waited for a processor; not part of the phases. `None`: unknown on this system.
-    pub(crate) local_wait: Option<Duration>,
+    /// The attempt's time that was not the site's; not part of the phases.
+    pub(crate) local_wait: Duration,
+    /// The clock that the phases were taken from.
+    pub(crate) clock: Option<Clock>,
     /// The peer of the last connection.
     pub(crate) remote: Option<IpAddr>,
     /// Of the last TLS handshake.

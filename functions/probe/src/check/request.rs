@@ -2,11 +2,11 @@
 
 use secrecy::ExposeSecret;
 use sitewatch::site::{Auth, Secrets, Site};
-use ureq::http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, HeaderName, HeaderValue, LOCATION,
+use ureq_proto::http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, HeaderName, HeaderValue, LOCATION,
     PROXY_AUTHORIZATION, USER_AGENT,
 };
-use ureq::http::{self, HeaderMap, Method, Uri};
+use ureq_proto::http::{self, HeaderMap, Method, Uri};
 use url::Url;
 
 use crate::proxy::Via;
@@ -63,6 +63,7 @@ impl Asking {
         let headers = request.headers_mut();
         let agent = wanted.user_agent.as_deref().unwrap_or(AGENT);
         headers.insert(USER_AGENT, value(agent, "user_agent")?);
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         let encodings = if wanted.compression {
             "gzip"
         } else {

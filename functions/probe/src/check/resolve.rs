@@ -1,87 +1,46 @@
-//! ureq's resolver, for one check: overrides, addresses as hosts, then DNS.
+//! The addresses of a host: overrides, addresses as hosts, then DNS.
 
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Instant;
 
 use sitewatch::event::Outcome;
 use sitewatch::site::AddressFamily;
-use ureq::Error;
-use ureq::config::Config;
-use ureq::http::Uri;
-use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::NextTimeout;
+use ureq_proto::http::Uri;
 
 use super::failure::Failure;
-use super::hop::Hop;
 use super::trace::{Phase, Trace};
 use crate::dns::{Dns, Found};
 
-/// Addresses tried of a host: enough for any service that is served from several places.
-const MOST: usize = 8;
-
-/// Resolves the peer of one hop: the URL's host, or the proxy in front of it.
-pub(super) struct HopResolver(pub(super) Arc<Hop>);
-
-impl fmt::Debug for HopResolver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HopResolver")
-    }
-}
-
-impl Resolver for HopResolver {
-    fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
-        let (addresses, port) = self.0.peer()?;
-        let mut resolved = self.empty();
-        for address in addresses.into_iter().take(MOST) {
-            resolved.push(SocketAddr::new(address, port));
-        }
-        Ok(resolved)
-    }
-}
-
 /// Finds the addresses of a host in the order in which they should be tried; never empty.
-pub(super) fn addresses(
+pub(super) async fn addresses(
     host: &str,
     overridden: Option<IpAddr>,
     family: AddressFamily,
     dns: &Dns,
-    deadline: Instant,
     again: Option<Instant>,
     trace: &Trace,
-) -> Result<Vec<IpAddr>, Error> {
-    trace.enter(Phase::Dns);
+) -> Result<Vec<IpAddr>, Failure> {
     let all: Vec<IpAddr> = if let Some(address) = overridden.or_else(|| host.parse().ok()) {
         vec![address]
     } else if is_localhost(host) {
         // RFC 6761: never a question for a name server.
         vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()]
     } else {
-        let answer = dns.look_up(host, family, deadline, again);
-        match answer.as_ref().map(|answer| answer.took) {
-            Some(Some(took)) => trace.end_as(Phase::Dns, took),
-            Some(None) => trace.skip(),
-            None => trace.end(Phase::Dns),
+        trace.enter(Phase::Dns);
+        let answer = dns.look_up(host, family, again).await;
+        match answer.took {
+            Some(took) => trace.took(took),
+            // Another check made it, which says what it took.
+            None => trace.leave_out(),
         }
-        let found = match answer.map(|answer| answer.found) {
-            Some(Found::Addresses(addresses)) => Ok(addresses.to_vec()),
-            Some(Found::Nothing(why)) => Err(Failure::new(Outcome::Dns, &*why)),
-            Some(Found::Unasked(why)) => Err(Failure::new(Outcome::Local, &*why)),
-            // The time of the check is over; whose fault it is may take a moment more.
-            Some(Found::Silence(why)) if dns.answers() => Err(Failure::new(Outcome::Dns, &*why)),
-            None if dns.answers() => Err(Failure::timeout(Phase::Dns, false)),
-            Some(Found::Silence(_)) | None => Err(Failure::new(
-                Outcome::Local,
-                "no name server answers this machine, whatever it is asked for",
-            )),
-        };
-        match found {
-            Ok(addresses) => addresses,
-            Err(failure) => {
-                trace.fail(failure);
-                return Err(Error::HostNotFound);
+        match answer.found {
+            Found::Addresses(addresses) => addresses.to_vec(),
+            Found::Nothing(why) => return Err(Failure::new(Outcome::Dns, &*why)),
+            Found::Unasked(why) => return Err(Failure::new(Outcome::Local, &*why)),
+            Found::Silence(why) if dns.answers().await => {
+                return Err(Failure::new(Outcome::Dns, &*why));
             }
+            Found::Silence(_) => return Err(no_server_answers()),
         }
     };
     let wanted = in_order(all, family);
@@ -91,13 +50,28 @@ pub(super) fn addresses(
         } else {
             "IPv6"
         };
-        trace.fail(Failure::new(
+        return Err(Failure::new(
             Outcome::Dns,
             format!("the host has no {family} address"),
         ));
-        return Err(Error::HostNotFound);
     }
     Ok(wanted)
+}
+
+/// No answer to a look-up in time: whose fault it is takes a moment more.
+pub(super) async fn unanswered(dns: &Dns) -> Failure {
+    if dns.answers().await {
+        Failure::timeout(Phase::Dns)
+    } else {
+        no_server_answers()
+    }
+}
+
+fn no_server_answers() -> Failure {
+    Failure::new(
+        Outcome::Local,
+        "no name server answers this machine, whatever it is asked for",
+    )
 }
 
 fn is_localhost(host: &str) -> bool {

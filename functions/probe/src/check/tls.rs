@@ -10,23 +10,25 @@ use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use openssl::error::ErrorStack;
 use openssl::pkey::PKey;
 use openssl::ssl::{
     ErrorCode, Ssl, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions,
-    SslSessionCacheMode, SslStream, SslVerifyMode, SslVersion,
+    SslSessionCacheMode, SslVerifyMode, SslVersion,
 };
 use openssl::x509::X509;
 use openssl::x509::verify::X509CheckFlags;
 use sitewatch::event::Outcome;
 use sitewatch::site::{CaFile, Tls, TlsVersion, read_inside};
+use tokio_openssl::SslStream;
 
 use super::certificate::CertificateSeen;
 use super::failure::Failure;
-use super::stream::Buffered;
-use super::trace::Phase;
+use super::trace::{Phase, Trace};
+use super::wire::Wire;
 
 /// The TLS contexts of a run.
 #[derive(Default)]
@@ -64,6 +66,8 @@ fn build(tls: &Tls, directory: Option<&Path>) -> Result<SslContext, String> {
     let mut builder = SslContext::builder(SslMethod::tls_client()).map_err(broken)?;
     builder.set_verify(SslVerifyMode::NONE);
     builder.set_mode(SslMode::AUTO_RETRY | SslMode::RELEASE_BUFFERS);
+    // Each record would be read in two pieces, two system calls; a handshake has half a dozen.
+    builder.set_read_ahead(true);
     // One connection a check: a session would never be resumed, and a resumed one is not judged. So
     // nor are tickets asked for (TLS 1.2; in 1.3 servers send them unasked).
     builder.set_session_cache_mode(SslSessionCacheMode::OFF);
@@ -163,42 +167,30 @@ fn first(error: &ErrorStack) -> String {
         )
 }
 
-/// Why there is no secure connection.
-pub(super) enum Unsecured {
-    /// The time was up; `late`: although the server had done its part.
-    Timeout { late: bool },
-    /// Anything else.
-    Failed(Failure),
-}
-
-/// Shakes hands. What was seen of the certificate is given to `seen` in any case.
-pub(super) fn handshake(
+/// Shakes hands. What was seen of the certificate is noted in any case.
+pub(super) async fn handshake<'a>(
     context: &SslContext,
     tls: &Tls,
     host: &str,
-    stream: Buffered,
-    seen: impl FnOnce(CertificateSeen),
-) -> Result<SslStream<Buffered>, Unsecured> {
+    wire: Wire<'a>,
+    trace: &Trace,
+) -> Result<SslStream<Wire<'a>>, Failure> {
     let name = tls.server_name.as_deref().unwrap_or(host);
     let ssl = client(context, name).map_err(|error| broken(&error))?;
-    let mut stream = SslStream::new(ssl, stream).map_err(|error| broken(&error))?;
-    if let Err(error) = stream.connect() {
-        let late = stream.get_mut().timed().late();
-        return Err(unsecured(&error, late));
+    let mut stream = SslStream::new(ssl, wire).map_err(|error| broken(&error))?;
+    if let Err(error) = Pin::new(&mut stream).connect().await {
+        return Err(unsecured(&error));
     }
     let Some(certificate) = CertificateSeen::of(stream.ssl()) else {
-        return Err(Unsecured::Failed(Failure::new(
+        return Err(Failure::new(
             Outcome::Tls,
             "the server showed no certificate",
-        )));
+        ));
     };
     let problem = certificate.problem.clone();
-    seen(certificate);
+    trace.showed(certificate);
     match problem {
-        Some(problem) if !tls.accept_invalid => Err(Unsecured::Failed(Failure::new(
-            Outcome::Certificate,
-            problem,
-        ))),
+        Some(problem) if !tls.accept_invalid => Err(Failure::new(Outcome::Certificate, problem)),
         _ => Ok(stream),
     }
 }
@@ -222,31 +214,24 @@ fn client(context: &SslContext, name: &str) -> Result<Ssl, ErrorStack> {
     Ok(ssl)
 }
 
-fn broken(error: &ErrorStack) -> Unsecured {
-    Unsecured::Failed(Failure::new(
+fn broken(error: &ErrorStack) -> Failure {
+    Failure::new(
         Outcome::Local,
         format!("no TLS connection could be set up: {}", first(error)),
-    ))
+    )
 }
 
-fn unsecured(error: &openssl::ssl::Error, late: bool) -> Unsecured {
+fn unsecured(error: &openssl::ssl::Error) -> Failure {
     if let Some(error) = error.io_error() {
-        if error.kind() == io::ErrorKind::TimedOut {
-            return Unsecured::Timeout { late };
-        }
-        return Unsecured::Failed(Failure::of_io(Phase::Tls, "", error));
+        return Failure::of_io(Phase::Tls, "", error);
     }
     if matches!(error.code(), ErrorCode::SYSCALL | ErrorCode::ZERO_RETURN) {
-        return Unsecured::Failed(Failure::of_io(
-            Phase::Tls,
-            "",
-            &io::ErrorKind::UnexpectedEof.into(),
-        ));
+        return Failure::of_io(Phase::Tls, "", &io::ErrorKind::UnexpectedEof.into());
     }
-    Unsecured::Failed(Failure::new(
+    Failure::new(
         Outcome::Tls,
         format!("the TLS handshake failed: {}", reasons(error)),
-    ))
+    )
 }
 
 /// What OpenSSL says of an error on an open or opening connection.
@@ -254,4 +239,12 @@ pub(super) fn reasons(error: &openssl::ssl::Error) -> String {
     error
         .ssl_error()
         .map_or_else(|| "connection closed".to_owned(), first)
+}
+
+/// What TLS itself has to say about an error, if it does.
+pub(super) fn alert(error: &io::Error) -> Option<&openssl::ssl::Error> {
+    error
+        .get_ref()?
+        .downcast_ref::<openssl::ssl::Error>()
+        .filter(|tls| tls.ssl_error().is_some())
 }

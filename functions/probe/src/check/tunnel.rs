@@ -1,28 +1,24 @@
 //! `CONNECT`: a way through a proxy to a server that is spoken to with TLS.
 
-use std::io::{self, Read, Write};
+use std::io;
 
-use super::stream::Timed;
+use sitewatch::event::Outcome;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::failure::Failure;
+use super::wire::Wire;
 use crate::proxy::Via;
 
 /// A proxy's answer is a line and a few headers.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// Why the proxy does not let us through.
-pub(super) enum Untunnelled {
-    /// The time was up.
-    Timeout,
-    /// Anything else, for people.
-    Failed(String),
-}
-
 /// Asks the proxy for a way to `host:port`; an IPv6 address comes in brackets.
-pub(super) fn open_tunnel(
-    stream: &mut Timed,
+pub(super) async fn open_tunnel(
+    wire: &mut Wire<'_>,
     via: &Via,
     host: &str,
     port: u16,
-) -> Result<(), Untunnelled> {
+) -> Result<(), Failure> {
     let authorization = via
         .authorization
         .as_ref()
@@ -30,10 +26,10 @@ pub(super) fn open_tunnel(
         .unwrap_or_default();
     let request =
         format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n{authorization}\r\n");
-    stream
-        .write_all(request.as_bytes())
-        .map_err(|error| untunnelled(&error))?;
-    let head = read_head(stream)?;
+    wire.write_all(request.as_bytes())
+        .await
+        .map_err(|error| failed(&error))?;
+    let head = read_head(wire).await?;
     let status = head
         .split(|byte| *byte == b' ')
         .nth(1)
@@ -41,40 +37,38 @@ pub(super) fn open_tunnel(
         .and_then(|status| status.parse::<u16>().ok());
     match status {
         Some(200..=299) => Ok(()),
-        Some(status) => Err(Untunnelled::Failed(format!(
-            "the proxy answered {status} to CONNECT"
-        ))),
-        None => Err(Untunnelled::Failed(
-            "the proxy's answer to CONNECT is not HTTP".to_owned(),
-        )),
+        Some(status) => Err(no_tunnel(format!("the proxy answered {status} to CONNECT"))),
+        None => Err(no_tunnel("the proxy's answer to CONNECT is not HTTP")),
     }
 }
 
-/// Byte by byte: what follows the head is the server's and must stay in the socket.
-fn read_head(stream: &mut Timed) -> Result<Vec<u8>, Untunnelled> {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") {
-        match stream.read(&mut byte) {
-            Ok(0) => return Err(untunnelled(&io::ErrorKind::UnexpectedEof.into())),
-            Ok(_) if head.len() < MAX_HEAD => head.extend(byte),
-            Ok(_) => {
-                return Err(Untunnelled::Failed(
-                    "the proxy's answer to CONNECT has no end".to_owned(),
-                ));
-            }
-            Err(error) => return Err(untunnelled(&error)),
+/// The proxy's answer; what follows it is the server's and is read again.
+async fn read_head(wire: &mut Wire<'_>) -> Result<Vec<u8>, Failure> {
+    const END: &[u8] = b"\r\n\r\n";
+    let mut head = Vec::with_capacity(1_024);
+    loop {
+        if let Some(at) = memchr::memmem::find(&head, END) {
+            wire.unread(head.split_off(at + END.len()));
+            return Ok(head);
+        }
+        if head.len() > MAX_HEAD {
+            return Err(no_tunnel("the proxy's answer to CONNECT has no end"));
+        }
+        match wire.read_buf(&mut head).await {
+            Ok(0) => return Err(failed(&io::ErrorKind::UnexpectedEof.into())),
+            Ok(_) => {}
+            Err(error) => return Err(failed(&error)),
         }
     }
-    Ok(head)
 }
 
-fn untunnelled(error: &io::Error) -> Untunnelled {
+fn failed(error: &io::Error) -> Failure {
     match error.kind() {
-        io::ErrorKind::TimedOut => Untunnelled::Timeout,
-        io::ErrorKind::UnexpectedEof => {
-            Untunnelled::Failed("the proxy closed the connection".to_owned())
-        }
-        _ => Untunnelled::Failed(format!("the proxy failed: {error}")),
+        io::ErrorKind::UnexpectedEof => no_tunnel("the proxy closed the connection"),
+        _ => no_tunnel(format!("the proxy failed: {error}")),
     }
+}
+
+fn no_tunnel(text: impl Into<String>) -> Failure {
+    Failure::new(Outcome::Connect, text)
 }

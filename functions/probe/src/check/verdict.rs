@@ -4,9 +4,7 @@ use jiff::Timestamp;
 use sitewatch::event::Outcome;
 use sitewatch::site::Site;
 
-use super::failure::TimedOut;
 use super::observation::{BodySeen, Observation};
-use super::trace::Phase;
 
 /// What an attempt says about its site.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,25 +34,9 @@ impl Judgement {
     }
 }
 
-/// The part of a timeout that our own waiting may take before a timeout that ran out although the
-/// site had done its part says nothing about the site any more.
-const LOCAL_SHARE: u32 = 20;
-
 /// Judges an attempt made at `now`; `None`: the site wants no event of such a response.
 pub(crate) fn judge(site: &Site, seen: &Observation, now: Timestamp) -> Option<Judgement> {
     if let Some(failure) = &seen.failure {
-        if let Some(TimedOut { phase, late: true }) = failure.timeout
-            && is_our_own_delay(site, seen, phase)
-        {
-            let waited = seen.local_wait.unwrap_or_default().as_millis();
-            return Some(Judgement::down(
-                Outcome::Local,
-                format!(
-                    "{}, but {waited} ms of that were this machine's: it is too busy",
-                    failure.text
-                ),
-            ));
-        }
         return Some(Judgement {
             by_uplink: failure.is_explained_by_uplink(),
             ..Judgement::down(failure.outcome, failure.text.clone())
@@ -112,16 +94,6 @@ pub(crate) fn judge(site: &Site, seen: &Observation, now: Timestamp) -> Option<J
     Some(Judgement::up())
 }
 
-fn is_our_own_delay(site: &Site, seen: &Observation, phase: Phase) -> bool {
-    let timeouts = &site.timeouts;
-    let ran_out = match phase {
-        Phase::Connect | Phase::Tls => timeouts.connect,
-        Phase::FirstByte => timeouts.first_byte,
-        Phase::Dns | Phase::Body => None,
-    };
-    seen.local_wait.unwrap_or_default() > ran_out.unwrap_or(timeouts.total) / LOCAL_SHARE
-}
-
 fn body_problem(site: &Site, body: &BodySeen) -> Option<String> {
     let expect = &site.expect;
     let within = if body.cut {
@@ -155,45 +127,4 @@ fn body_problem(site: &Site, body: &BodySeen) -> Option<String> {
         return Some(format!("more than {most} bytes"));
     }
     None
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use sitewatch::site::{SiteDefaults, parse_list};
-
-    use super::*;
-    use crate::check::failure::Failure;
-
-    fn timed_out(local_wait: Option<Duration>, late: bool) -> Judgement {
-        let list = r#"[{"url": "https://shop.example/", "timeout": "1s"}]"#;
-        let sites = parse_list(list, &SiteDefaults::default()).unwrap();
-        let seen = Observation {
-            failure: Some(Failure::timeout(Phase::FirstByte, late)),
-            local_wait,
-            ..Observation::default()
-        };
-        judge(&sites[0], &seen, Timestamp::UNIX_EPOCH).unwrap()
-    }
-
-    #[test]
-    fn a_timeout_is_the_sites_unless_it_had_answered_and_we_were_late() {
-        for (waited, late) in [
-            (None, true),
-            (Some(0), true),
-            (Some(50), true),
-            (Some(900), false),
-        ] {
-            let judgement = timed_out(waited.map(Duration::from_millis), late);
-            assert_eq!(judgement.outcome, Outcome::Timeout, "{waited:?} {late}");
-        }
-        let judgement = timed_out(Some(Duration::from_millis(51)), true);
-        assert_eq!(judgement.outcome, Outcome::Local);
-        let error = judgement.error.unwrap();
-        assert!(
-            error.ends_with("but 51 ms of that were this machine's: it is too busy"),
-            "{error}"
-        );
-    }
 }

@@ -1,345 +1,171 @@
-//! ureq's connector and transport, for one hop: connect, shake hands, carry the bytes, and note
-//! the time of each.
+//! A connection as an attempt sees it: bytes, and when each of them moved.
 
-use std::fmt;
-use std::io::{self, Read, Write};
-use std::sync::Arc;
-use std::time::Instant;
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
-use openssl::ssl::SslStream;
-use sitewatch::event::Outcome;
-use ureq::Error;
-use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_openssl::SslStream;
 
-use super::MAX_HEAD;
-use super::buffers::WireBuffers;
-use super::connect::{Unconnected, connect};
-use super::failure::Failure;
-use super::hop::Hop;
-use super::stream::{Buffered, Timed};
-use super::tls::{Unsecured, handshake};
-use super::trace::Phase;
-use super::tunnel::{Untunnelled, open_tunnel};
+use super::kernel::{Received, receive};
+use super::trace::Trace;
 
-/// Interim responses that a server may send: 103 comes once or twice, 102 every twenty seconds.
-const MAX_INTERIM: u32 = 64;
-/// Bytes that may come for each byte of the body: a chunk of a single byte comes as six.
-const MAX_OVERHEAD: u64 = 8;
-
-/// Makes the connection of one hop.
-pub(super) struct HopConnector(pub(super) Arc<Hop>);
-
-impl fmt::Debug for HopConnector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HopConnector")
-    }
+/// A TCP connection that tells its trace when it sends and when something arrived.
+#[derive(Debug)]
+pub(super) struct Wire<'a> {
+    stream: TcpStream,
+    trace: &'a Trace,
+    /// Whether what is sent next had to wait for room: then that time was not ours.
+    waits_for_room: bool,
+    /// Read too early, and next to be read.
+    unread: Vec<u8>,
 }
 
-impl Connector for HopConnector {
-    type Out = Wire;
-
-    fn connect(
-        &self,
-        details: &ConnectionDetails<'_>,
-        _: Option<()>,
-    ) -> Result<Option<Wire>, Error> {
-        let hop = &self.0;
-        let deadline = match hop.site.timeouts.connect {
-            Some(timeout) => hop.deadline.min(Instant::now() + timeout),
-            None => hop.deadline,
-        };
-        let mut stream = self.connect_tcp(details, deadline)?;
-        if let (Some(via), true) = (&hop.via, hop.secure) {
-            open_tunnel(&mut stream, via, &hop.target(), hop.port).map_err(
-                |error| match error {
-                    Untunnelled::Timeout => hop.timed_out(Phase::Connect, stream.late()),
-                    Untunnelled::Failed(text) => fail(hop, Failure::new(Outcome::Connect, text)),
-                },
-            )?;
-        }
-        hop.trace.end(Phase::Connect);
-        let channel = if hop.secure {
-            Channel::Tls(Box::new(self.secure(stream)?))
-        } else {
-            Channel::Plain(stream)
-        };
-        hop.trace.enter(Phase::FirstByte);
-        Ok(Some(Wire {
-            hop: Arc::clone(hop),
-            channel,
-            buffers: WireBuffers::for_lines_of(hop.line),
-            sent: false,
-            answered: false,
-            received: 0,
-        }))
-    }
-}
-
-impl HopConnector {
-    fn connect_tcp(
-        &self,
-        details: &ConnectionDetails<'_>,
-        deadline: Instant,
-    ) -> Result<Timed, Error> {
-        let hop = &self.0;
-        hop.trace.enter(Phase::Connect);
-        let connected = connect(
-            &details.addrs,
-            hop.site.request.source_address,
-            deadline,
-            &|| hop.trace.waited().min(hop.site.timeouts.total),
-            &hop.interrupt,
-        );
-        match connected {
-            Ok((stream, address)) => {
-                hop.trace.note(|noted| noted.remote = Some(address.ip()));
-                Ok(Timed::new(
-                    stream,
-                    Arc::clone(&hop.trace),
-                    deadline,
-                    hop.site.timeouts.total,
-                ))
-            }
-            Err(Unconnected::Timeout { late }) => {
-                hop.trace.end(Phase::Connect);
-                hop.trace
-                    .note(|noted| noted.remote = details.addrs.first().map(|address| address.ip()));
-                Err(hop.timed_out(Phase::Connect, late))
-            }
-            Err(Unconnected::Local(address, why)) => {
-                hop.trace.end(Phase::Connect);
-                hop.trace.note(|noted| noted.remote = Some(address.ip()));
-                Err(fail(hop, Failure::new(Outcome::Local, why)))
-            }
-            Err(Unconnected::Failed(address, error)) => {
-                hop.trace.end(Phase::Connect);
-                hop.trace.note(|noted| noted.remote = Some(address.ip()));
-                Err(fail(
-                    hop,
-                    Failure::of_io(Phase::Connect, &address.to_string(), &error),
-                ))
-            }
+impl<'a> Wire<'a> {
+    pub(super) fn new(stream: TcpStream, trace: &'a Trace) -> Self {
+        Self {
+            stream,
+            trace,
+            waits_for_room: false,
+            unread: Vec::new(),
         }
     }
 
-    fn secure(&self, stream: Timed) -> Result<SslStream<Buffered>, Error> {
-        let hop = &self.0;
-        hop.trace.enter(Phase::Tls);
-        let context = hop
-            .tools
-            .tls
-            .get(&hop.site.tls)
-            .map_err(|text| fail(hop, Failure::new(Outcome::Local, text)))?;
-        let stream = Buffered::new(stream);
-        let result = handshake(&context, &hop.site.tls, &hop.host, stream, |seen| {
-            hop.trace.note(|noted| noted.certificate = Some(seen));
-        });
-        hop.trace.end(Phase::Tls);
-        result.map_err(|error| match error {
-            Unsecured::Timeout { late } => hop.timed_out(Phase::Tls, late),
-            Unsecured::Failed(failure) => fail(hop, failure),
-        })
+    /// Gives back what was read and belongs to whoever reads next.
+    pub(super) fn unread(&mut self, bytes: Vec<u8>) {
+        self.unread = bytes;
+    }
+
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
+        self.stream
+            .try_io(Interest::READABLE, || receive(&self.stream, buffer))
     }
 }
 
-fn fail(hop: &Hop, failure: Failure) -> Error {
-    hop.trace.fail(failure);
-    Error::ConnectionFailed
-}
-
-/// The bytes of one hop.
-pub(super) struct Wire {
-    hop: Arc<Hop>,
-    channel: Channel,
-    buffers: WireBuffers,
-    /// Whether a byte of the request has gone out.
-    sent: bool,
-    /// Whether a byte of the response has come in.
-    answered: bool,
-    /// Bytes of the response so far, as they came.
-    received: u64,
-}
-
-enum Channel {
-    Plain(Timed),
-    Tls(Box<SslStream<Buffered>>),
-}
-
-impl Channel {
-    fn timed(&mut self) -> &mut Timed {
-        match self {
-            Self::Plain(stream) => stream,
-            Self::Tls(stream) => stream.get_mut().timed(),
+impl AsyncRead for Wire<'_> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.unread.is_empty() {
+            let amount = self.unread.len().min(buffer.remaining());
+            buffer.put_slice(self.unread.get(..amount).unwrap_or_default());
+            self.unread.drain(..amount);
+            return Poll::Ready(Ok(()));
         }
-    }
-
-    /// Whether the peer had done its part when the time was up.
-    fn late(&mut self) -> bool {
-        self.timed().late()
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Plain(stream) => stream.write_all(bytes),
-            Self::Tls(stream) => stream.write_all(bytes),
-        }
-    }
-
-    /// Waits until there is something to read.
-    fn wait(&mut self) -> io::Result<()> {
-        match self {
-            Self::Plain(stream) => stream.wait(),
-            Self::Tls(stream) if stream.ssl().pending() > 0 => Ok(()),
-            Self::Tls(stream) => stream.get_mut().wait(),
-        }
-    }
-
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(stream) => stream.read(bytes),
-            Self::Tls(stream) => stream.read(bytes),
-        }
-    }
-}
-
-impl Wire {
-    fn phase(&self) -> Phase {
-        if self.answered {
-            Phase::Body
-        } else {
-            Phase::FirstByte
-        }
-    }
-
-    fn failed(&mut self, error: io::Error) -> Error {
-        if error.kind() == io::ErrorKind::TimedOut {
-            return self.hop.timed_out(self.phase(), self.channel.late());
-        }
-        // TLS 1.3 lets the client finish before the server has judged its certificate, so the
-        // refusal arrives in place of the response.
-        if let Some(tls) = alert(&error) {
-            let text = format!(
-                "the server ended the TLS connection: {}",
-                super::tls::reasons(tls)
-            );
-            self.hop.trace.fail(Failure::new(Outcome::Tls, text));
-        }
-        Error::Io(error)
-    }
-}
-
-/// What TLS itself has to say about an error, if it does.
-fn alert(error: &io::Error) -> Option<&openssl::ssl::Error> {
-    error
-        .get_ref()?
-        .downcast_ref::<openssl::ssl::Error>()
-        .filter(|tls| tls.ssl_error().is_some())
-}
-
-fn is_alert(error: &io::Error) -> bool {
-    alert(error).is_some()
-}
-
-/// Through a proxy, a plain request names the whole URL (RFC 9112, section 3.2.2). ureq writes the
-/// path alone, always at the start of the first piece.
-fn in_absolute_form(request: &[u8], host: &str, port: u16) -> Option<Vec<u8>> {
-    let target = request.iter().position(|byte| *byte == b' ')? + 1;
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    };
-    let mut absolute = request.get(..target)?.to_vec();
-    absolute.extend(format!("http://{host}:{port}").bytes());
-    absolute.extend(request.get(target..)?);
-    Some(absolute)
-}
-
-impl fmt::Debug for Wire {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Wire")
-    }
-}
-
-impl Transport for Wire {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        &mut self.buffers
-    }
-
-    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), Error> {
-        self.channel.timed().deadline = self.hop.deadline;
-        let to_proxy = !self.sent && !self.hop.secure && self.hop.via.is_some();
-        self.sent = true;
-        let request = self.buffers.output();
-        let request = request.get(..amount).unwrap_or(request);
-        let written = match to_proxy
-            .then(|| in_absolute_form(request, &self.hop.host, self.hop.port))
-            .flatten()
-        {
-            Some(absolute) => self.channel.write_all(&absolute),
-            None => self.channel.write_all(request),
-        };
-        self.buffers.release_output();
-        written.map_err(|error| {
-            // A server that closes in the middle of a request has mostly said why before.
-            let said = match &mut self.channel {
-                Channel::Tls(stream) => stream.read(&mut [0]).err(),
-                Channel::Plain(_) => None,
-            };
-            self.failed(said.filter(is_alert).unwrap_or(error))
-        })
-    }
-
-    fn await_input(&mut self, _: NextTimeout) -> Result<bool, Error> {
-        // What is complete is used up, and heads end at their own limit: this is the frame of a
-        // chunk that never comes to its end, for which ureq would go on asking.
-        if self.buffers.input().len() > 2 * MAX_HEAD {
-            let text = "a chunk of the body begins with more than it may";
-            return Err(fail(&self.hop, Failure::new(Outcome::Protocol, text)));
-        }
-        if self.buffers.interim() > MAX_INTERIM {
-            let text = format!("more than {MAX_INTERIM} interim (1xx) responses");
-            return Err(fail(&self.hop, Failure::new(Outcome::Protocol, text)));
-        }
-        let body_limit = self.hop.site.body_limit;
-        if self.received > body_limit.saturating_mul(MAX_OVERHEAD) + (1 << 20) {
-            let text = format!(
-                "{} bytes came for a page of which no more than {body_limit} are read",
-                self.received
-            );
-            return Err(fail(&self.hop, Failure::new(Outcome::Protocol, text)));
-        }
-        self.channel.timed().deadline = match self.hop.site.timeouts.first_byte {
-            Some(timeout) if !self.answered => self.hop.deadline.min(Instant::now() + timeout),
-            _ => self.hop.deadline,
-        };
         loop {
-            // The buffer is made when there is something to put into it.
-            let read = self
-                .channel
-                .wait()
-                .and_then(|()| self.channel.read(self.buffers.input_append_buf()))
-                .map_err(|error| self.failed(error))?;
-            if read > 0 && !self.answered {
-                self.answered = true;
-                self.channel.timed().deadline = self.hop.deadline;
-                self.hop.trace.end(Phase::FirstByte);
-                self.hop.trace.enter(Phase::Body);
+            let received = match self.stream.poll_read_ready(context) {
+                Poll::Ready(ready) => {
+                    ready?;
+                    self.receive(buffer.initialize_unfilled())
+                }
+                // Readiness may not have come to us yet.
+                Poll::Pending if self.trace.is_last_look() => {
+                    receive(&self.stream, buffer.initialize_unfilled())
+                }
+                Poll::Pending => return Poll::Pending,
+            };
+            match received {
+                Ok(received) if received.length == 0 => self.trace.happened_now(),
+                Ok(received) => {
+                    self.trace.arrived(received.arrived);
+                    if received.length == buffer.remaining() {
+                        // More has come than is taken at once: the sender may be waiting for us.
+                        self.trace.sending();
+                    }
+                    buffer.advance(received.length);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if self.trace.is_last_look() {
+                        return Poll::Pending;
+                    }
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    self.trace.happened_now();
+                    return Poll::Ready(Err(error));
+                }
             }
-            self.received += read as u64;
-            self.buffers.input_appended(read);
-            if read == 0 || self.buffers.is_worth_a_look() {
-                return Ok(read > 0);
-            }
+            return Poll::Ready(Ok(()));
         }
     }
+}
 
-    fn is_open(&mut self) -> bool {
-        // One connection a hop: what comes second on a connection is faster than a visitor's first.
-        false
+impl AsyncWrite for Wire<'_> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.waits_for_room {
+            self.trace.happened_now();
+        } else {
+            self.trace.sending();
+        }
+        let sent = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.waits_for_room = sent.is_pending();
+        sent
     }
 
-    fn is_tls(&self) -> bool {
-        matches!(self.channel, Channel::Tls(_))
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// What requests and responses travel on.
+#[derive(Debug)]
+pub(super) enum Channel<'a> {
+    Plain(Wire<'a>),
+    Tls(Box<SslStream<Wire<'a>>>),
+}
+
+/// A page of 5 KB and its head in one read; as much as a record of TLS may hold.
+const PIECE: usize = 16 * 1024;
+
+thread_local! {
+    /// What every connection of a thread reads into: a buffer of its own for each would be most of
+    /// the memory of thousands that wait.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; PIECE]);
+}
+
+impl Channel<'_> {
+    /// Waits for bytes and appends them; 0: the connection is at its end.
+    pub(super) async fn read(&mut self, input: &mut Vec<u8>) -> io::Result<usize> {
+        poll_fn(|context| {
+            BUFFER.with_borrow_mut(|buffer| {
+                let mut buffer = ReadBuf::new(buffer);
+                ready!(match self {
+                    Self::Plain(wire) => Pin::new(wire).poll_read(context, &mut buffer),
+                    Self::Tls(stream) => Pin::new(&mut **stream).poll_read(context, &mut buffer),
+                })?;
+                input.extend_from_slice(buffer.filled());
+                Poll::Ready(Ok(buffer.filled().len()))
+            })
+        })
+        .await
+    }
+
+    pub(super) async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let written = poll_fn(|context| match self {
+                Self::Plain(wire) => Pin::new(wire).poll_write(context, bytes),
+                Self::Tls(stream) => Pin::new(&mut **stream).poll_write(context, bytes),
+            })
+            .await?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            bytes = bytes.get(written..).unwrap_or_default();
+        }
+        Ok(())
     }
 }

@@ -102,6 +102,11 @@ impl KafkaSink {
         });
     }
 
+    /// Whether no further checks should begin for now.
+    pub(super) fn is_full(&self) -> bool {
+        self.queue.is_full()
+    }
+
     pub(super) fn finish(&self, deadline: Instant) -> Delivered {
         *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) = Some(deadline);
         self.queue.close();

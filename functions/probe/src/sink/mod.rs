@@ -22,7 +22,7 @@ pub(crate) use stdout::Stdout;
 
 use crate::settings::SinkSettings;
 
-/// Where results go. Publishing never waits for Kafka, unless thousands of results wait already.
+/// Where results go. Publishing never waits for Kafka.
 pub(crate) enum Sink {
     Stdout(Stdout),
     Kafka(Box<KafkaSink>),
@@ -67,6 +67,14 @@ impl Sink {
         match self {
             Self::Stdout(sink) => sink.publish(event),
             Self::Kafka(sink) => sink.publish(event),
+        }
+    }
+
+    /// Whether so many results wait that no further checks should begin for now.
+    pub(crate) fn is_full(&self) -> bool {
+        match self {
+            Self::Stdout(_) => false,
+            Self::Kafka(sink) => sink.is_full(),
         }
     }
 

@@ -1,11 +1,11 @@
-//! Results on their way from the workers to the thread that talks to Kafka.
+//! Results on their way from the checks to the thread that talks to Kafka.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Results held at most while Kafka is being reached or is slow: some megabytes. Then workers
-/// wait, between checks, where no figure is spoilt by it.
+/// Results held while Kafka is being reached or is slow: some megabytes. Then no further checks
+/// begin; those under way still find room.
 const CAPACITY: usize = 10_000;
 
 /// A result on its way: key and payload of its message.
@@ -23,7 +23,6 @@ pub(super) struct Message {
 pub(super) struct Queue {
     state: Mutex<State>,
     filled: Condvar,
-    emptied: Condvar,
 }
 
 #[derive(Default)]
@@ -35,12 +34,6 @@ struct State {
 impl Queue {
     pub(super) fn push(&self, message: Message) {
         let mut state = self.lock();
-        while state.messages.len() >= CAPACITY && !state.closed {
-            state = self
-                .emptied
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
         let was_empty = state.messages.is_empty();
         state.messages.push_back(message);
         drop(state);
@@ -49,11 +42,15 @@ impl Queue {
         }
     }
 
+    /// Whether it holds as much as it should.
+    pub(super) fn is_full(&self) -> bool {
+        self.lock().messages.len() >= CAPACITY
+    }
+
     /// Says that nothing more comes.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.filled.notify_all();
-        self.emptied.notify_all();
     }
 
     /// Everything there is, waiting up to `patience` for something; and whether more may come.
@@ -68,8 +65,6 @@ impl Queue {
         }
         let messages = std::mem::take(&mut state.messages);
         let open = !state.closed;
-        drop(state);
-        self.emptied.notify_all();
         (messages, open)
     }
 

@@ -167,6 +167,7 @@ fn event(dice: &mut Dice) -> CheckEvent<'static> {
         body_us: maybe(dice, micros),
         total_us: micros(dice),
         local_wait_us: maybe(dice, micros),
+        clock: None,
         body_bytes: maybe(dice, |dice| micros(dice).into()),
         body_match: maybe(dice, |dice| dice.one_in(2)),
         certificate_not_after: maybe(dice, |dice| {
