@@ -66,7 +66,7 @@ fn page(url: &str, defaults: &SiteDefaults) -> Result<Canary, String> {
     defaults.retries = 0;
     let sites = parse_list(url, &defaults).map_err(|problems| problems.to_string())?;
     let site = sites.into_iter().next().ok_or("no URL")?;
-    Ok(Canary::Page(Arc::new(site)))
+    Ok(Canary::Page(site))
 }
 
 fn address(text: &str) -> Option<Canary> {

@@ -8,6 +8,10 @@
 //! Look-ups of one name at one time are one look-up, and its answer serves the round for as long
 //! as its time to live says. Only the check that made the look-up reports what it cost.
 //!
+//! Hickory shares questions under way and remembers answers as well. What is kept here knows what it
+//! does not: whether this check asked or found an answer, that nobody answered (so that a name server
+//! that is away is not asked by 10,000 checks in turn), and that a retry wants to ask anew.
+//!
 //! No answer for one name is that name's fault only while the name servers answer at all. So when a
 //! look-up stays without one, they are asked for what every one of them knows, the root.
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -20,7 +21,7 @@ use crate::sites::{Refused, ours, prepare};
 /// # Errors
 /// What would stop that run before its first check: secrets and files that are not there.
 pub(crate) fn show(
-    sites: Vec<Site>,
+    sites: Vec<Arc<Site>>,
     mut refused: Refused,
     settings: &Settings,
     tls: &TlsContexts,

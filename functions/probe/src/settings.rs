@@ -1,6 +1,7 @@
 //! What `probe` reads from the environment.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sitewatch::kafka::KafkaSettings;
@@ -76,7 +77,7 @@ pub(crate) struct Settings {
 #[derive(Debug)]
 pub(crate) enum Source {
     /// Read and valid.
-    List(Vec<Site>),
+    List(Vec<Arc<Site>>),
     /// In the table `websites`.
     Database(Box<DatabaseSettings>, Box<SiteDefaults>),
 }

@@ -16,7 +16,7 @@ use crate::settings::Source;
 
 /// The sites as they were read.
 pub(crate) struct Loaded {
-    pub(crate) sites: Vec<Site>,
+    pub(crate) sites: Vec<Arc<Site>>,
     pub(crate) refused: Refused,
 }
 
@@ -73,12 +73,10 @@ pub(crate) fn load(source: Source) -> Result<Loaded, Failure> {
 }
 
 /// Those that are enabled and of this shard.
-pub(crate) fn ours(sites: Vec<Site>, shard: (u32, u32)) -> Vec<Arc<Site>> {
+pub(crate) fn ours(mut sites: Vec<Arc<Site>>, shard: (u32, u32)) -> Vec<Arc<Site>> {
+    sites.retain(|site| site.enabled && in_shard(&site.name, shard.0, shard.1));
+    sites.shrink_to_fit();
     sites
-        .into_iter()
-        .filter(|site| site.enabled && in_shard(&site.name, shard.0, shard.1))
-        .map(Arc::new)
-        .collect()
 }
 
 fn from_database(settings: &DatabaseSettings, defaults: &SiteDefaults) -> Result<Loaded, Failure> {

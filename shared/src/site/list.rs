@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use url::Url;
@@ -14,7 +15,7 @@ use crate::event::MAX_NAME;
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn parse_list(text: &str, defaults: &SiteDefaults) -> Result<Vec<Site>, SiteProblems> {
+pub fn parse_list(text: &str, defaults: &SiteDefaults) -> Result<Vec<Arc<Site>>, SiteProblems> {
     let mut reading = Reading::new(defaults);
     each(text, |element| reading.add(element))?;
     reading.finish()
@@ -58,7 +59,7 @@ fn each(text: &str, mut each: impl FnMut(Value)) -> Result<(), SiteProblems> {
 pub fn parse_objects(
     objects: impl IntoIterator<Item = Map<String, Value>>,
     defaults: &SiteDefaults,
-) -> (Vec<Site>, SiteProblems) {
+) -> (Vec<Arc<Site>>, SiteProblems) {
     let mut reading = Reading::new(defaults);
     for object in objects {
         reading.add(Value::Object(object));
@@ -94,7 +95,7 @@ pub fn default_name(url: &Url) -> String {
 
 struct Reading<'a> {
     defaults: &'a SiteDefaults,
-    sites: Vec<Site>,
+    sites: Vec<Arc<Site>>,
     /// Name → position in the list.
     names: HashMap<String, usize>,
     position: usize,
@@ -147,7 +148,7 @@ impl<'a> Reading<'a> {
             }
         }
         match parsed {
-            Ok(site) => self.sites.push(site),
+            Ok(site) => self.sites.push(Arc::new(site)),
             Err(problems) => {
                 for (field, text) in problems {
                     self.problem(label.clone(), field, text);
@@ -165,7 +166,7 @@ impl<'a> Reading<'a> {
         });
     }
 
-    fn finish(self) -> Result<Vec<Site>, SiteProblems> {
+    fn finish(self) -> Result<Vec<Arc<Site>>, SiteProblems> {
         if self.problems.is_empty() {
             Ok(self.sites)
         } else {

@@ -1,5 +1,6 @@
 //! Lists as people write them, and what they are told.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -7,11 +8,11 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn read(text: &str) -> Result<Vec<Site>, SiteProblems> {
+fn read(text: &str) -> Result<Vec<Arc<Site>>, SiteProblems> {
     parse_list(text, &SiteDefaults::default())
 }
 
-fn one(fields: &Value) -> Site {
+fn one(fields: &Value) -> Arc<Site> {
     read(&json!([fields]).to_string()).unwrap().remove(0)
 }
 

@@ -283,7 +283,7 @@ fn on_a_terminal_each_check_is_a_line_for_people() {
         [
             "down turned\\u{202e} _ connect _ connection refused by 127.0.0.1:1 (in maintenance)",
             "down wrong 500 _ connect _ first byte _ body _ status 500, expected 200-399 (2 attempts)",
-            "unknown denied _ dns _ PROBE_DENY_NETWORKS forbids 169.254.169.254: not checked",
+            "unknown denied _ PROBE_DENY_NETWORKS forbids 169.254.169.254: not checked",
             "up fine 200 _ connect _ first byte _ body _",
         ]
     );
