@@ -1,4 +1,7 @@
 //! Compiled expressions: the cheapest form that can decide each, and which of them are kept.
+//!
+//! An automaton and the whole body would do for all. With these two alone a round of 10,000 sites that
+//! answer at once takes a third more CPU (`tests/bench.sh probe at-once`: 1.06 s against 0.80 s).
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
