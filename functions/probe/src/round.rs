@@ -89,15 +89,13 @@ pub(crate) fn run(mut settings: Settings, run: &Run) -> Result<Summary, Failure>
     let checks = Checks::begin(work, settings.concurrency)?;
     watch(&checks, &sink, progress, &stop);
     let found = checks.found();
-    if found.broken > 0 {
-        log::error!("{} checks broke off by a defect of ours", found.broken);
-    }
     let delivered = sink.finish(Instant::now() + flush(&stop));
     Ok(summary(Ended {
         tally: found.tally,
         obstacle: found.obstacle,
         delivered,
         left: checks.left(),
+        broken: found.broken,
         refused: refused.left_out(),
         stopped: stop.requested(),
         fail_on_down: settings.fail_on_down,

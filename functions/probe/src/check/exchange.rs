@@ -14,6 +14,7 @@ use ureq_proto::http::{HeaderValue, Method, Request, Response};
 use super::body::Reading;
 use super::failure::Failure;
 use super::limit::within;
+use super::resolve::bracketed;
 use super::tls::alert;
 use super::trace::{Phase, Trace};
 use super::wire::Channel;
@@ -223,9 +224,7 @@ impl<'a> Exchange<'a> {
             } else {
                 (0, None)
             };
-            if used.max(self.input.len().min(MAX_HEAD + 1)) > MAX_HEAD && response.is_none()
-                || used > MAX_HEAD
-            {
+            if used > MAX_HEAD || (response.is_none() && self.input.len() > MAX_HEAD) {
                 return Err(too_large());
             }
             self.input.drain(..used);
@@ -403,12 +402,8 @@ fn no_progress() -> Failure {
 fn in_absolute_form(head: &[u8], host: &str, port: u16) -> Vec<u8> {
     let target = head.iter().position(|byte| *byte == b' ');
     let (method, rest) = head.split_at(target.map_or(0, |at| at + 1));
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    };
-    [method, format!("http://{host}:{port}").as_bytes(), rest].concat()
+    let server = format!("http://{}:{port}", bracketed(host));
+    [method, server.as_bytes(), rest].concat()
 }
 
 #[cfg(test)]

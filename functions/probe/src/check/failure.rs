@@ -71,15 +71,14 @@ impl Failure {
 
     /// What is not HTTP in what a server said.
     pub(crate) fn of_http(error: &ureq_proto::Error) -> Self {
-        let text = error.to_string();
-        // The limit is ureq-proto's.
-        if text.contains("too many headers") {
-            return Self::new(Outcome::Protocol, "the response has more than 128 headers");
-        }
-        Self::new(
-            Outcome::Protocol,
-            format!("not a valid HTTP response: {text}"),
-        )
+        let text = match error {
+            // The limit is ureq-proto's.
+            ureq_proto::Error::HttpParseTooManyHeaders => {
+                "the response has more than 128 headers".to_owned()
+            }
+            error => format!("not a valid HTTP response: {error}"),
+        };
+        Self::new(Outcome::Protocol, text)
     }
 
     /// The time was up in a phase.

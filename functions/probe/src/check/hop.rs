@@ -9,7 +9,7 @@ use sitewatch::site::Site;
 
 use super::Tools;
 use super::failure::Failure;
-use super::resolve::addresses;
+use super::resolve::{addresses, bracketed};
 use super::trace::{Phase, Trace};
 use crate::proxy::Via;
 
@@ -47,16 +47,12 @@ impl Hop<'_> {
     pub(super) async fn way(&self) -> Result<Way, Failure> {
         let (addresses, port, judged) = self.peer().await?;
         let peers = addresses.into_iter().take(MOST);
-        let host = judged.map_or_else(|| self.host.clone(), |address| address.to_string());
+        let target = judged.map_or_else(|| self.host.clone(), |address| address.to_string());
         Ok(Way {
             peers: peers
                 .map(|address| SocketAddr::new(address, port))
                 .collect(),
-            target: if host.contains(':') {
-                format!("[{host}]")
-            } else {
-                host
-            },
+            target: bracketed(&target),
         })
     }
 

@@ -107,6 +107,15 @@ pub(super) fn bare_host(uri: &Uri) -> &str {
         .trim_end_matches(']')
 }
 
+/// The host as a URL has it: an IPv6 address in brackets.
+pub(super) fn bracketed(host: &str) -> String {
+    if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    }
+}
+
 pub(super) fn port(uri: &Uri) -> u16 {
     uri.port_u16()
         .unwrap_or(if uri.scheme_str() == Some("https") {
