@@ -190,7 +190,7 @@ pub(crate) struct Known {
     pub(crate) maintenance: bool,
 }
 
-/// What is so after some checks of a site from a place: as `report` has to have it.
+/// What is so after some checks of a site from a location: as `report` has to have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct State {
     pub(crate) checked_at: i64,

@@ -60,7 +60,7 @@ impl Site {
     }
 }
 
-/// A place of a probe, likewise.
+/// A location of a probe, likewise.
 #[derive(Debug)]
 pub(crate) struct Location {
     /// Unique name.
@@ -145,7 +145,7 @@ pub(crate) struct Certificate {
 /// then. About 80,000 sites with a label or two.
 const MAX_KNOWN: usize = 32 << 20;
 
-/// The sites and places met in this run. Its size is that of the list of sites, not of the
+/// The sites and locations met in this run. Its size is that of the list of sites, not of the
 /// backlog, and at most [`MAX_KNOWN`].
 pub(crate) struct Known {
     window: Window,

@@ -2,8 +2,8 @@
 
 use crate::read::sites::Site;
 
-/// Sites by state. One that is checked from several places counts once, as the worst of them sees
-/// it: down, then unknown, then up.
+/// Sites by state. One that is checked from several locations counts once, as the worst of them
+/// sees it: down, then unknown, then up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) up: usize,

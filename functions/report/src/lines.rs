@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 
-/// A site as seen from one place.
+/// A site as seen from one location.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct SiteLine {
     pub(crate) site: String,

@@ -459,7 +459,7 @@ catalogue! {
     MAINTAIN_KEEP_HOURLY = maintain_keep_hourly {
         group: Maintain, default: "180d",
         wants: "a duration of whole days, no shorter than MAINTAIN_KEEP_CHECKS", example: "180d",
-        help: "How long figures by hour are kept, about half a kilobyte per site, place and hour; they are dropped by whole months.",
+        help: "How long figures by hour are kept, about half a kilobyte per site, location and hour; they are dropped by whole months.",
     }
     MAINTAIN_KEEP_DAILY = maintain_keep_daily {
         group: Maintain, default: "1830d",

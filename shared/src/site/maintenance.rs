@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn by_the_clocks_of_a_place() {
+    fn by_the_clocks_of_a_time_zone() {
         let window = json!({"start": "02:00", "end": "03:00", "timezone": "Europe/Berlin"});
         assert!(inside(&window, "2026-11-21T01:30:00Z"));
         assert!(inside(&window, "2026-07-01T00:30:00Z"));

@@ -42,7 +42,7 @@ fn a_partly_repeated_batch_records_the_rest() {
             .exits(0);
         last_line(&finished.stderr)
     };
-    // The same site, place and microsecond twice is one check.
+    // The same site, location and microsecond twice is one check.
     events[2].checked_at = events[1].checked_at;
     assert_eq!(drain(&events), "2 checks recorded, 1 repeated");
     events.push(up("c", 60));

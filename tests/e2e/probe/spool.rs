@@ -323,8 +323,8 @@ fn kill_9_without_a_spool_costs_what_kafka_has_not_acknowledged() {
 }
 
 /// Kills at random instants, with several checks at a time, by turns with Kafka and without. Each
-/// run has a place of its own in its sites' addresses and in its results, so that what the website
-/// was asked can be laid beside what became of it.
+/// run has a location of its own in its sites' addresses and in its results, so that what the
+/// website was asked can be laid beside what became of it.
 #[test]
 fn kill_9_at_any_instant_costs_no_more_than_the_checks_under_way() {
     const KILLS: usize = 60;

@@ -48,7 +48,7 @@ impl Check {
     }
 }
 
-/// A site's checks from a place, oldest first: now and then of another kind than the one before.
+/// A site's checks from a location, oldest first: now and then of another kind than the one before.
 fn history(dice: &mut Dice) -> Vec<Check> {
     let mut minutes_ago = dice.between(1, 400);
     let mut up = Some(true);
@@ -81,7 +81,7 @@ fn micros(value: &Value) -> Option<i64> {
     Some(time.as_microsecond())
 }
 
-/// What `report` says of every site and place.
+/// What `report` says of every site and location.
 fn reported(prepared: &Prepared) -> BTreeMap<(String, String), State> {
     let shown = prepared
         .report()

@@ -127,7 +127,7 @@ fn recent_shows_checks_as_they_were_recorded_newest_first() {
 }
 
 #[test]
-fn a_site_that_is_seen_from_several_places_is_one_as_the_worst_of_them_sees_it() {
+fn a_site_that_is_seen_from_several_locations_is_one_as_the_worst_of_them_sees_it() {
     let prepared = Prepared::new("report");
     let mut elsewhere = down("shop", 60);
     elsewhere.location = "fra1".into();
@@ -146,7 +146,7 @@ fn a_site_that_is_seen_from_several_places_is_one_as_the_worst_of_them_sees_it()
         "{}",
         table.stderr
     );
-    // The heading, and a line for each place.
+    // The heading, and a line for each location.
     assert_eq!(table.stdout.lines().count(), 5, "{}", table.stdout);
     assert!(table.stdout.contains("shop (fra1)"), "{}", table.stdout);
     let page = prepared

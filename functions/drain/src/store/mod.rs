@@ -67,7 +67,7 @@ pub(crate) enum Written {
     Refused,
 }
 
-/// A check with the ids of its site and place.
+/// A check with the ids of its site and location.
 pub(crate) struct Keyed<'a> {
     /// Its position in the batch, before sorting.
     pub(crate) position: usize,

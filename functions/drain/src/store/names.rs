@@ -1,4 +1,4 @@
-//! Names of sites and places → the ids that rows hold.
+//! Names of sites and locations → the ids that rows hold.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -30,7 +30,8 @@ impl Names {
         }
     }
 
-    /// Finds, or makes as far as there may be more, what the rows' sites and places are known by.
+    /// Finds, or makes as far as there may be more, what the rows' sites and locations are known
+    /// by.
     pub(super) fn resolve(
         &mut self,
         transaction: &mut Transaction<'_>,

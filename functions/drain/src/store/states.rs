@@ -1,4 +1,4 @@
-//! The newest check of each site from each place, and between which checks it turned up or down.
+//! The newest check of each site from each location, and between which checks it turned up or down.
 //!
 //! Everything here is the least or the greatest of times: whatever the order in which checks arrive,
 //! what is stored is the same, and a late one mends it. Since when a site is up or down is read from
@@ -13,11 +13,11 @@ use postgres::types::{ToSql, Type};
 use super::Keyed;
 use crate::row::{Certificate, Row};
 
-/// Sites and places whose row in `website_states` is known to be there.
+/// Sites and locations whose row in `website_states` is known to be there.
 #[derive(Default)]
 pub(super) struct KnownStates(HashSet<(i32, i16)>);
 
-/// What a batch says of one site from one place.
+/// What a batch says of one site from one location.
 struct State<'a> {
     website_id: i32,
     location_id: i16,
@@ -35,8 +35,8 @@ struct State<'a> {
 }
 
 impl KnownStates {
-    /// Writes the states that the rows (sorted by site, time, place) bring; returns the keys that
-    /// are then known to be there, to be remembered once the transaction is committed.
+    /// Writes the states that the rows (sorted by site, time, location) bring; returns the keys
+    /// that are then known to be there, to be remembered once the transaction is committed.
     pub(super) fn update(
         &self,
         transaction: &mut Transaction<'_>,
@@ -110,7 +110,7 @@ impl<'a> State<'a> {
     }
 }
 
-/// Folds rows, sorted by site and time, into one state per site and place.
+/// Folds rows, sorted by site and time, into one state per site and location.
 fn newest<'a>(rows: &[Keyed<'a>]) -> Vec<State<'a>> {
     let mut states: Vec<State<'a>> = Vec::new();
     for site in rows.chunk_by(|one, other| one.website_id == other.website_id) {

@@ -153,7 +153,7 @@ impl SiteView {
         let bar = bar.unwrap_or(&empty);
         Self {
             name: printable(&line.site),
-            location: place(line.location.as_deref().unwrap_or_default()),
+            location: displayed_location(line.location.as_deref().unwrap_or_default()),
             state: line.state,
             since: line.since.map(time).unwrap_or_default(),
             error: printable(&why),
@@ -189,7 +189,7 @@ impl IncidentView {
         let why = line.error.unwrap_or(line.outcome);
         Self {
             site: printable(&line.site),
-            location: place(&line.location),
+            location: displayed_location(&line.location),
             opened: time(line.opened_at),
             lasted: lasting(line.duration_s),
             ended: match line.closed_at {
@@ -221,8 +221,8 @@ impl CertificateView {
     }
 }
 
-/// The usual place goes without saying.
-fn place(location: &str) -> String {
+/// The default location is not shown.
+fn displayed_location(location: &str) -> String {
     if location == "default" {
         String::new()
     } else {

@@ -68,7 +68,7 @@ const PHASES: &[Phase] = &[
     ("total", |site| site.total_us),
 ];
 
-/// A metric of a place's probes.
+/// A metric of the probes of a location.
 type OfProbes = (&'static str, &'static str, fn(&Probes) -> f64);
 
 const OF_PROBES: &[OfProbes] = &[
@@ -125,7 +125,7 @@ impl Metrics {
             sites.each(reader, &mut |site| {
                 let site = not_ahead(site);
                 if let Some(value) = value(&site) {
-                    let labels = [("site", site.site.as_str()), ("location", place(&site))];
+                    let labels = [("site", site.site.as_str()), ("location", location(&site))];
                     family.sample(&labels, value)?;
                 }
                 Ok(())
@@ -142,7 +142,7 @@ impl Metrics {
                 if let Some(taken) = taken(&site) {
                     let labels = [
                         ("site", site.site.as_str()),
-                        ("location", place(&site)),
+                        ("location", location(&site)),
                         ("phase", *phase),
                     ];
                     phases.sample(&labels, f64::from(taken) / 1e6)?;
@@ -199,7 +199,7 @@ impl Metrics {
     }
 }
 
-fn place(site: &SiteLine) -> &str {
+fn location(site: &SiteLine) -> &str {
     site.location.as_deref().unwrap_or_default()
 }
 

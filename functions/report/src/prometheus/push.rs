@@ -25,10 +25,10 @@ pub(super) fn push(
     mut fill: impl FnMut(&mut dyn Write) -> Result<(), Interrupted>,
 ) -> Result<(), Failure> {
     // The address may hold a password: what is told is the host alone.
-    let place = url.host_str().unwrap_or_default();
+    let host = url.host_str().unwrap_or_default();
     let refused = |why: String| {
         Failure::Unavailable(format!(
-            "the Pushgateway at {place} did not take the metrics: {why}; check PROMETHEUS_PUSHGATEWAY_URL"
+            "the Pushgateway at {host} did not take the metrics: {why}; check PROMETHEUS_PUSHGATEWAY_URL"
         ))
     };
     let mut length = Length(0);

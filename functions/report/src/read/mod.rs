@@ -28,7 +28,7 @@ use crate::output::Interrupted;
 use cursor::Cursor;
 use span::Span;
 
-/// A site from a place: what every figure belongs to.
+/// A site from a location: what every figure belongs to.
 pub(crate) type Key = (i32, i16);
 
 /// A transaction that sees one state of the database from its first statement to its last.

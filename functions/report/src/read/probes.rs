@@ -8,7 +8,7 @@ use sitewatch::run::Failure;
 use super::Reader;
 use crate::settings::Settings;
 
-/// The probes of a place.
+/// The probes of a location.
 #[derive(Clone, Debug)]
 pub(crate) struct Probes {
     pub(crate) location: String,
@@ -31,7 +31,7 @@ const QUERY: &str = "
     group by locations.name
     order by locations.name";
 
-/// Reads it, of every place.
+/// Reads it, of every location.
 ///
 /// # Errors
 /// When PostgreSQL cannot be asked.

@@ -1,4 +1,4 @@
-//! The state of each site, from each place it is checked from.
+//! The state of each site, from each location it is checked from.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ use crate::output::{self, Interrupted};
 use crate::settings::Settings;
 use crate::words::days_left;
 
-/// A site as seen from a place, with what its line does not show.
+/// A site as seen from a location, with what its line does not show.
 pub(crate) struct Site {
     /// `None` for a site that was never checked.
     pub(crate) key: Option<Key>,
@@ -29,9 +29,9 @@ pub(crate) struct Site {
 }
 
 /// $1 how old the newest check may be, in seconds; $2 the websites or null; $3 the states or null. A
-/// site appears once a place, and once without place when it was never checked; what is broken comes
-/// first, and of each site the place that sees it worst is marked. Errors of outages that are over
-/// come from the rollups: at most an hour late.
+/// site appears once per location, and once without a location when it was never checked; what is
+/// broken comes first, and of each site the location that sees it worst is marked. Errors of
+/// outages that are over come from the rollups: at most an hour late.
 const QUERY: &str = "
     select shown.*,
         row_number() over (partition by shown.website_id order by shown.rank, shown.location) = 1 as is_worst

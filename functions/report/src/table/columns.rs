@@ -9,7 +9,7 @@ use super::Line;
 use crate::lines::{CheckLine, DayLine, IncidentLine, RunLine, SiteLine};
 use crate::words::{lasting, milliseconds, percentage, time, validity};
 
-fn place(site: &str, location: Option<&str>) -> String {
+fn site_and_location(site: &str, location: Option<&str>) -> String {
     match location {
         Some(location) if location != "default" => format!("{site} ({location})"),
         _ => site.to_owned(),
@@ -91,7 +91,7 @@ impl Line for SiteLine {
             (_, _, error) => error.clone().unwrap_or_default(),
         };
         vec![
-            place(&self.site, self.location.as_deref()),
+            site_and_location(&self.site, self.location.as_deref()),
             self.state.to_owned(),
             self.since.map(time).unwrap_or_default(),
             percentage(self.uptime_24h),
@@ -163,7 +163,7 @@ impl Line for CheckLine {
     fn cells(&self) -> Vec<String> {
         vec![
             time(self.checked_at),
-            place(&self.site, Some(&self.location)),
+            site_and_location(&self.site, Some(&self.location)),
             self.state.to_owned(),
             self.outcome.clone(),
             self.status
@@ -216,7 +216,7 @@ impl Line for IncidentLine {
 
     fn cells(&self) -> Vec<String> {
         vec![
-            place(&self.site, Some(&self.location)),
+            site_and_location(&self.site, Some(&self.location)),
             time(self.opened_at),
             self.closed_at.map(time).unwrap_or_default(),
             lasting(self.duration_s),
@@ -266,7 +266,7 @@ impl Line for DayLine {
     fn cells(&self) -> Vec<String> {
         vec![
             self.day.to_string(),
-            place(&self.site, Some(&self.location)),
+            site_and_location(&self.site, Some(&self.location)),
             percentage(self.uptime),
             self.checks.to_string(),
             self.down.to_string(),

@@ -127,7 +127,7 @@ fn each_function_does_with_the_rights_that_are_documented() {
             .var("KAFKA_BROKERS", kafka.bootstrap())
             .var("KAFKA_TOPIC", &topic)
     };
-    // New sites, places, days; repeats (around a temporary table); dead letters; a refused row.
+    // New sites, locations, days; repeats (around a temporary table); dead letters; a refused row.
     let mut messages: Vec<_> = (0..3)
         .flat_map(|day| [up("a", day * 86_400), down("b", day * 86_400 + 1)])
         .map(|event| ("k", event.to_json()))

@@ -136,7 +136,7 @@ fn event(dice: &mut Dice) -> CheckEvent<'static> {
     // By bytes, and the others by characters.
     let url: String = text(dice, MAX_URL / 4);
     let seconds = dice.between(0, 100_000) as i64;
-    // Few, because a place's number has two bytes.
+    // Few, because the number of a location has two bytes.
     let longest = if dice.one_in(20) { MAX_LOCATION } else { 1 };
     let location = name(dice, longest);
     CheckEvent {

@@ -1,4 +1,4 @@
--- A history for the benchmark: bench.sites sites from one place, checked once a minute.
+-- A history for the benchmark: bench.sites sites from one location, checked once a minute.
 --   * the last 12 hours and the running one as single checks, marked to be rolled up;
 --   * one whole day, 100 days ago, as single checks that nobody should read any more;
 --   * 8 days of hours and 90 days of days as rollups, and outages over 90 days.
