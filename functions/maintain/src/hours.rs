@@ -1,4 +1,4 @@
-//! Hours: counts, response times and outages, from the checks of one hour and nothing else.
+//! Hours: counts, response times and incidents, from the checks of one hour and nothing else.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -97,7 +97,7 @@ fn try_roll_up(
         ],
         std::slice::from_ref(&of_hour),
     )?;
-    for statement in [FORGET_OUTAGES, FIND_OUTAGES] {
+    for statement in [FORGET_INCIDENTS, FIND_INCIDENTS] {
         transaction.execute_typed(statement, std::slice::from_ref(&of_hour))?;
     }
     transaction.execute_typed(
@@ -173,9 +173,9 @@ const MEASURE_RESPONSE_TIMES: &str = "
     group by website_id, location_id
     order by website_id, location_id";
 
-const FORGET_OUTAGES: &str = "delete from outages_hourly where hour = $1";
+const FORGET_INCIDENTS: &str = "delete from outages_hourly where hour = $1";
 
-const FIND_OUTAGES: &str = "
+const FIND_INCIDENTS: &str = "
     insert into outages_hourly (
         hour, website_id, location_id, started_at, last_down_at, ended_at, checks, outcome,
         follows_up, error

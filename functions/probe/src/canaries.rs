@@ -23,7 +23,7 @@ use crate::dns::Found;
 
 /// How long a canary may take: a lost packet is sent again after one second, and after three.
 const TIMEOUT: Duration = Duration::from_millis(3_500);
-/// When no canary answers, they are asked once more after this: a moment's loss is no outage.
+/// When no canary answers, they are asked once more after this: a moment's loss is no incident.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long it is believed that a canary answered. As short as a round can afford: an uplink that
 /// goes away within it makes sites of this time down.

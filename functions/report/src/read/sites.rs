@@ -31,7 +31,7 @@ pub(crate) struct Site {
 /// $1 how old the newest check may be, in seconds; $2 the websites or null; $3 the states or null. A
 /// site appears once per location, and once without a location when it was never checked; what is
 /// broken comes first, and of each site the location that sees it worst is marked. Errors of
-/// outages that are over come from the rollups: at most an hour late.
+/// incidents that are over come from the rollups: at most an hour late.
 const QUERY: &str = "
     select shown.*,
         row_number() over (partition by shown.website_id order by shown.rank, shown.location) = 1 as is_worst
@@ -52,7 +52,7 @@ const QUERY: &str = "
                 state.since, state.checked_at, outcomes.word, newest.status,
                 newest.dns_us, newest.connect_us, newest.tls_us, newest.first_byte_us, newest.body_us, newest.total_us,
                 state.certificate_not_after, state.certificate_issuer, newest.error,
-                outage.error as last_error, outage.last_down_at
+                incident.error as last_error, incident.last_down_at
             from websites
             left join current_states as state on state.website_id = websites.id
             left join locations on locations.id = state.location_id
@@ -71,7 +71,7 @@ const QUERY: &str = "
                 from outages_hourly
                 where hour >= now() - interval '31 days'
                 order by website_id, location_id, started_at desc
-            ) as outage on outage.website_id = state.website_id and outage.location_id = state.location_id
+            ) as incident on incident.website_id = state.website_id and incident.location_id = state.location_id
             where (websites.enabled or state.website_id is not null)
                 and ($2::int4[] is null or websites.id = any ($2))
         ) as judged

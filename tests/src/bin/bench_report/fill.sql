@@ -1,7 +1,7 @@
 -- A history for the benchmark: bench.sites sites from one location, checked once a minute.
 --   * the last 12 hours and the running one as single checks, marked to be rolled up;
 --   * one whole day, 100 days ago, as single checks that nobody should read any more;
---   * 8 days of hours and 90 days of days as rollups, and outages over 90 days.
+--   * 8 days of hours and 90 days of days as rollups, and incidents over 90 days.
 -- One site in 500 is down all the time, one check in 1,000 fails.
 
 insert into websites (name, url, labels)

@@ -57,7 +57,7 @@ fn main() {
     let began = Instant::now();
     fill(&database, sites);
     println!(
-        "filled in {:.0} s: {sites} sites, {} checks, {} hours and {} days of sites, {} outages",
+        "filled in {:.0} s: {sites} sites, {} checks, {} hours and {} days of sites, {} incidents",
         began.elapsed().as_secs_f64(),
         count(&database, "checks"),
         count(&database, "checks_hourly"),
