@@ -163,10 +163,10 @@ fn read(reader: &mut Reader, ranges: &[Range]) -> Story {
         assert!(Instant::now() < deadline, "not done: {reader:?}, {story:?}");
         match reader.poll(Duration::from_millis(100)).unwrap() {
             None => {}
-            Some(Polled::Message(message)) => story.messages.push((
-                message.partition(),
-                message.offset(),
-                message.payload().unwrap_or_default().to_vec(),
+            Some(Polled::Record(record)) => story.messages.push((
+                record.partition(),
+                record.offset(),
+                record.payload().unwrap_or_default().to_vec(),
             )),
             Some(Polled::Position { partition, next }) => {
                 story.positions.push((partition, next));

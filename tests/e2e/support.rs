@@ -95,7 +95,7 @@ impl Prepared {
         .collect()
     }
 
-    /// Why messages are dead, by partition and offset.
+    /// Why messages are dead letters, by partition and offset.
     pub(crate) fn reasons(&self) -> BTreeMap<(Option<i32>, Option<i64>), String> {
         self.ask("select partition, message_offset, reason from dead_letters")
             .iter()

@@ -5,7 +5,7 @@ use sitewatch::event::{CheckEvent, DecodeError, EARLIEST, MAX_EVENT};
 
 use crate::row::{Known, Row};
 
-/// Where a message came from, to say so in `dead_letters`.
+/// Where a record came from, to say so in `dead_letters`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// A partition of the topic.
@@ -14,8 +14,8 @@ pub(crate) enum Origin {
     Stdin,
 }
 
-/// A message as it came.
-pub(crate) struct Letter<'a> {
+/// A Kafka record, or a line, as it came.
+pub(crate) struct Record<'a> {
     /// Offset in the partition, or number of the line.
     pub(crate) offset: i64,
     pub(crate) key: Option<&'a [u8]>,
@@ -45,7 +45,7 @@ pub(crate) struct Batch {
     /// The offset after it.
     pub(crate) next: i64,
     pub(crate) rows: Vec<Row>,
-    pub(crate) dead: Vec<DeadLetter>,
+    pub(crate) dead_letters: Vec<DeadLetter>,
     /// The message behind each row, kept only where PostgreSQL has refused one: then the refused
     /// one must be found and kept as it came.
     pub(crate) originals: Option<Vec<DeadLetter>>,
@@ -76,7 +76,7 @@ impl Batch {
             from,
             next: from,
             rows: Vec::new(),
-            dead: Vec::new(),
+            dead_letters: Vec::new(),
             originals: None,
             bytes: 0,
         }
@@ -95,14 +95,14 @@ impl Batch {
         self.rows.reserve_exact(rows);
     }
 
-    /// Adds a message: a row if it is an event, a dead letter if it is not.
+    /// Adds a record: a row if it is an event, a dead letter if it is not.
     pub(crate) fn add<'h>(
         &mut self,
-        letter: &Letter<'_>,
+        record: &Record<'_>,
         known: &mut Known,
         headers: impl Iterator<Item = (&'h str, Option<&'h [u8]>)>,
     ) {
-        let decoded = match letter.value {
+        let decoded = match record.value {
             Some(value) => CheckEvent::decode(value),
             None => Err(DecodeError::Empty),
         };
@@ -118,33 +118,33 @@ impl Batch {
                 self.bytes += bytes;
                 self.rows.push(row);
                 if let Some(originals) = &mut self.originals {
-                    let original = letter.to_owned(String::new(), headers);
+                    let original = record.to_owned(String::new(), headers);
                     self.bytes += original.bytes();
                     originals.push(original);
                 }
             }
-            Err(reason) => self.bury(letter, reason, headers),
+            Err(reason) => self.record_dead_letter(record, reason, headers),
         }
-        self.next = letter.offset + 1;
+        self.next = record.offset + 1;
     }
 
-    /// Adds a message as a dead letter.
-    pub(crate) fn bury<'h>(
+    /// Adds a record as a dead letter.
+    pub(crate) fn record_dead_letter<'h>(
         &mut self,
-        letter: &Letter<'_>,
+        record: &Record<'_>,
         reason: String,
         headers: impl Iterator<Item = (&'h str, Option<&'h [u8]>)>,
     ) {
-        let dead = letter.to_owned(reason, headers);
-        self.bytes += dead.bytes();
-        self.dead.push(dead);
-        self.next = letter.offset + 1;
+        let dead_letter = record.to_owned(reason, headers);
+        self.bytes += dead_letter.bytes();
+        self.dead_letters.push(dead_letter);
+        self.next = record.offset + 1;
     }
 
     /// Adds a dead letter for offsets that cannot be read. They stay on the topic, and are read again
     /// from there with `DRAIN_START=earliest`.
     pub(crate) fn pass_over(&mut self, from: i64, next: i64, cause: &str) {
-        let dead = DeadLetter {
+        let dead_letter = DeadLetter {
             offset: from,
             key: None,
             value: None,
@@ -155,14 +155,14 @@ impl Batch {
                 next - 1
             ),
         };
-        self.bytes += dead.bytes();
-        self.dead.push(dead);
+        self.bytes += dead_letter.bytes();
+        self.dead_letters.push(dead_letter);
         self.next = next;
     }
 
     /// Messages in it.
     pub(crate) fn len(&self) -> usize {
-        self.rows.len() + self.dead.len()
+        self.rows.len() + self.dead_letters.len()
     }
 
     /// About how much memory it takes.
@@ -197,7 +197,7 @@ impl DeadLetter {
     }
 }
 
-impl Letter<'_> {
+impl Record<'_> {
     fn to_owned<'h>(
         &self,
         mut reason: String,
@@ -270,7 +270,7 @@ mod tests {
         let mut batch = Batch::starting_at(Origin::Partition(0), 5);
         assert!(batch.is_idle());
         batch.add(
-            &Letter {
+            &Record {
                 offset: 7,
                 key: None,
                 value: Some(b"no event"),
@@ -280,7 +280,10 @@ mod tests {
             [("h\0", Some(&b"\x01\xff"[..])), ("n", None)].into_iter(),
         );
         assert_eq!((batch.from, batch.next, batch.len()), (5, 8, 1));
-        assert_eq!(batch.dead[0].headers, r#"[["h\ufffd","01ff"],["n",null]]"#);
+        assert_eq!(
+            batch.dead_letters[0].headers,
+            r#"[["h\ufffd","01ff"],["n",null]]"#
+        );
 
         let taken = batch.take();
         assert_eq!((taken.from, taken.next), (5, 8));
@@ -291,8 +294,8 @@ mod tests {
     fn a_messages_own_time_that_postgresql_does_not_have_is_none() {
         let time = |timestamp_ms| {
             let mut batch = Batch::starting_at(Origin::Partition(0), 0);
-            batch.bury(
-                &Letter {
+            batch.record_dead_letter(
+                &Record {
                     offset: 0,
                     key: None,
                     value: None,
@@ -301,7 +304,7 @@ mod tests {
                 String::new(),
                 std::iter::empty(),
             );
-            batch.dead[0].timestamp
+            batch.dead_letters[0].timestamp
         };
         // The year -7536.
         assert_eq!(time(-300_000_000_000_000), None);

@@ -10,7 +10,7 @@ pub(crate) struct Figures {
     /// Events whose check was recorded before.
     pub(crate) repeated: u64,
     /// Messages put into `dead_letters`.
-    pub(crate) dead: u64,
+    pub(crate) dead_letters: u64,
     /// Transactions.
     pub(crate) batches: u64,
     /// Messages that Kafka no longer had.
@@ -26,7 +26,7 @@ impl Figures {
     pub(crate) fn add(&mut self, other: Self) {
         self.recorded += other.recorded;
         self.repeated += other.repeated;
-        self.dead += other.dead;
+        self.dead_letters += other.dead_letters;
         self.batches += other.batches;
         self.lost += other.lost;
         self.busy += other.busy;
@@ -38,7 +38,7 @@ impl Figures {
         let mut parts = vec![count(self.recorded, "check", "checks") + " recorded"];
         for (number, text) in [
             (self.repeated, "repeated"),
-            (self.dead, "dead-lettered"),
+            (self.dead_letters, "dead-lettered"),
             (self.lost, "lost (see kafka_losses)"),
         ] {
             if number > 0 {
@@ -56,7 +56,7 @@ impl Figures {
             vec![
                 ("recorded", self.recorded),
                 ("repeated", self.repeated),
-                ("dead_letters", self.dead),
+                ("dead_letters", self.dead_letters),
                 ("lost", self.lost),
                 ("batches", self.batches),
                 ("partitions_busy", self.busy),

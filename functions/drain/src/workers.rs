@@ -27,10 +27,10 @@ pub(crate) enum Report {
         next: i64,
         figures: Figures,
         /// Messages of the batch that were no events.
-        letters: u64,
+        dead_letters: u64,
     },
     /// Another drain has the partition.
-    Overtaken { partition: i32, letters: u64 },
+    Overtaken { partition: i32, dead_letters: u64 },
     /// PostgreSQL refuses a row: the partition must be read again from here, with originals.
     Refused { partition: i32, from: i64 },
     /// PostgreSQL cannot be used: the run is over.
@@ -186,15 +186,18 @@ fn write(store: &mut Store, batch: &Batch) -> Report {
         Origin::Partition(partition) => Some(partition),
         Origin::Stdin => None,
     };
-    let letters = batch.dead.len() as u64;
+    let dead_letters = batch.dead_letters.len() as u64;
     match (store.write(batch), partition) {
         (Ok(Written::Committed(figures)), partition) => Report::Written {
             partition,
             next: batch.next,
             figures,
-            letters,
+            dead_letters,
         },
-        (Ok(Written::Overtaken), Some(partition)) => Report::Overtaken { partition, letters },
+        (Ok(Written::Overtaken), Some(partition)) => Report::Overtaken {
+            partition,
+            dead_letters,
+        },
         (Ok(Written::Refused), Some(partition)) => Report::Refused {
             partition,
             from: batch.from,

@@ -18,7 +18,7 @@ pub(crate) struct Figures {
     /// Sites and locations forgotten.
     pub(crate) names_forgotten: u64,
     /// Dead letters removed.
-    pub(crate) letters_forgotten: u64,
+    pub(crate) dead_letters_forgotten: u64,
     /// Drops that were put off because others were using the tables.
     pub(crate) left: u64,
     /// Whether nothing was dropped because a clock is not believed.
@@ -50,7 +50,7 @@ impl Figures {
                 "sites and locations forgotten",
             ),
             (
-                self.letters_forgotten,
+                self.dead_letters_forgotten,
                 "old dead letter removed",
                 "old dead letters removed",
             ),
@@ -83,7 +83,7 @@ impl Figures {
                 ("days_dropped", self.days_dropped),
                 ("partitions_dropped", self.partitions_dropped),
                 ("names_forgotten", self.names_forgotten),
-                ("dead_letters_removed", self.letters_forgotten),
+                ("dead_letters_removed", self.dead_letters_forgotten),
                 ("left", self.left),
             ],
         );

@@ -166,7 +166,7 @@ fn drop_what_is_old(
         }
         match retention::forget_dead_letters(client, settings)? {
             0 => break,
-            letters => figures.letters_forgotten += letters,
+            dead_letters => figures.dead_letters_forgotten += dead_letters,
         }
     }
     Ok(Finished::Everything)

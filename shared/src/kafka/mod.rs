@@ -37,7 +37,7 @@ pub use settings::{Client, KafkaSettings, Mechanism, Protocol, Sasl, Security};
 pub use {
     admin::{Admin, Created, Deleted},
     producer::{Delivery, Producer, Undelivered},
-    reader::{Message, PartitionBounds, Polled, Range, Reader},
+    reader::{PartitionBounds, Polled, Range, Reader, Record},
 };
 
 /// The log target of this layer's own lines.

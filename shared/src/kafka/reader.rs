@@ -46,9 +46,9 @@ pub struct Range {
 /// What one [`Reader::poll`] found.
 #[derive(Debug)]
 pub enum Polled<'a> {
-    /// A message inside its partition's range.
-    Message(Message<'a>),
-    /// The partition's position moved without a message: transaction markers, aborted
+    /// A record inside its partition's range.
+    Record(Record<'a>),
+    /// The partition's position moved without a record: transaction markers, aborted
     /// transactions and compaction leave such holes. Never beyond the range's end.
     Position {
         /// The partition.
@@ -206,11 +206,11 @@ impl Reader {
     pub fn close(self) {}
 }
 
-/// A message, borrowed from the client's memory.
-pub struct Message<'a>(pub(super) Record<'a>);
+/// A record, borrowed from the client's memory.
+pub struct Record<'a>(pub(super) ClientRecord<'a>);
 
-/// The message as each client holds it.
-pub(super) enum Record<'a> {
+/// The record as each client holds it.
+pub(super) enum ClientRecord<'a> {
     #[cfg(feature = "client-rdkafka")]
     Rdkafka(librdkafka::Record<'a>),
     #[cfg(feature = "client-kafka")]
@@ -221,14 +221,14 @@ macro_rules! each_client {
     ($self:ident, $record:ident => $call:expr) => {
         match &$self.0 {
             #[cfg(feature = "client-rdkafka")]
-            Record::Rdkafka($record) => $call,
+            ClientRecord::Rdkafka($record) => $call,
             #[cfg(feature = "client-kafka")]
-            Record::Kafka($record) => $call,
+            ClientRecord::Kafka($record) => $call,
         }
     };
 }
 
-impl Message<'_> {
+impl Record<'_> {
     /// The partition it was read from.
     #[must_use]
     pub fn partition(&self) -> i32 {
@@ -265,9 +265,9 @@ impl Message<'_> {
     }
 }
 
-impl fmt::Debug for Message<'_> {
+impl fmt::Debug for Record<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Message")
+        f.debug_struct("Record")
             .field("partition", &self.partition())
             .field("offset", &self.offset())
             .field("payload_len", &self.payload().map(<[u8]>::len))

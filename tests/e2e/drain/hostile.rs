@@ -26,11 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(100);
 enum Verdict {
     Recorded(usize),
     /// As many dead letters, each with a reason that begins so.
-    Dead(usize, &'static str),
+    DeadLetters(usize, &'static str),
     /// Not seen at all: offsets without messages.
     Nothing,
 }
-use Verdict::{Dead, Nothing, Recorded};
+use Verdict::{DeadLetters, Nothing, Recorded};
 
 /// Writes to the topic of this name.
 type Write = Box<dyn Fn(&Kafka, &str)>;
@@ -68,33 +68,41 @@ fn messages() -> Vec<Row> {
     const TEXT: &str = "not a check event: ";
     let long = "x".repeat(900_000);
     vec![
-        message("no JSON", Dead(1, TEXT), "hello"),
-        message("a list", Dead(1, TEXT), "[1]"),
-        message("null", Dead(1, TEXT), "null"),
-        message("a number", Dead(1, TEXT), "1e400"),
-        message("not a number", Dead(1, TEXT), "NaN"),
-        message("cut", Dead(1, TEXT), &br#"{"v":1,"si"#[..]),
+        message("no JSON", DeadLetters(1, TEXT), "hello"),
+        message("a list", DeadLetters(1, TEXT), "[1]"),
+        message("null", DeadLetters(1, TEXT), "null"),
+        message("a number", DeadLetters(1, TEXT), "1e400"),
+        message("not a number", DeadLetters(1, TEXT), "NaN"),
+        message("cut", DeadLetters(1, TEXT), &br#"{"v":1,"si"#[..]),
         message(
             "not UTF-8",
-            Dead(1, "not UTF-8 from byte 1"),
+            DeadLetters(1, "not UTF-8 from byte 1"),
             &b"{\xff}"[..],
         ),
         message(
             "a lone surrogate",
-            Dead(1, TEXT),
+            DeadLetters(1, TEXT),
             r#"{"v":1,"site":"\ud800"}"#,
         ),
-        message("a byte order mark", Dead(1, TEXT), "\u{feff}{}"),
-        message("the same key twice", Dead(1, TEXT), r#"{"v":1,"v":1}"#),
+        message("a byte order mark", DeadLetters(1, TEXT), "\u{feff}{}"),
+        message(
+            "the same key twice",
+            DeadLetters(1, TEXT),
+            r#"{"v":1,"v":1}"#,
+        ),
         message(
             "a version that overflows",
-            Dead(1, TEXT),
+            DeadLetters(1, TEXT),
             r#"{"v":18446744073709551616}"#,
         ),
-        message("a later version", Dead(1, "event version 2;"), r#"{"v":2}"#),
+        message(
+            "a later version",
+            DeadLetters(1, "event version 2;"),
+            r#"{"v":2}"#,
+        ),
         message(
             "deep lists",
-            Dead(1, TEXT),
+            DeadLetters(1, TEXT),
             format!(
                 r#"{{"v":1,"x":{}{}}}"#,
                 "[".repeat(400_000),
@@ -103,7 +111,7 @@ fn messages() -> Vec<Row> {
         ),
         message(
             "deep objects",
-            Dead(1, TEXT),
+            DeadLetters(1, TEXT),
             format!(
                 r#"{{"v":1,"x":{}1{}}}"#,
                 r#"{"":"#.repeat(150_000),
@@ -117,117 +125,133 @@ fn messages() -> Vec<Row> {
         ),
         message(
             "a text for a number",
-            Dead(1, TEXT),
+            DeadLetters(1, TEXT),
             with("total_us", "1".into()),
         ),
-        message("a number for a text", Dead(1, TEXT), with("site", 1.into())),
-        message("a fraction", Dead(1, TEXT), with("total_us", 1.5.into())),
+        message(
+            "a number for a text",
+            DeadLetters(1, TEXT),
+            with("site", 1.into()),
+        ),
+        message(
+            "a fraction",
+            DeadLetters(1, TEXT),
+            with("total_us", 1.5.into()),
+        ),
         message(
             "less than nothing",
-            Dead(1, TEXT),
+            DeadLetters(1, TEXT),
             with("total_us", (-1).into()),
         ),
         message(
             "too long a time",
-            Dead(1, "total_us: longer than 35 minutes"),
+            DeadLetters(1, "total_us: longer than 35 minutes"),
             with("total_us", u32::MAX.into()),
         ),
         message(
             "no such status",
-            Dead(1, "status: 7 is no HTTP status"),
+            DeadLetters(1, "status: 7 is no HTTP status"),
             with("status", 7.into()),
         ),
         message(
             "no such outcome",
-            Dead(1, TEXT),
+            DeadLetters(1, TEXT),
             with("outcome", long.as_str().into()),
         ),
         message(
             "no such time",
-            Dead(1, TEXT),
+            DeadLetters(1, TEXT),
             with("checked_at", long.as_str().into()),
         ),
         message(
             "no such address",
-            Dead(1, TEXT),
+            DeadLetters(1, TEXT),
             with("remote_addr", long.as_str().into()),
         ),
         message(
             "the last year",
-            Dead(1, "checked_at: "),
+            DeadLetters(1, "checked_at: "),
             with("checked_at", "9999-12-30T22:00:00Z".into()),
         ),
         message(
             "a long name",
-            Dead(1, "site: 900000 characters, at most 200"),
+            DeadLetters(1, "site: 900000 characters, at most 200"),
             with("site", long.as_str().into()),
         ),
         message(
             "a long url",
-            Dead(1, "url: 900000 bytes, at most 8192"),
+            DeadLetters(1, "url: 900000 bytes, at most 8192"),
             with("url", long.as_str().into()),
         ),
         message(
             "a long final url",
-            Dead(1, "final_url: 900000 characters, at most 8192"),
+            DeadLetters(1, "final_url: 900000 characters, at most 8192"),
             with("final_url", long.as_str().into()),
         ),
         message(
             "a long location",
-            Dead(1, "location: 900000 characters, at most 100"),
+            DeadLetters(1, "location: 900000 characters, at most 100"),
             with("location", long.as_str().into()),
         ),
         message(
             "a long version of HTTP",
-            Dead(1, "http_version: 900000 characters, at most 20"),
+            DeadLetters(1, "http_version: 900000 characters, at most 20"),
             with("http_version", long.as_str().into()),
         ),
         message(
             "a long issuer",
-            Dead(1, "certificate_issuer: 900000 characters, at most 500"),
+            DeadLetters(1, "certificate_issuer: 900000 characters, at most 500"),
             with("certificate_issuer", long.as_str().into()),
         ),
         message(
             "a long first error",
-            Dead(1, "first_error: 900000 characters, at most 500"),
+            DeadLetters(1, "first_error: 900000 characters, at most 500"),
             with("first_error", long.as_str().into()),
         ),
         message(
             "a long label",
-            Dead(1, "labels: 900000 characters, at most 200"),
+            DeadLetters(1, "labels: 900000 characters, at most 200"),
             with("labels", serde_json::json!({ "a": long })),
         ),
-        message("65 labels", Dead(1, "labels: 65 labels, at most 64"), {
-            let labels: serde_json::Map<_, _> =
-                (0..65).map(|n| (n.to_string(), "".into())).collect();
-            with("labels", labels.into())
-        }),
+        message(
+            "65 labels",
+            DeadLetters(1, "labels: 65 labels, at most 64"),
+            {
+                let labels: serde_json::Map<_, _> =
+                    (0..65).map(|n| (n.to_string(), "".into())).collect();
+                with("labels", labels.into())
+            },
+        ),
         message(
             "a control character",
-            Dead(1, "site: contains a control character"),
+            DeadLetters(1, "site: contains a control character"),
             with("site", "a\u{0}b".into()),
         ),
         row(
             "a tombstone",
-            Dead(1, "the message has no value"),
+            DeadLetters(1, "the message has no value"),
             |kafka, topic| {
                 kafka.produce(topic, 0, &[("k", "")]);
             },
         ),
-        row("a key without end", Dead(1, TEXT), |kafka, topic| {
+        row("a key without end", DeadLetters(1, TEXT), |kafka, topic| {
             kafka.produce(topic, 0, &[("k".repeat(900_000), "no event")]);
         }),
-        row("a flood of headers", Dead(1, TEXT), |kafka, topic| {
-            let flood: Vec<(&[u8], Option<&[u8]>)> = vec![(b"h", Some(b"v")); 50_000];
-            raw::produce(
-                kafka,
-                topic,
-                &[raw::Record {
-                    value: b"no event",
-                    headers: &flood,
-                }],
-            );
-        }),
+        row(
+            "a flood of headers",
+            DeadLetters(1, TEXT),
+            |kafka, topic| {
+                let flood: Vec<(&[u8], Option<&[u8]>)> = vec![(b"h", Some(b"v")); 50_000];
+                raw::produce(
+                    kafka,
+                    topic,
+                    &[raw::Record {
+                        value: b"no event",
+                        headers: &flood,
+                    }],
+                );
+            },
+        ),
         // 1,500 events with 100 KB of labels each, no two of them alike.
         row("labels upon labels", Recorded(1_500), |kafka, topic| {
             let events: Vec<(String, Vec<u8>)> = (0..1_500)
@@ -247,7 +271,7 @@ fn messages() -> Vec<Row> {
         // Each kept in part, and together more than a batch may hold.
         row(
             "a hundred large messages",
-            Dead(100, TEXT),
+            DeadLetters(100, TEXT),
             |kafka, topic| {
                 let messages = vec![("k", vec![b'x'; 1_000_000]); 100];
                 kafka.produce(topic, 0, &messages);
@@ -269,14 +293,14 @@ fn batches() -> Vec<Row> {
         }),
         row(
             "a bomb of snappy",
-            Dead(1, "20000000 bytes, and an event has at most"),
+            DeadLetters(1, "20000000 bytes, and an event has at most"),
             |kafka, topic| {
                 kafka.produce_with(Codec::Snappy, topic, 0, &[("k", vec![b' '; 20_000_000])]);
             },
         ),
         row(
             "a bomb of a thousand messages",
-            Dead(
+            DeadLetters(
                 1,
                 "offsets 0 to 999 cannot be read; they stay on the topic: ",
             ),
@@ -293,7 +317,7 @@ fn batches() -> Vec<Row> {
         ),
         row(
             "a bomb of messages without anything in them",
-            Dead(
+            DeadLetters(
                 1,
                 "offsets 0 to 499999 cannot be read; they stay on the topic: ",
             ),
@@ -325,12 +349,16 @@ fn batches() -> Vec<Row> {
             "forty that are just not too large, of zstd",
         ),
     ] {
-        rows.push(row(name, Dead(1, PASSED_OVER), move |kafka, topic| {
-            kafka.produce_with(codec, topic, 0, &[("k", vec![b' '; 90_000_000])]);
-        }));
+        rows.push(row(
+            name,
+            DeadLetters(1, PASSED_OVER),
+            move |kafka, topic| {
+                kafka.produce_with(codec, topic, 0, &[("k", vec![b' '; 90_000_000])]);
+            },
+        ));
         rows.push(row(
             of_many,
-            Dead(40, "14000000 bytes, and an event has at most"),
+            DeadLetters(40, "14000000 bytes, and an event has at most"),
             move |kafka, topic| {
                 let bomb = vec![("k", vec![b' '; 14_000_000])];
                 for _ in 0..40 {
@@ -366,14 +394,14 @@ fn drained(version: Version, client: &str, rows: &[Row]) {
         println!("{}: {peak:.0} MB, {:?}", row.name, finished.elapsed);
         let finished = finished.exits(0);
         let reasons: Vec<String> = prepared.reasons().into_values().collect();
-        let (recorded, dead, reason) = match row.verdict {
+        let (recorded, dead_letters, reason) = match row.verdict {
             Recorded(checks) => (checks + 2, 0, ""),
-            Dead(letters, reason) => (2, letters, reason),
+            DeadLetters(dead_letters, reason) => (2, dead_letters, reason),
             Nothing => (2, 0, ""),
         };
-        let line = match dead {
+        let line = match dead_letters {
             0 => format!("{recorded} checks recorded"),
-            dead => format!("{recorded} checks recorded, {dead} dead-lettered"),
+            _ => format!("{recorded} checks recorded, {dead_letters} dead-lettered"),
         };
         assert_eq!(last_line(&finished.stderr), line, "{}", row.name);
         assert!(

@@ -22,7 +22,7 @@ fn piped(prepared: &Prepared, events: &[CheckEvent<'_>]) -> Run {
 }
 
 #[track_caller]
-fn dead(prepared: &Prepared, reason: &str) -> i64 {
+fn dead_letters(prepared: &Prepared, reason: &str) -> i64 {
     prepared.count(&format!(
         "select count(*) from dead_letters where reason like '%{reason}%'"
     ))
@@ -62,7 +62,7 @@ fn new_sites_are_limited_per_run_and_in_all_and_known_ones_never() {
         last_line(&finished.stderr),
         "52 checks recorded, 150 dead-lettered"
     );
-    assert_eq!(dead(&prepared, "DRAIN_MAX_NEW_SITES=50"), 150);
+    assert_eq!(dead_letters(&prepared, "DRAIN_MAX_NEW_SITES=50"), 150);
     assert_eq!(prepared.count("select count(*) from websites"), 51);
 
     // The limit in all; and what was refused is taken once there is room.
@@ -88,7 +88,7 @@ fn new_sites_are_limited_per_run_and_in_all_and_known_ones_never() {
         last_line(&finished.stderr),
         "1 check recorded, 1 dead-lettered"
     );
-    assert_eq!(dead(&prepared, "DRAIN_MAX_SITES=70"), 1);
+    assert_eq!(dead_letters(&prepared, "DRAIN_MAX_SITES=70"), 1);
     assert_eq!(
         replay("1000"),
         "131 dead letters recorded, 0 were recorded already, 0 cannot be recorded still"
@@ -106,7 +106,7 @@ fn new_locations_likewise_and_a_smallint_is_never_used_up() {
         last_line(&finished.stderr),
         "100 checks recorded, 200 dead-lettered"
     );
-    assert_eq!(dead(&prepared, "DRAIN_MAX_NEW_LOCATIONS=100"), 200);
+    assert_eq!(dead_letters(&prepared, "DRAIN_MAX_NEW_LOCATIONS=100"), 200);
     let finished = piped(&prepared, &forged[200..])
         .var("DRAIN_MAX_LOCATIONS", "120")
         .run()
@@ -115,7 +115,7 @@ fn new_locations_likewise_and_a_smallint_is_never_used_up() {
         last_line(&finished.stderr),
         "20 checks recorded, 80 dead-lettered"
     );
-    assert_eq!(dead(&prepared, "DRAIN_MAX_LOCATIONS=120"), 80);
+    assert_eq!(dead_letters(&prepared, "DRAIN_MAX_LOCATIONS=120"), 80);
     // However many transactions were undone: an id is given out once it is used.
     prepared
         .client()

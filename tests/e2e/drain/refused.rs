@@ -114,13 +114,13 @@ fn refused_rows_do_not_fill_the_disk_either() {
         .exits(75)
         .stderr_has("more than DRAIN_MAX_DEAD_LETTERS=3 messages cannot be recorded");
     // What was on its way when the fourth was met may still be recorded.
-    let dead = prepared.count("select count(*) from dead_letters");
-    assert!((4..10).contains(&dead), "{dead}");
+    let dead_letters = prepared.count("select count(*) from dead_letters");
+    assert!((4..10).contains(&dead_letters), "{dead_letters}");
     assert!(prepared.count("select next_offset from kafka_offsets") < 100);
 }
 
 #[test]
-fn each_run_gets_as_far_as_the_letter_too_many() {
+fn each_run_gets_as_far_as_the_dead_letter_too_many() {
     let kafka = shared::kafka(Version::V4_1);
     let topic = unique("refused");
     kafka.create_topic(&topic, 1);
@@ -147,7 +147,7 @@ fn each_run_gets_as_far_as_the_letter_too_many() {
 }
 
 #[test]
-fn a_letter_that_is_read_twice_counts_once() {
+fn a_dead_letter_that_is_read_twice_counts_once() {
     let kafka = shared::kafka(Version::V4_1);
     let topic = unique("refused");
     kafka.create_topic(&topic, 1);

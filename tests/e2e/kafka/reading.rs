@@ -90,8 +90,8 @@ fn a_partition_that_is_given_up_says_no_more() {
         let mut counts = [0; 2];
         let deadline = Instant::now() + PATIENCE;
         while !reader.is_done() && Instant::now() < deadline {
-            if let Some(Polled::Message(message)) = reader.poll(PATIENCE).unwrap() {
-                let partition = message.partition() as usize;
+            if let Some(Polled::Record(record)) = reader.poll(PATIENCE).unwrap() {
+                let partition = record.partition() as usize;
                 counts[partition] += 1;
                 if partition == 0 && counts[0] == 5 {
                     reader.finish(0).unwrap();
@@ -286,8 +286,8 @@ fn a_broker_that_restarts_is_read_to_the_end() {
             let deadline = Instant::now() + PATIENCE;
             while !reader.is_done() {
                 assert!(Instant::now() < deadline, "stuck at {next}");
-                if let Some(Polled::Message(message)) = reader.poll(PATIENCE).unwrap() {
-                    assert_eq!(message.offset(), next, "none skipped, none twice");
+                if let Some(Polled::Record(record)) = reader.poll(PATIENCE).unwrap() {
+                    assert_eq!(record.offset(), next, "none skipped, none twice");
                     next += 1;
                     if next == 3 {
                         kafka.stop();
@@ -327,8 +327,8 @@ fn a_leader_that_moves_is_followed_to_the_end() {
             let deadline = Instant::now() + PATIENCE;
             while !reader.is_done() {
                 assert!(Instant::now() < deadline, "{topic}: stuck at {next}");
-                if let Some(Polled::Message(message)) = reader.poll(PATIENCE).unwrap() {
-                    assert_eq!(message.offset(), next, "none skipped, none twice");
+                if let Some(Polled::Record(record)) = reader.poll(PATIENCE).unwrap() {
+                    assert_eq!(record.offset(), next, "none skipped, none twice");
                     next += 1;
                     if next == 3 {
                         if power_cut {

@@ -143,18 +143,18 @@ fn a_message_shows_its_key_headers_and_time() {
     let mut reader = Reader::connect(&settings).unwrap();
     let ranges = whole(&mut reader);
     reader.assign(&ranges).unwrap();
-    let Some(Polled::Message(message)) = reader.poll(PATIENCE).unwrap() else {
-        panic!("no message");
+    let Some(Polled::Record(record)) = reader.poll(PATIENCE).unwrap() else {
+        panic!("no record");
     };
-    assert_eq!((message.partition(), message.offset()), (0, 0));
-    assert_eq!(message.key(), Some(&b"k"[..]));
-    assert_eq!(message.payload(), Some(&b"p"[..]));
-    assert_eq!(message.timestamp_ms(), Some(1_700_000_000_123));
-    let headers: Vec<_> = message.headers().collect();
+    assert_eq!((record.partition(), record.offset()), (0, 0));
+    assert_eq!(record.key(), Some(&b"k"[..]));
+    assert_eq!(record.payload(), Some(&b"p"[..]));
+    assert_eq!(record.timestamp_ms(), Some(1_700_000_000_123));
+    let headers: Vec<_> = record.headers().collect();
     assert_eq!(headers, [("trace", Some(&b"abc"[..])), ("empty", None)]);
-    let Some(Polled::Message(message)) = reader.poll(PATIENCE).unwrap() else {
-        panic!("no second message");
+    let Some(Polled::Record(record)) = reader.poll(PATIENCE).unwrap() else {
+        panic!("no second record");
     };
-    assert_eq!((message.key(), message.payload()), (None, None));
-    assert_eq!(message.headers().count(), 0);
+    assert_eq!((record.key(), record.payload()), (None, None));
+    assert_eq!(record.headers().count(), 0);
 }

@@ -45,7 +45,7 @@ pub(crate) fn drain(settings: &Settings, run: &Run) -> Result<Summary, Failure> 
         after = tried.last;
         recorded += tried.figures.recorded;
         repeated += tried.figures.repeated;
-        left += tried.figures.dead;
+        left += tried.figures.dead_letters;
     }
     Ok(Summary::done(
         format!(

@@ -10,7 +10,7 @@ use sitewatch::event::MAX_EVENT;
 use sitewatch::postgres::{check_schema, connect, record_run};
 use sitewatch::run::{Exit, Failure, Run, Summary};
 
-use crate::batch::{Batch, Letter, MAX_BUFFERED, Origin};
+use crate::batch::{Batch, MAX_BUFFERED, Origin, Record};
 use crate::row::Known;
 use crate::settings::Settings;
 use crate::store::{Limits, Store, check_columns};
@@ -129,7 +129,7 @@ fn record_lines(settings: &Settings, run: &Run) -> Result<Summary, Failure> {
 }
 
 fn add(batch: &mut Batch, line: &Line, known: &mut Known) {
-    let letter = Letter {
+    let record = Record {
         offset: batch.next,
         key: None,
         value: Some(&line.bytes),
@@ -138,12 +138,12 @@ fn add(batch: &mut Batch, line: &Line, known: &mut Known) {
     if line.bytes.iter().all(u8::is_ascii_whitespace) {
         batch.next += 1;
     } else if line.whole {
-        batch.add(&letter, known, std::iter::empty());
+        batch.add(&record, known, std::iter::empty());
     } else {
-        batch.bury(
-            &Letter {
+        batch.record_dead_letter(
+            &Record {
                 value: line.bytes.get(..MAX_EVENT),
-                ..letter
+                ..record
             },
             format!(
                 "the line is longer than {MAX_EVENT} bytes, which is the most an event has; the rest of it is not kept"

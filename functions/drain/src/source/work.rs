@@ -6,7 +6,7 @@ use std::time::Duration;
 use sitewatch::kafka::{KafkaError, Polled, Range, Reader};
 use sitewatch::run::{Failure, Progress, Run, Stop, Why};
 
-use crate::batch::{Batch, Letter, MAX_BUFFERED, Origin, ROW_BYTES};
+use crate::batch::{Batch, MAX_BUFFERED, Origin, ROW_BYTES, Record};
 use crate::plan::Plan;
 use crate::row::Known;
 use crate::settings::Settings;
@@ -36,7 +36,7 @@ pub(super) struct Work {
     in_flight: u64,
     /// About how much memory the batches being filled take.
     buffered: usize,
-    /// What is recorded, repeated, dead.
+    /// What is recorded, repeated or a dead letter.
     pub(super) figures: Figures,
     /// Offset up to which each partition is known to be recorded.
     pub(super) recorded: BTreeMap<i32, i64>,
@@ -146,21 +146,21 @@ impl Work {
         for _ in 0..STRIDE {
             let partition = match reader.poll(LOOK)? {
                 None => return Ok(true),
-                Some(Polled::Message(message)) => {
-                    let partition = message.partition();
+                Some(Polled::Record(record)) => {
+                    let partition = record.partition();
                     let Some(filling) = self.batches.get_mut(&partition) else {
                         continue;
                     };
                     let before = filling.batch.bytes();
                     filling.batch.add(
-                        &Letter {
-                            offset: message.offset(),
-                            key: message.key(),
-                            value: message.payload(),
-                            timestamp_ms: message.timestamp_ms(),
+                        &Record {
+                            offset: record.offset(),
+                            key: record.key(),
+                            value: record.payload(),
+                            timestamp_ms: record.timestamp_ms(),
                         },
                         &mut self.known,
-                        message.headers(),
+                        record.headers(),
                     );
                     self.buffered += filling.batch.bytes() - before;
                     self.is_full(partition).then_some(partition)
@@ -213,15 +213,17 @@ impl Work {
         Ok(true)
     }
 
-    /// Whether the partition's batch is to be handed over. With as many letters as there may be: what
-    /// comes before the one too many is recorded, so that the next run gets further.
+    /// Whether the partition's batch is to be handed over. With as many dead letters as there may
+    /// be: what comes before the one too many is recorded, so that the next run gets further.
     fn is_full(&self, partition: i32) -> bool {
         let Some(filling) = self.batches.get(&partition) else {
             return false;
         };
-        let letters = filling.batch.dead.len() as u64;
+        let dead_letters = filling.batch.dead_letters.len() as u64;
         filling.batch.len() >= self.batch_size
-            || letters > 0 && self.figures.dead + self.in_flight + letters >= self.max_dead_letters
+            || dead_letters > 0
+                && self.figures.dead_letters + self.in_flight + dead_letters
+                    >= self.max_dead_letters
     }
 
     fn hand_over_all(&mut self) -> Result<bool, Failure> {
@@ -248,8 +250,8 @@ impl Work {
         }
         let mut batch = filling.batch.take();
         self.buffered = self.buffered.saturating_sub(batch.bytes());
-        self.in_flight += batch.dead.len() as u64;
-        if self.figures.dead + self.in_flight > self.max_dead_letters {
+        self.in_flight += batch.dead_letters.len() as u64;
+        if self.figures.dead_letters + self.in_flight > self.max_dead_letters {
             return Err(Failure::Unfinished(format!(
                 "more than DRAIN_MAX_DEAD_LETTERS={} messages are no check events, the next one in partition {partition} from offset {} on: is {} the right topic? The rest is left",
                 self.max_dead_letters, batch.from, self.topic
@@ -278,15 +280,15 @@ impl Work {
                 partition,
                 next,
                 figures,
-                letters,
+                dead_letters,
             } => {
                 self.figures.add(figures);
-                self.in_flight = self.in_flight.saturating_sub(letters);
+                self.in_flight = self.in_flight.saturating_sub(dead_letters);
                 if let Some(partition) = partition {
                     self.recorded.insert(partition, next);
                 }
                 // Only the writer knows how many rows PostgreSQL refused.
-                if self.figures.dead > self.max_dead_letters {
+                if self.figures.dead_letters > self.max_dead_letters {
                     self.failure.get_or_insert_with(|| {
                         Failure::Unfinished(format!(
                             "more than DRAIN_MAX_DEAD_LETTERS={} messages cannot be recorded, see dead_letters for the reasons; the rest is left",
@@ -297,8 +299,11 @@ impl Work {
             }
             // Behind a batch with a refused row, its followers find the offset not yet moved.
             Report::Overtaken { partition, .. } if self.read_again.contains_key(&partition) => {}
-            Report::Overtaken { partition, letters } => {
-                self.in_flight = self.in_flight.saturating_sub(letters);
+            Report::Overtaken {
+                partition,
+                dead_letters,
+            } => {
+                self.in_flight = self.in_flight.saturating_sub(dead_letters);
                 log::info!(
                     "partition {partition} was moved on by another drain; it is left to that one"
                 );

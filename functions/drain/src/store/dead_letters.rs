@@ -10,22 +10,39 @@ pub(super) fn insert(
     transaction: &mut Transaction<'_>,
     topic: Option<&str>,
     origin: Origin,
-    dead: &[DeadLetter],
+    dead_letters: &[DeadLetter],
 ) -> Result<(), postgres::Error> {
-    if dead.is_empty() {
+    if dead_letters.is_empty() {
         return Ok(());
     }
     let partition = match origin {
         Origin::Partition(partition) => Some(partition),
         Origin::Stdin => None,
     };
-    let offsets: Vec<i64> = dead.iter().map(|letter| letter.offset).collect();
-    let keys: Vec<Option<&[u8]>> = dead.iter().map(|letter| letter.key.as_deref()).collect();
-    let values: Vec<Option<&[u8]>> = dead.iter().map(|letter| letter.value.as_deref()).collect();
-    let headers: Vec<&str> = dead.iter().map(|letter| letter.headers.as_str()).collect();
-    let timestamps: Vec<Option<jiff::Timestamp>> =
-        dead.iter().map(|letter| letter.timestamp).collect();
-    let reasons: Vec<&str> = dead.iter().map(|letter| letter.reason.as_str()).collect();
+    let offsets: Vec<i64> = dead_letters
+        .iter()
+        .map(|dead_letter| dead_letter.offset)
+        .collect();
+    let keys: Vec<Option<&[u8]>> = dead_letters
+        .iter()
+        .map(|dead_letter| dead_letter.key.as_deref())
+        .collect();
+    let values: Vec<Option<&[u8]>> = dead_letters
+        .iter()
+        .map(|dead_letter| dead_letter.value.as_deref())
+        .collect();
+    let headers: Vec<&str> = dead_letters
+        .iter()
+        .map(|dead_letter| dead_letter.headers.as_str())
+        .collect();
+    let timestamps: Vec<Option<jiff::Timestamp>> = dead_letters
+        .iter()
+        .map(|dead_letter| dead_letter.timestamp)
+        .collect();
+    let reasons: Vec<&str> = dead_letters
+        .iter()
+        .map(|dead_letter| dead_letter.reason.as_str())
+        .collect();
     transaction.execute_typed(
         "insert into dead_letters
              (topic, partition, message_offset, key, value, headers, message_timestamp, reason)

@@ -144,9 +144,9 @@ impl Store {
             self.memory.days = Days::default();
             return Ok(Some(Written::Refused));
         };
-        for dead in [&batch.dead, &recording.refused] {
+        for list in [&batch.dead_letters, &recording.refused] {
             let topic = topic.map(|topic| topic.name.as_str());
-            dead_letters::insert(&mut transaction, topic, batch.origin, dead)?;
+            dead_letters::insert(&mut transaction, topic, batch.origin, list)?;
         }
         transaction.commit()?;
         Ok(Some(Written::Committed(self.memory.remember(recording))))
@@ -182,7 +182,7 @@ impl Memory {
         let mut recording = Recording {
             figures: Figures {
                 batches: 1,
-                dead: batch.dead.len() as u64,
+                dead_letters: batch.dead_letters.len() as u64,
                 ..Figures::default()
             },
             refused: Vec::new(),
@@ -231,7 +231,7 @@ impl Memory {
         };
         let refused = recording.refused.len() as u64;
         recording.figures.recorded = recorded;
-        recording.figures.dead += refused;
+        recording.figures.dead_letters += refused;
         recording.figures.repeated = batch.rows.len() as u64 - recorded - refused;
         if recorded > 0 {
             dirty::mark(transaction, &keyed)?;

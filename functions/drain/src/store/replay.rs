@@ -9,7 +9,7 @@ use sitewatch::run::Failure;
 
 use super::connections::lock;
 use super::{Store, names_were_forgotten};
-use crate::batch::{Batch, Letter, MAX_BUFFERED, Origin};
+use crate::batch::{Batch, MAX_BUFFERED, Origin, Record};
 use crate::row::Known;
 use crate::summary::Figures;
 
@@ -17,7 +17,7 @@ use crate::summary::Figures;
 pub(crate) struct Tried {
     /// The newest of them, by `dead_letters.id`.
     pub(crate) last: i64,
-    /// Recorded, recorded before, and still dead.
+    /// Recorded, recorded before, and still dead letters.
     pub(crate) figures: Figures,
 }
 
@@ -54,7 +54,7 @@ impl Store {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let longest = i64::try_from(MAX_EVENT).unwrap_or(i64::MAX);
         let room = i64::try_from(MAX_BUFFERED).unwrap_or(i64::MAX);
-        let letters = transaction.query_typed(
+        let dead_letters = transaction.query_typed(
             // An earlier release kept values of any length; what no event can have is not looked at,
             // and stays.
             "select id, value
@@ -77,18 +77,19 @@ impl Store {
                 (&longest, Type::INT8),
             ],
         )?;
-        let Some(last) = letters.last() else {
+        let Some(last) = dead_letters.last() else {
             return Ok(Some(None));
         };
         let last = last.get(0);
-        // The letter's id in the place of an offset: what is dead again keeps its row.
+        // The id of the dead letter stands for the offset: what is a dead letter again keeps its
+        // row.
         let mut batch = Batch::starting_at(Origin::Stdin, after).with_originals();
-        for letter in &letters {
+        for dead_letter in &dead_letters {
             batch.add(
-                &Letter {
-                    offset: letter.get(0),
+                &Record {
+                    offset: dead_letter.get(0),
                     key: None,
-                    value: letter.get(1),
+                    value: dead_letter.get(1),
                     timestamp_ms: None,
                 },
                 known,
@@ -99,20 +100,20 @@ impl Store {
             .memory
             .record(&mut transaction, &batch)?
             .expect("a batch that keeps its messages is not refused whole");
-        let dead: HashSet<i64> = batch
-            .dead
+        let still_dead: HashSet<i64> = batch
+            .dead_letters
             .iter()
             .chain(&recording.refused)
-            .map(|letter| letter.offset)
+            .map(|dead_letter| dead_letter.offset)
             .collect();
-        let alive: Vec<i64> = letters
+        let gone: Vec<i64> = dead_letters
             .iter()
-            .map(|letter| letter.get(0))
-            .filter(|id| !dead.contains(id))
+            .map(|dead_letter| dead_letter.get(0))
+            .filter(|id| !still_dead.contains(id))
             .collect();
         transaction.execute_typed(
             "delete from dead_letters where id = any($1)",
-            &[(&alive, Type::INT8_ARRAY)],
+            &[(&gone, Type::INT8_ARRAY)],
         )?;
         transaction.commit()?;
         Ok(Some(Some(Tried {

@@ -119,8 +119,8 @@ impl Fetching {
                 }
             }
         };
-        let record = record_at(&self.answer, found).map(reader::Record::Kafka);
-        Ok(record.map(|record| Polled::Message(reader::Message(record))))
+        let record = record_at(&self.answer, found).map(reader::ClientRecord::Kafka);
+        Ok(record.map(|record| Polled::Record(reader::Record(record))))
     }
 
     /// Steps over the answer; returns where the message is, its partition and its offset.

@@ -203,7 +203,7 @@ impl fmt::Debug for Reader {
     }
 }
 
-/// A message in a response of the crate.
+/// A record in a response of the crate.
 pub(in crate::kafka) struct Record<'a> {
     pub(super) partition: i32,
     pub(super) message: &'a Message<'a>,

@@ -13,7 +13,7 @@ use super::reader::Record;
 use super::watcher::Watcher;
 use super::{unpack, unreadable};
 use crate::kafka::progress::{Progress, Step};
-use crate::kafka::{KafkaError, KafkaSettings, LOG, Message, Polled, Range, reader};
+use crate::kafka::{KafkaError, KafkaSettings, LOG, Polled, Range, reader};
 
 /// How often positions are looked at while no message comes: a marker moves them and wakes nobody.
 const POSITION_TICK: Duration = Duration::from_millis(2);
@@ -110,8 +110,8 @@ impl Fetching {
                         if last {
                             self.closed(client, partition)?;
                         }
-                        let record = reader::Record::Rdkafka(Record(message));
-                        return Ok(Some(Polled::Message(Message(record))));
+                        let record = reader::ClientRecord::Rdkafka(Record(message));
+                        return Ok(Some(Polled::Record(reader::Record(record))));
                     }
                     self.moved(client, partition, &step)?
                 }

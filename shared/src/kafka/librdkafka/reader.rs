@@ -213,7 +213,7 @@ impl fmt::Debug for Reader {
 /// Stands for a header whose name is not UTF-8.
 const UNREADABLE: &str = "(a name that is not UTF-8)";
 
-/// A message in librdkafka's memory.
+/// A record in librdkafka's memory.
 pub(in crate::kafka) struct Record<'a>(pub(super) BorrowedMessage<'a>);
 
 impl Record<'_> {

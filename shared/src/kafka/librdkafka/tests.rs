@@ -144,7 +144,7 @@ fn a_leader_that_moves_while_reading_is_followed_to_the_end() {
     while !reader.is_done() {
         assert!(Instant::now() < deadline, "{} were read", offsets.len());
         match reader.poll(Duration::from_millis(100)).unwrap() {
-            Some(Polled::Message(message)) => offsets.push(message.offset()),
+            Some(Polled::Record(record)) => offsets.push(record.offset()),
             Some(Polled::Unreadable { cause, .. }) => panic!("{cause}"),
             Some(Polled::Failed { error, .. }) => panic!("{error}"),
             Some(Polled::Position { .. }) | None => {}

@@ -26,7 +26,7 @@ pub(super) struct Ledger<'k> {
     /// Site and microseconds since 1970.
     events: BTreeSet<(String, i64)>,
     /// Partition and offset of what is no event.
-    dead: BTreeSet<(i32, i64)>,
+    dead_letters: BTreeSet<(i32, i64)>,
     /// Events of each partition so far: gives each its second.
     made: Vec<i64>,
     /// Messages of each partition so far.
@@ -58,7 +58,7 @@ impl<'k> Ledger<'k> {
             topic,
             prepared,
             events: BTreeSet::new(),
-            dead: BTreeSet::new(),
+            dead_letters: BTreeSet::new(),
             made: vec![0; partitions.into()],
             ends: vec![0; partitions.into()],
             looking: RefCell::new(None),
@@ -76,7 +76,7 @@ impl<'k> Ledger<'k> {
 
     /// Messages sent so far.
     pub(super) fn sent(&self) -> usize {
-        self.events.len() + self.dead.len()
+        self.events.len() + self.dead_letters.len()
     }
 
     /// Events sent so far.
@@ -165,7 +165,7 @@ impl<'k> Ledger<'k> {
 
     fn dead_message(&mut self, partition: i32) -> (String, Vec<u8>) {
         let offset = &mut self.ends[partition as usize];
-        self.dead.insert((partition, *offset));
+        self.dead_letters.insert((partition, *offset));
         *offset += 1;
         ("?".to_owned(), format!("no event {offset}").into_bytes())
     }
@@ -205,7 +205,7 @@ impl<'k> Ledger<'k> {
             strange.len(),
             strange.first()
         );
-        let dead: Vec<(i32, i64)> = self
+        let dead_letters: Vec<(i32, i64)> = self
             .prepared
             .client()
             .query("select partition, message_offset from dead_letters", &[])
@@ -213,8 +213,15 @@ impl<'k> Ledger<'k> {
             .iter()
             .map(|row| (row.get(0), row.get(1)))
             .collect();
-        assert_eq!(dead.len(), self.dead.len(), "dead letters, each once");
-        assert_eq!(dead.into_iter().collect::<BTreeSet<_>>(), self.dead);
+        assert_eq!(
+            dead_letters.len(),
+            self.dead_letters.len(),
+            "dead letters, each once"
+        );
+        assert_eq!(
+            dead_letters.into_iter().collect::<BTreeSet<_>>(),
+            self.dead_letters
+        );
 
         let offsets: BTreeMap<i32, i64> = self
             .prepared

@@ -61,8 +61,8 @@ fn tombstones_and_keys_that_are_not_text_are_kept_as_they_came() {
     );
     let (prepared, line) = drained(kafka, &topic);
     assert_eq!(line, "1 check recorded, 3 dead-lettered");
-    type Dead = (i64, Option<Vec<u8>>, Option<Vec<u8>>, String);
-    let dead: Vec<Dead> = prepared
+    type DeadLetter = (i64, Option<Vec<u8>>, Option<Vec<u8>>, String);
+    let dead_letters: Vec<DeadLetter> = prepared
         .client()
         .query(
             "select message_offset, key, value, reason from dead_letters order by 1",
@@ -74,7 +74,7 @@ fn tombstones_and_keys_that_are_not_text_are_kept_as_they_came() {
         .collect();
     let reason = "the message has no value".to_owned();
     assert_eq!(
-        dead,
+        dead_letters,
         [
             (0, Some(key.to_vec()), None, reason.clone()),
             (1, None, None, reason.clone()),
