@@ -180,7 +180,7 @@ impl Kafka {
         }
     }
 
-    /// Freezes the broker: connections are accepted by the kernel and never answered.
+    /// Pauses the broker: connections are accepted by the kernel and never answered.
     #[track_caller]
     pub fn pause(&self) {
         self.signal(Signal::STOP);

@@ -30,7 +30,7 @@ pub(crate) enum Report {
         dead_letters: u64,
     },
     /// Another drain has the partition.
-    Overtaken { partition: i32, dead_letters: u64 },
+    Fenced { partition: i32, dead_letters: u64 },
     /// PostgreSQL refuses a row: the partition must be read again from here, with originals.
     Refused { partition: i32, from: i64 },
     /// PostgreSQL cannot be used: the run is over.
@@ -194,7 +194,7 @@ fn write(store: &mut Store, batch: &Batch) -> Report {
             figures,
             dead_letters,
         },
-        (Ok(Written::Overtaken), Some(partition)) => Report::Overtaken {
+        (Ok(Written::Fenced), Some(partition)) => Report::Fenced {
             partition,
             dead_letters,
         },
@@ -203,7 +203,7 @@ fn write(store: &mut Store, batch: &Batch) -> Report {
             from: batch.from,
         },
         // Standard input has no offset to lose, and always keeps its lines.
-        (Ok(Written::Overtaken | Written::Refused), None) => gone(),
+        (Ok(Written::Fenced | Written::Refused), None) => gone(),
         (Err(failure), _) => Report::Failed(failure),
     }
 }

@@ -85,8 +85,8 @@ impl Trace {
     /// When the run began is told by PostgreSQL's clock: one that is ahead would have the last word
     /// until its time has come.
     ///
-    /// One statement and one exchange, a transaction of its own: a run that is frozen in the middle
-    /// of it holds nothing that the next one would wait for.
+    /// One statement and one exchange, a transaction of its own: a run that is suspended in the
+    /// middle of it holds nothing that the next one would wait for.
     ///
     /// Losing this to a crash of the server would be no loss: not worth a wait for the disk. Two
     /// runs at once must not wait for each other long either; the later one's news is the better.

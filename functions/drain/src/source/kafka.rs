@@ -100,7 +100,7 @@ fn move_pending(
     let known = {
         let client = &mut store::lock(client);
         store::check_columns(client, &settings.database)?;
-        store::end_frozen(client, &settings.database)?;
+        store::end_zombies(client, &settings.database)?;
         Known::new(Window::read(client, &settings.database)?)
     };
     let connections = Connections::open(

@@ -67,7 +67,7 @@ fn record_lines(settings: &Settings, run: &Run) -> Result<Summary, Failure> {
         Report::Written {
             figures: written, ..
         } => figures.add(written),
-        Report::Overtaken { .. } | Report::Refused { .. } | Report::Skipped => {}
+        Report::Fenced { .. } | Report::Refused { .. } | Report::Skipped => {}
         // What follows from the first failure must not hide it.
         Report::Failed(why) => {
             failure.get_or_insert(why);

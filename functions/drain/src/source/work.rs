@@ -298,8 +298,8 @@ impl Work {
                 }
             }
             // Behind a batch with a refused row, its followers find the offset not yet moved.
-            Report::Overtaken { partition, .. } if self.read_again.contains_key(&partition) => {}
-            Report::Overtaken {
+            Report::Fenced { partition, .. } if self.read_again.contains_key(&partition) => {}
+            Report::Fenced {
                 partition,
                 dead_letters,
             } => {

@@ -61,7 +61,7 @@ impl Claims {
             let mut client = lock(&self.client);
             let mut transaction = begin(&mut client, &self.settings)?;
             // Asked first: `on conflict` alone waits for a transaction that is moving the offset,
-            // such as that of a drain which was frozen and lost its claim.
+            // such as that of a zombie drain which lost its claim.
             transaction.execute_typed(
                 "insert into kafka_offsets (topic, partition, next_offset, topic_id)
                  select $1, partition, next_offset, $4

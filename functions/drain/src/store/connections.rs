@@ -52,8 +52,8 @@ impl Connections {
     ) -> Self {
         let until = Instant::now() + SPARE_TIMEOUT;
         let locks = with_locks.then(|| {
-            // A drain that lives has ended by its deadline. One that is frozen has not, and must
-            // not keep its partitions from the others for ever.
+            // A drain that lives has ended by its deadline. A zombie has not, and must not keep
+            // its partitions from the others for ever.
             let longest = (settings.deadline + GRACE).as_millis();
             Spare::ask(
                 &settings.database,

@@ -1,8 +1,8 @@
 //! Writing a batch: rows, dead letters, states and the moved offset in one transaction.
 //!
-//! The offset is moved first, and only from the value the batch began at. A drain that was
-//! overtaken (frozen, retried, run twice) therefore finds nothing to move and writes nothing:
-//! exactly once rests on this line and on no lock.
+//! The offset is moved first, and only from the value the batch began at. A drain that is fenced
+//! (a zombie, retried, run twice) therefore finds nothing to move and writes nothing: exactly once
+//! rests on this line and on no lock.
 
 mod binary;
 mod checks;
@@ -11,19 +11,19 @@ mod connections;
 mod days;
 mod dead_letters;
 mod dirty;
-mod frozen;
 mod limits;
 mod names;
 mod offsets;
 mod replay;
 mod states;
+mod zombies;
 
 pub(crate) use checks::check_columns;
 pub(crate) use claims::Claims;
 pub(crate) use connections::{Connections, Shared, lock};
-pub(crate) use frozen::end_frozen;
 pub(crate) use limits::Limits;
 pub(crate) use offsets::{Stored, record_losses, stored};
+pub(crate) use zombies::end_zombies;
 
 use std::sync::Arc;
 
@@ -61,7 +61,7 @@ pub(crate) enum Written {
     Committed(Figures),
     /// Another drain moved the partition first: nothing was written, and this run must leave the
     /// partition alone.
-    Overtaken,
+    Fenced,
     /// A row of it cannot be recorded and the messages were not kept: nothing was written, and the
     /// batch must be read again with them.
     Refused,
@@ -120,7 +120,7 @@ impl Store {
     fn try_write(&mut self, batch: &Batch) -> Result<Option<Written>, postgres::Error> {
         let mut client = lock(&self.client);
         let mut transaction = begin(&mut client, &self.settings)?;
-        // If we are frozen from here on, others need not wait for us longer than for a statement.
+        // If this drain becomes a zombie here, others wait for it no longer than for a statement.
         let idle = format!(
             "set local idle_in_transaction_session_timeout = {};",
             self.settings.statement_timeout.as_millis()
@@ -136,7 +136,7 @@ impl Store {
         if let (Origin::Partition(partition), Some(topic)) = (batch.origin, topic)
             && !offsets::advance(&mut transaction, topic, partition, batch)?
         {
-            return Ok(Some(Written::Overtaken));
+            return Ok(Some(Written::Fenced));
         }
         // Dropping the transaction rolls it back.
         let Some(recording) = self.memory.record(&mut transaction, batch)? else {

@@ -359,7 +359,7 @@ fn leaders_that_move_to_another_broker_do_not_disturb_a_run() {
 }
 
 #[test]
-fn a_kafka_that_is_frozen_does_not_hold_a_run_that_should_end() {
+fn a_kafka_that_is_paused_does_not_hold_a_run_that_should_end() {
     let kafka = shared::borrow_kafka(Version::V4_1);
     let mut broker = Broker::new("mute", &kafka);
     let run = broker.at_work();

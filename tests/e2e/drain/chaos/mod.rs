@@ -12,13 +12,13 @@ mod connections;
 mod cut;
 mod databases;
 mod decode;
-mod frozen;
 mod kafkas;
 mod killed;
 mod ledger;
 pub(super) mod raw;
 mod together;
 mod topics;
+mod zombies;
 mod zoo;
 
 use sitewatch_tests::command::Finished;

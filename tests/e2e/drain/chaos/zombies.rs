@@ -1,4 +1,4 @@
-//! Frozen in the middle, overtaken by another drain, and resumed.
+//! Zombies: suspended in the middle, fenced by another drain, and resumed.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -34,7 +34,7 @@ fn end_claims(ledger: &Ledger<'_>) {
         .unwrap();
 }
 
-/// Small batches, and no long wait for what a frozen drain has locked.
+/// Small batches, and no long wait for what a zombie has locked.
 fn drain(ledger: &Ledger<'_>, dice: &mut Dice) -> Run {
     ledger
         .drain()
@@ -43,30 +43,30 @@ fn drain(ledger: &Ledger<'_>, dice: &mut Dice) -> Run {
         .var("DATABASE_LOCK_TIMEOUT", "500ms")
 }
 
-/// A drain frozen between its first batch and its last.
-fn freeze(ledger: &Ledger<'_>, dice: &mut Dice, run: Run) -> Running {
+/// A drain suspended between its first batch and its last.
+fn suspend(ledger: &Ledger<'_>, dice: &mut Dice, run: Run) -> Running {
     let mut run = run.spawn();
     wait::until("a batch is recorded", PATIENCE, || ledger.recorded() > 0);
     let instant = Duration::from_micros(dice.between(0, 20_000));
     wait::holds_within(instant, || run.has_ended());
     run.signal(Signal::STOP);
-    assert!(ledger.recorded() < ledger.sent(), "frozen too late");
+    assert!(ledger.recorded() < ledger.sent(), "suspended too late");
     run
 }
 
-/// What it writes once it is resumed must find that it was overtaken: no lock keeps it from
+/// What it writes once it is resumed must find that it was fenced: no lock keeps it from
 /// writing.
 #[test]
-fn a_frozen_drain_that_was_overtaken_changes_nothing() {
-    let mut dice = Dice::new("frozen");
-    let mut overtaken = 0;
+fn a_zombie_is_fenced_and_changes_nothing() {
+    let mut dice = Dice::new("zombie");
+    let mut fenced = 0;
     for _ in 0..ROUNDS {
-        let mut ledger = Ledger::new("frozen", shared::kafka(Version::V4_1), 2);
+        let mut ledger = Ledger::new("zombie", shared::kafka(Version::V4_1), 2);
         for partition in 0..2 {
             ledger.produce(&mut dice, partition, 800, 50);
         }
-        let frozen = drain(&ledger, &mut dice);
-        let frozen = freeze(&ledger, &mut dice, frozen);
+        let zombie = drain(&ledger, &mut dice);
+        let zombie = suspend(&ledger, &mut dice, zombie);
         wait::until("another drain has done all of it", PATIENCE, || {
             end_claims(&ledger);
             let other = drain(&ledger, &mut dice).run();
@@ -75,25 +75,25 @@ fn a_frozen_drain_that_was_overtaken_changes_nothing() {
         });
         ledger.everything_once();
 
-        frozen.signal(Signal::CONT);
-        let finished = frozen.wait();
+        zombie.signal(Signal::CONT);
+        let finished = zombie.wait();
         ended_well(&finished);
-        overtaken += u32::from(finished.stderr.contains("by another drain"));
+        fenced += u32::from(finished.stderr.contains("by another drain"));
         ledger.everything_once();
     }
-    println!("{overtaken} of {ROUNDS} found themselves overtaken");
+    println!("{fenced} of {ROUNDS} were fenced");
 }
 
 /// Nobody helps: PostgreSQL itself takes the partitions from a drain that should have ended.
 #[test]
-fn a_frozen_drain_keeps_its_partitions_no_longer_than_its_deadline() {
+fn a_zombie_keeps_its_partitions_no_longer_than_its_deadline() {
     let mut dice = Dice::new("deadline");
     let mut ledger = Ledger::new("deadline", shared::kafka(Version::V4_1), 2);
     for partition in 0..2 {
         ledger.produce(&mut dice, partition, 1_500, 50);
     }
-    let frozen = drain(&ledger, &mut dice).var("DRAIN_DEADLINE", "5s");
-    let frozen = freeze(&ledger, &mut dice, frozen);
+    let zombie = drain(&ledger, &mut dice).var("DRAIN_DEADLINE", "5s");
+    let zombie = suspend(&ledger, &mut dice, zombie);
     drain(&ledger, &mut dice)
         .run()
         .exits(0)
@@ -103,19 +103,20 @@ fn a_frozen_drain_keeps_its_partitions_no_longer_than_its_deadline() {
         ledger.recorded() == ledger.sent()
     });
     ledger.everything_once();
-    frozen.signal(Signal::CONT);
-    let finished = frozen.wait();
+    zombie.signal(Signal::CONT);
+    let finished = zombie.wait();
     assert!(matches!(finished.code, Some(69 | 75)), "it {finished}");
     ledger.everything_once();
 }
 
 /// While PostgreSQL waits for a COPY's rows it heeds no time limit of its own, so what a drain
-/// frozen just there has locked is freed by the next drain.
+/// suspended just there has locked is freed by the next drain.
 #[test]
-fn a_drain_frozen_within_its_copy_holds_up_nobody() {
+fn a_zombie_within_its_copy_holds_up_nobody() {
     let mut dice = Dice::new("copy");
     let mut ledger = Ledger::new("copy", shared::kafka(Version::V4_1), 1);
-    // Days and sites are there already, so that the batch that freezes holds no lock but its rows'.
+    // Days and sites are there already, so that the batch that is suspended holds no lock but its
+    // rows'.
     ledger.produce(&mut dice, 0, 50, 1_000);
     ledger.drain().run().exits(0);
     ledger.produce(&mut dice, 0, 50, 1_000);
@@ -124,25 +125,25 @@ fn a_drain_frozen_within_its_copy_holds_up_nobody() {
         &format!(":{}/", shared::postgres().port()),
         &format!(":{port}/"),
     );
-    let frozen = drain(&ledger, &mut dice)
+    let zombie = drain(&ledger, &mut dice)
         .var("DATABASE_URL", url)
         .var("DATABASE_SSLMODE", "disable")
         .spawn();
     wait::until("a COPY is stuck", PATIENCE, || stuck.load(Ordering::SeqCst));
-    frozen.signal(Signal::STOP);
+    zombie.signal(Signal::STOP);
 
     let mut freed = false;
     wait::until("another drain has done all of it", PATIENCE, || {
         end_claims(&ledger);
         let other = drain(&ledger, &mut dice).run();
         assert!(matches!(other.code, Some(0 | 75)), "it {other}");
-        freed |= other.stderr.contains("frozen");
+        freed |= other.stderr.contains("zombie");
         ledger.recorded() == ledger.sent()
     });
     assert!(freed, "nobody said why");
     ledger.everything_once();
-    frozen.signal(Signal::CONT);
-    ended_well(&frozen.wait());
+    zombie.signal(Signal::CONT);
+    ended_well(&zombie.wait());
     ledger.everything_once();
 }
 
