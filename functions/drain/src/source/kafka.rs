@@ -1,4 +1,4 @@
-//! A run over the topic: plan, take partitions, read and write, tell Kafka's tools.
+//! A run over the topic: plan, acquire partitions, read and write, tell Kafka's tools.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
@@ -14,12 +14,12 @@ use super::work::Work;
 use crate::plan::{Loss, Plan};
 use crate::row::Known;
 use crate::settings::{Settings, Start};
-use crate::store::{self, Claims, Connections, Limits, Shared, Store, Stored, Topic};
+use crate::store::{self, Connections, Limits, PartitionLocks, Shared, Store, Stored, Topic};
 use crate::summary::Figures;
 use crate::window::Window;
 use crate::workers::Workers;
 
-/// Offsets that a drain takes up at a time, whole partitions at least. Enough to keep all writers
+/// Offsets that a drain acquires at a time, whole partitions at least. Enough to keep all writers
 /// busy for a second or so; few enough that a second drain, started on the same backlog, finds
 /// partitions to work on.
 const SHARE: u64 = 50_000;
@@ -110,7 +110,7 @@ fn move_pending(
         // What is one batch is written sooner than locked.
         plan.pending() > settings.batch_size as u64,
     );
-    let mut claims = Claims::new(
+    let mut partition_locks = PartitionLocks::new(
         connections.locks,
         Arc::clone(client),
         settings.database.clone(),
@@ -134,7 +134,7 @@ fn move_pending(
     let mut work = Work::new(settings, topic, &plan, known, workers, run, stop);
     let mut outcome = Ok(None);
     let mut drain = |ranges: &[Range], stored: &BTreeMap<i32, i64>, work: &mut Work| {
-        take_up(settings, &mut claims, ranges, stored, work)
+        acquire(settings, &mut partition_locks, ranges, stored, work)
             .and_then(|ranges| Ok(reader.assign(&ranges)?))
             .and_then(|()| work.read(&mut reader))
     };
@@ -162,7 +162,7 @@ fn move_pending(
     commit_group(&mut reader, &positions.into_iter().collect());
     reader.close();
     // Only now may other drains have the partitions.
-    drop(claims);
+    drop(partition_locks);
 
     let stopped = finished?;
     if stopped.is_some() {
@@ -328,7 +328,7 @@ fn positions(
         .collect()
 }
 
-/// Cuts the plan into what is taken up at a time.
+/// Cuts the plan into what is acquired at a time.
 fn shares(ranges: &[Range], workers: usize) -> Vec<&[Range]> {
     let mut shares = Vec::new();
     let mut rest = ranges;
@@ -349,21 +349,21 @@ fn shares(ranges: &[Range], workers: usize) -> Vec<&[Range]> {
     shares
 }
 
-/// Takes a share's partitions, as far as no other drain has them, and says what is left to read of
-/// them.
-fn take_up(
+/// Acquires a share's partitions, as far as no other drain has them, and says what is left to read
+/// of them.
+fn acquire(
     settings: &Settings,
-    claims: &mut Claims,
+    partition_locks: &mut PartitionLocks,
     share: &[Range],
     stored: &BTreeMap<i32, i64>,
     work: &mut Work,
 ) -> Result<Vec<Range>, Failure> {
-    let mut ranges = claims.take(share)?;
+    let mut ranges = partition_locks.acquire(share)?;
     if settings.start == Start::Earliest {
-        claims.go_back(&ranges, stored)?;
+        partition_locks.go_back(&ranges, stored)?;
     }
-    let taken: BTreeSet<i32> = ranges.iter().map(|range| range.partition).collect();
-    let now = claims.stored()?;
+    let acquired: BTreeSet<i32> = ranges.iter().map(|range| range.partition).collect();
+    let now = partition_locks.stored()?;
     for range in share {
         let partition = range.partition;
         // What another drain has recorded since our plan is neither to be read again nor left.
@@ -371,7 +371,7 @@ fn take_up(
         if stored > range.next {
             work.recorded.insert(partition, stored);
         }
-        if taken.contains(&partition) || stored >= range.end {
+        if acquired.contains(&partition) || stored >= range.end {
             work.busy.remove(&partition);
         } else {
             work.busy.insert(partition);

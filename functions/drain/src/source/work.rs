@@ -85,7 +85,7 @@ impl Work {
         }
     }
 
-    /// Takes up ranges, in place of those that are done.
+    /// Begins with ranges, in place of those that are done.
     pub(super) fn begin(&mut self, ranges: &[Range]) {
         let room = MAX_BUFFERED / ROW_BYTES / ranges.len().max(1);
         self.batches = ranges

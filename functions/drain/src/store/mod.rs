@@ -6,7 +6,6 @@
 
 mod binary;
 mod checks;
-mod claims;
 mod connections;
 mod days;
 mod dead_letters;
@@ -14,15 +13,16 @@ mod dirty;
 mod limits;
 mod names;
 mod offsets;
+mod partition_locks;
 mod replay;
 mod states;
 mod zombies;
 
 pub(crate) use checks::check_columns;
-pub(crate) use claims::Claims;
 pub(crate) use connections::{Connections, Shared, lock};
 pub(crate) use limits::Limits;
 pub(crate) use offsets::{Stored, record_losses, stored};
+pub(crate) use partition_locks::PartitionLocks;
 pub(crate) use zombies::end_zombies;
 
 use std::sync::Arc;

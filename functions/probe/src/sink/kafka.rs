@@ -366,7 +366,7 @@ impl<'a> Publishing<'a> {
             if stop.requested().is_some() || backlog.refused.is_some() {
                 break;
             }
-            let sent = match spool.claim(&found) {
+            let sent = match spool.acquire(&found) {
                 Ok(Some(file)) => backlog.send(file),
                 Ok(None) => Ok(0),
                 Err(error) => Err(error),

@@ -128,11 +128,11 @@ impl Spool {
         File::open(&self.directory)?.sync_all()
     }
 
-    /// Takes a file in hand; `None` when another run has it, or had it and removed it.
+    /// Acquires a file, by its lock; `None` when another run has it, or had it and removed it.
     ///
     /// # Errors
     /// When it cannot be opened, or is no regular file of this user.
-    pub(super) fn claim(&self, found: &Found) -> io::Result<Option<Spooled>> {
+    pub(super) fn acquire(&self, found: &Found) -> io::Result<Option<Spooled>> {
         let Some(format) = found.format else {
             return Ok(None);
         };

@@ -228,7 +228,7 @@ impl Fetching {
         })
     }
 
-    /// Takes up an answer, and asks for what follows it.
+    /// Handles an answer, and asks for what follows it.
     fn arrived(
         &mut self,
         connection: &mut Connection,

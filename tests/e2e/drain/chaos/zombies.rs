@@ -19,8 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 const ROUNDS: u32 = 6;
 
-/// Ends the sessions that hold claims, as a pooler or a firewall does that forgets connections.
-fn end_claims(ledger: &Ledger<'_>) {
+/// Ends the sessions that hold partition locks, as a pooler or a firewall does that forgets
+/// connections.
+fn end_partition_locks(ledger: &Ledger<'_>) {
     shared::postgres()
         .superuser()
         .execute(
@@ -68,7 +69,7 @@ fn a_zombie_is_fenced_and_changes_nothing() {
         let zombie = drain(&ledger, &mut dice);
         let zombie = suspend(&ledger, &mut dice, zombie);
         wait::until("another drain has done all of it", PATIENCE, || {
-            end_claims(&ledger);
+            end_partition_locks(&ledger);
             let other = drain(&ledger, &mut dice).run();
             assert!(matches!(other.code, Some(0 | 75)), "it {other}");
             ledger.recorded() == ledger.sent()
@@ -134,7 +135,7 @@ fn a_zombie_within_its_copy_holds_up_nobody() {
 
     let mut freed = false;
     wait::until("another drain has done all of it", PATIENCE, || {
-        end_claims(&ledger);
+        end_partition_locks(&ledger);
         let other = drain(&ledger, &mut dice).run();
         assert!(matches!(other.code, Some(0 | 75)), "it {other}");
         freed |= other.stderr.contains("zombie");

@@ -1,4 +1,4 @@
-//! Which partitions are ours for the time being.
+//! Partition locks: which partitions are ours for the time being.
 
 use std::collections::BTreeMap;
 
@@ -19,8 +19,8 @@ use super::stored;
 /// keeps them with us, and they end with the connection whatever happens to the process. That
 /// transaction reads and writes nothing, so that nobody waits for it and nothing is kept from being
 /// vacuumed.
-pub(crate) struct Claims {
-    /// `None`: no connection could be had for them, and every partition is taken.
+pub(crate) struct PartitionLocks {
+    /// `None`: no connection could be had for them, and every partition counts as acquired.
     locks: Option<Client>,
     client: Shared,
     settings: DatabaseSettings,
@@ -28,7 +28,7 @@ pub(crate) struct Claims {
     topic_id: Option<String>,
 }
 
-impl Claims {
+impl PartitionLocks {
     /// None yet. `locks` keeps them; `client` is asked and told everything else.
     pub(crate) fn new(
         locks: Option<Client>,
@@ -46,22 +46,22 @@ impl Claims {
         }
     }
 
-    /// Takes those of the ranges' partitions that no other drain has, and makes sure that each has
-    /// an offset to be moved from.
+    /// Acquires the locks of the ranges' partitions that no other drain has, and makes sure that
+    /// each has an offset to be moved from.
     ///
     /// Not with its first batch: a second batch must find that the first was not recorded.
     ///
     /// # Errors
     /// When PostgreSQL cannot be used.
-    pub(crate) fn take(&mut self, ranges: &[Range]) -> Result<Vec<Range>, Failure> {
-        let taken = self.lock(ranges);
-        let offsets: Vec<i64> = taken.iter().map(|range| range.next).collect();
-        let partitions: Vec<i32> = taken.iter().map(|range| range.partition).collect();
+    pub(crate) fn acquire(&mut self, ranges: &[Range]) -> Result<Vec<Range>, Failure> {
+        let acquired = self.lock(ranges);
+        let offsets: Vec<i64> = acquired.iter().map(|range| range.next).collect();
+        let partitions: Vec<i32> = acquired.iter().map(|range| range.partition).collect();
         let add = || -> Result<(), postgres::Error> {
             let mut client = lock(&self.client);
             let mut transaction = begin(&mut client, &self.settings)?;
             // Asked first: `on conflict` alone waits for a transaction that is moving the offset,
-            // such as that of a zombie drain which lost its claim.
+            // such as that of a zombie drain which lost its partition lock.
             transaction.execute_typed(
                 "insert into kafka_offsets (topic, partition, next_offset, topic_id)
                  select $1, partition, next_offset, $4
@@ -91,7 +91,7 @@ impl Claims {
             transaction.commit()
         };
         retried(add).map_err(|error| explain("beginning to drain partitions", &error))?;
-        Ok(taken)
+        Ok(acquired)
     }
 
     /// Those of the ranges whose partition no other drain has locked.
