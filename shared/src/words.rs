@@ -1,4 +1,4 @@
-//! Figures and strangers' text as people read them.
+//! Numbers and strangers' text as people read them.
 
 /// Microseconds; empty for what did not happen. The unit changes where rounding would reach it.
 #[must_use]

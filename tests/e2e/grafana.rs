@@ -201,7 +201,7 @@ fn what_is_recorded_ahead_of_now_is_no_state_and_no_latest_check() {
 }
 
 #[test]
-fn figures_are_rounded_as_in_reports() {
+fn numbers_are_rounded_as_in_reports() {
     let prepared = Prepared::new("grafana");
     let mut client = prepared.client();
     // A site that failed once in a million checks and has a certificate that expired yesterday.

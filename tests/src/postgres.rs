@@ -1,7 +1,7 @@
 //! A real PostgreSQL of our own: its own data, port and socket folder, gone when dropped.
 //!
 //! Passwords are really checked (scram-sha-256, also on the socket), and durability is the server's
-//! default, so that figures measured on it mean something. Tests share one server through
+//! default, so that measurements on it mean something. Tests share one server through
 //! [`crate::shared::postgres`] and take a [`Database`] each; a test that stops or restarts the
 //! server starts its own.
 

@@ -1,10 +1,10 @@
-//! What a run of `drain` did, in figures.
+//! What a run of `drain` did, in counters.
 
 use sitewatch::run::Summary;
 
-/// Figures of a batch, or of a run.
+/// Counters of a batch, or of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Figures {
+pub(crate) struct Counters {
     /// Checks recorded.
     pub(crate) recorded: u64,
     /// Events whose check was recorded before.
@@ -21,8 +21,8 @@ pub(crate) struct Figures {
     pub(crate) left: u64,
 }
 
-impl Figures {
-    /// Adds a batch's figures to a run's.
+impl Counters {
+    /// Adds a batch's counters to a run's.
     pub(crate) fn add(&mut self, other: Self) {
         self.recorded += other.recorded;
         self.repeated += other.repeated;

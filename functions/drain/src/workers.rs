@@ -13,7 +13,7 @@ use sitewatch::run::{Failure, Stop};
 
 use crate::batch::{Batch, Origin};
 use crate::store::{Store, Written};
-use crate::summary::Figures;
+use crate::summary::Counters;
 
 /// How long a statement may go on once the run should end, before PostgreSQL is asked to cancel
 /// it; and how long it has to do so. A scheduler that sent SIGTERM sends SIGKILL soon after.
@@ -25,7 +25,7 @@ pub(crate) enum Report {
     Written {
         partition: Option<i32>,
         next: i64,
-        figures: Figures,
+        counters: Counters,
         /// Messages of the batch that were no events.
         dead_letters: u64,
     },
@@ -188,10 +188,10 @@ fn write(store: &mut Store, batch: &Batch) -> Report {
     };
     let dead_letters = batch.dead_letters.len() as u64;
     match (store.write(batch), partition) {
-        (Ok(Written::Committed(figures)), partition) => Report::Written {
+        (Ok(Written::Committed(counters)), partition) => Report::Written {
             partition,
             next: batch.next,
-            figures,
+            counters,
             dead_letters,
         },
         (Ok(Written::Fenced), Some(partition)) => Report::Fenced {

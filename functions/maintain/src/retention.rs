@@ -63,7 +63,7 @@ pub(crate) fn drop_day(
     Ok(dropped.is_some_and(|row| row.get(0)))
 }
 
-/// Drops months of figures by hour and years of figures by day; `None` when they are in use.
+/// Drops months of statistics by hour and years of statistics by day; `None` when they are in use.
 ///
 /// # Errors
 /// When PostgreSQL cannot be used.

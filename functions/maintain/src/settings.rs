@@ -31,9 +31,9 @@ pub(crate) struct Settings {
     pub(crate) database: DatabaseSettings,
     /// Whole days that single checks are kept.
     pub(crate) keep_checks_days: i32,
-    /// Whole days that figures by hour are kept, no fewer.
+    /// Whole days that statistics by hour are kept, no fewer.
     pub(crate) keep_hourly_days: i32,
-    /// Whole days that figures by day are kept, no fewer.
+    /// Whole days that statistics by day are kept, no fewer.
     pub(crate) keep_daily_days: i32,
     /// Whole days that a name is kept after its newest check.
     pub(crate) keep_sites_days: i32,

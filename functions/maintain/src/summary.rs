@@ -1,10 +1,10 @@
-//! What a run of `maintain` did, in figures.
+//! What a run of `maintain` did, in counters.
 
 use sitewatch::run::{Exit, Summary, Why};
 
-/// Figures of a run.
+/// Counters of a run.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Figures {
+pub(crate) struct Counters {
     /// Partitions made ahead.
     pub(crate) partitions_made: u64,
     /// Hours rolled up.
@@ -27,7 +27,7 @@ pub(crate) struct Figures {
     pub(crate) busy: bool,
 }
 
-impl Figures {
+impl Counters {
     /// The run's summary; `ended` when it was asked to end before it was done.
     pub(crate) fn summary(&self, ended: Option<Why>) -> Summary {
         let mut parts: Vec<String> = [

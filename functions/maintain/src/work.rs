@@ -13,7 +13,7 @@ use sitewatch::run::{Failure, Progress, Run, Stop, Summary};
 use crate::clock::{self, Clock, Doubt};
 use crate::rollup::Rolled;
 use crate::settings::Settings;
-use crate::summary::Figures;
+use crate::summary::Counters;
 use crate::{ahead, days, hours, retention};
 
 /// Does a run's work.
@@ -33,14 +33,14 @@ fn work(settings: &Settings, run: &Run, client: &mut Client) -> Result<Summary, 
         .stop
         .no_later_than(run.started.checked_add(settings.deadline));
     let cancel = Cancel::new(client, &settings.database);
-    let mut figures = Figures::default();
+    let mut counters = Counters::default();
     let result = interruptible(&stop, &cancel, || {
-        steps(client, settings, run, &stop, &mut figures)
+        steps(client, settings, run, &stop, &mut counters)
     });
     match (result, stop.requested()) {
-        (Ok(Finished::Everything), _) | (Ok(Finished::Early), None) => Ok(figures.summary(None)),
+        (Ok(Finished::Everything), _) | (Ok(Finished::Early), None) => Ok(counters.summary(None)),
         // What was broken off is done again by the next run.
-        (Ok(Finished::Early) | Err(_), Some(why)) => Ok(figures.summary(Some(why))),
+        (Ok(Finished::Early) | Err(_), Some(why)) => Ok(counters.summary(Some(why))),
         (Err(failure), None) => Err(failure),
     }
 }
@@ -58,28 +58,28 @@ fn steps(
     settings: &Settings,
     run: &Run,
     stop: &Stop,
-    figures: &mut Figures,
+    counters: &mut Counters,
 ) -> Result<Finished, Failure> {
     let clock = clock::read(client, settings)?;
-    figures.partitions_made = ahead::make(client, settings, clock.today)?;
+    counters.partitions_made = ahead::make(client, settings, clock.today)?;
 
     let pending = hours::pending(client, settings)?;
     let each = |hour| hours::roll_up(client, settings, hour);
     let progress = Progress::new(run, "hours rolled up", pending.len() as u64);
-    let rolled = roll_up(pending, progress, stop, &mut figures.hours, each)?;
+    let rolled = roll_up(pending, progress, stop, &mut counters.hours, each)?;
     if matches!(rolled, Some(Rolled::Busy)) {
-        figures.busy = true;
+        counters.busy = true;
         return Ok(Finished::Early);
     }
     let pending = days::pending(client, settings, clock.today)?;
     let each = |day| days::roll_up(client, settings, day);
     let progress = Progress::new(run, "days rolled up", pending.len() as u64);
-    let rolled = roll_up(pending, progress, stop, &mut figures.days, each)?;
+    let rolled = roll_up(pending, progress, stop, &mut counters.days, each)?;
     if matches!(rolled, Some(Rolled::Busy)) {
-        figures.busy = true;
+        counters.busy = true;
         return Ok(Finished::Early);
     }
-    drop_what_is_old(client, settings, stop, &clock, figures)
+    drop_what_is_old(client, settings, stop, &clock, counters)
 }
 
 /// Rolls up what is pending, one after the other; `Busy` when another run is at it.
@@ -109,7 +109,7 @@ fn drop_what_is_old(
     settings: &Settings,
     stop: &Stop,
     clock: &Clock,
-    figures: &mut Figures,
+    counters: &mut Counters,
 ) -> Result<Finished, Failure> {
     let today = match &clock.retention {
         Ok(today) => *today,
@@ -124,7 +124,7 @@ fn drop_what_is_old(
             };
             if let Some(why) = why {
                 log::error!("nothing was dropped: {why}");
-                figures.doubted = true;
+                counters.doubted = true;
             }
             return Ok(Finished::Everything);
         }
@@ -135,17 +135,17 @@ fn drop_what_is_old(
         }
         if !retention::drop_day(client, settings, stop, day)? {
             // The days after it have to wait as well: they go oldest first.
-            figures.left += 1;
+            counters.left += 1;
             break;
         }
-        figures.days_dropped += 1;
+        counters.days_dropped += 1;
     }
     if stop.requested().is_some() {
         return Ok(Finished::Early);
     }
     match retention::drop_rollups(client, settings, stop)? {
-        Some(dropped) => figures.partitions_dropped = dropped,
-        None => figures.left += 1,
+        Some(dropped) => counters.partitions_dropped = dropped,
+        None => counters.left += 1,
     }
     loop {
         if stop.requested().is_some() {
@@ -153,9 +153,9 @@ fn drop_what_is_old(
         }
         match retention::forget_names(client, settings, stop)? {
             Some(0) => break,
-            Some(names) => figures.names_forgotten += names,
+            Some(names) => counters.names_forgotten += names,
             None => {
-                figures.left += 1;
+                counters.left += 1;
                 break;
             }
         }
@@ -166,7 +166,7 @@ fn drop_what_is_old(
         }
         match retention::forget_dead_letters(client, settings)? {
             0 => break,
-            dead_letters => figures.dead_letters_forgotten += dead_letters,
+            dead_letters => counters.dead_letters_forgotten += dead_letters,
         }
     }
     Ok(Finished::Everything)

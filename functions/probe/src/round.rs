@@ -91,7 +91,7 @@ pub(crate) fn run(mut settings: Settings, run: &Run) -> Result<Summary, Failure>
     let found = checks.found();
     let delivered = sink.finish(Instant::now() + flush(&stop));
     Ok(summary(Ended {
-        tally: found.tally,
+        counters: found.counters,
         obstacle: found.obstacle,
         delivered,
         left: checks.left(),

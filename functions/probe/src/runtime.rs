@@ -1,9 +1,9 @@
 //! The threads that make the checks: one for each processor, with a runtime of tokio's each. A check
 //! stays on its thread from its first line to its last.
 //!
-//! Nothing here keeps checks from being late: their figures come from the kernel, which is not. What
-//! is limited is memory and sockets: `CHECK_CONCURRENCY` checks under way at once, and the results
-//! that wait for Kafka.
+//! Nothing here keeps checks from being late: their measurements come from the kernel, which is
+//! not. What is limited is memory and sockets: `CHECK_CONCURRENCY` checks under way at once, and
+//! the results that wait for Kafka.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +21,7 @@ use crate::canaries::Canaries;
 use crate::check::{Tools, check};
 use crate::schedule::Due;
 use crate::sink::Sink;
-use crate::summary::Tally;
+use crate::summary::Counters;
 
 /// Checks for which it is worth to start another thread.
 const SHARE: usize = 16;
@@ -49,7 +49,7 @@ pub(crate) struct Work {
 /// What came of the checks so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Found {
-    pub(crate) tally: Tally,
+    pub(crate) counters: Counters,
     /// Why the first check could not be made that this machine kept from being made.
     pub(crate) obstacle: Option<String>,
     /// Checks that are over, whatever came of them.
@@ -224,12 +224,12 @@ impl Record {
         let mut found = shared.found();
         found.over += 1;
         *match event.outcome.verdict() {
-            Verdict::Up => &mut found.tally.up,
-            Verdict::Down => &mut found.tally.down,
-            Verdict::Unknown => &mut found.tally.unknown,
+            Verdict::Up => &mut found.counters.up,
+            Verdict::Down => &mut found.counters.down,
+            Verdict::Unknown => &mut found.counters.unknown,
         } += 1;
         if event.outcome == Outcome::Local {
-            found.tally.local += 1;
+            found.counters.local += 1;
             found.obstacle = found.obstacle.take().or(event.error.map(Cow::into_owned));
         }
     }

@@ -1,4 +1,4 @@
-//! How a run ended: the line for people, the figures, the exit code.
+//! How a run ended: the line for people, the counters, the exit code.
 
 use sitewatch::run::{Exit, Summary, Why};
 
@@ -6,7 +6,7 @@ use crate::sink::Delivered;
 
 /// What the checks found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
+pub(crate) struct Counters {
     pub(crate) up: u64,
     pub(crate) down: u64,
     pub(crate) unknown: u64,
@@ -16,7 +16,7 @@ pub(crate) struct Tally {
 
 /// What a run has to tell at its end.
 pub(crate) struct Ended {
-    pub(crate) tally: Tally,
+    pub(crate) counters: Counters,
     /// Why the first check could not be made that this machine kept from being made.
     pub(crate) obstacle: Option<String>,
     pub(crate) delivered: Delivered,
@@ -33,7 +33,7 @@ pub(crate) struct Ended {
 /// The summary of a run.
 pub(crate) fn summary(ended: Ended) -> Summary {
     let Ended {
-        tally,
+        counters,
         obstacle,
         delivered,
         left,
@@ -42,18 +42,18 @@ pub(crate) fn summary(ended: Ended) -> Summary {
         stopped,
         fail_on_down,
     } = ended;
-    let checks = tally.up + tally.down + tally.unknown;
+    let checks = counters.up + counters.down + counters.unknown;
     let mut parts = vec![format!(
         "{checks} {}: {} up, {} down",
         if checks == 1 { "check" } else { "checks" },
-        tally.up,
-        tally.down
+        counters.up,
+        counters.down
     )];
-    if tally.unknown > 0 {
-        parts.push(format!("{} unknown", tally.unknown));
+    if counters.unknown > 0 {
+        parts.push(format!("{} unknown", counters.unknown));
     }
     // Nothing is known of any site: whoever is told that the run is done would believe it is.
-    let is_blind = tally.local > 0 && tally.local == checks;
+    let is_blind = counters.local > 0 && counters.local == checks;
     if let Some(obstacle) = obstacle {
         let how_many = if is_blind { "all" } else { "some" };
         parts.push(format!(
@@ -92,7 +92,7 @@ pub(crate) fn summary(ended: Ended) -> Summary {
         Exit::Configuration
     } else if is_blind {
         Exit::Unavailable
-    } else if fail_on_down && tally.down > 0 {
+    } else if fail_on_down && counters.down > 0 {
         Exit::Down
     } else {
         Exit::Done
@@ -100,11 +100,11 @@ pub(crate) fn summary(ended: Ended) -> Summary {
     if let Some(trouble) = delivered.trouble {
         parts.push(trouble);
     }
-    let figures = vec![
+    let fields = vec![
         ("checks", checks),
-        ("up", tally.up),
-        ("down", tally.down),
-        ("unknown", tally.unknown),
+        ("up", counters.up),
+        ("down", counters.down),
+        ("unknown", counters.unknown),
         ("published", delivered.published),
         ("from_spool", delivered.from_spool),
         ("spooled", delivered.spooled),
@@ -112,7 +112,7 @@ pub(crate) fn summary(ended: Ended) -> Summary {
         ("not_begun", left as u64),
         ("refused", refused as u64),
     ];
-    Summary::done(parts.join(", "), figures).exiting(exit)
+    Summary::done(parts.join(", "), fields).exiting(exit)
 }
 
 #[cfg(test)]
@@ -122,9 +122,9 @@ mod tests {
     #[test]
     fn a_check_that_a_defect_ended_is_not_a_run_that_is_done() {
         let ended = |broken| Ended {
-            tally: Tally {
+            counters: Counters {
                 up: 2,
-                ..Tally::default()
+                ..Counters::default()
             },
             obstacle: None,
             delivered: Delivered::default(),

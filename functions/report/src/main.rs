@@ -43,7 +43,7 @@ fn work(settings: &Settings) -> Result<Summary, Failure> {
     let mut reader = read::open(&mut client, &settings.database, &settings.filter)?;
     if reader.span.waiting > 0 {
         log::warn!(
-            "{} hours wait to be rolled up: what they hold is missing from figures older than a day; run `maintain`",
+            "{} hours wait to be rolled up: what they hold is missing from statistics older than a day; run `maintain`",
             reader.span.waiting
         );
     }
@@ -114,7 +114,7 @@ fn sites(reader: &mut read::Reader<'_>, settings: &Settings) -> Result<Summary, 
             output::lines::<SiteLine>(settings, &mut |each| {
                 // A table reads them twice.
                 counts = Counts::default();
-                sites.each_with_figures(reader, &mut |site| {
+                sites.each_with_statistics(reader, &mut |site| {
                     counts.add(&site);
                     Ok(each(&site.line)?)
                 })

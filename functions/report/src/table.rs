@@ -17,7 +17,7 @@ pub(crate) trait Line {
     /// The names of the fields, in their order: a CSV file without lines has them as well.
     const FIELDS: &'static [&'static str];
 
-    /// The headings; those of figures begin with a space, which is not shown.
+    /// The headings; those of numbers begin with a space, which is not shown.
     const HEADER: &'static [&'static str];
 
     /// Those that a narrow terminal does without, the first one first.
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_narrow_terminal_does_without_figures_before_it_cuts_names() {
+    fn a_narrow_terminal_does_without_numbers_before_it_cuts_names() {
         let at = |width| {
             render(
                 &lines()[..1],

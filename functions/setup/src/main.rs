@@ -46,14 +46,14 @@ fn work(settings: &Settings) -> Result<Summary, Failure> {
         1 => "1 migration applied".to_owned(),
         many => format!("{many} migrations applied"),
     }];
-    let mut figures = vec![("migrations", applied)];
+    let mut counters = vec![("migrations", applied)];
     if let Some(sites) = list {
         let imported = sites::import(&mut client, database, sites)?;
         done.push(format!("{imported} sites imported"));
-        figures.push(("sites", imported));
+        counters.push(("sites", imported));
     }
     if let Some(topic) = topic {
         done.push(topic::create(topic)?);
     }
-    Ok(Summary::done(done.join(", "), figures))
+    Ok(Summary::done(done.join(", "), counters))
 }

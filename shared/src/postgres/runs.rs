@@ -60,16 +60,16 @@ struct Trace {
     function: &'static str,
     duration_ms: i64,
     exit_code: i16,
-    figures: String,
+    counters: String,
 }
 
 impl Trace {
     fn new(function: &'static str, run: &Run, result: &Result<Summary, Failure>) -> Self {
-        let (exit_code, figures) = match result {
-            Ok(summary) => (summary.exit.code(), summary.figures.as_slice()),
+        let (exit_code, counters) = match result {
+            Ok(summary) => (summary.exit.code(), summary.counters.as_slice()),
             Err(failure) => (failure.exit().code(), [].as_slice()),
         };
-        let figures: Map<String, Value> = figures
+        let counters: Map<String, Value> = counters
             .iter()
             .map(|(name, number)| ((*name).to_owned(), Value::from(*number)))
             .collect();
@@ -78,7 +78,7 @@ impl Trace {
             function,
             duration_ms,
             exit_code: i16::from(exit_code),
-            figures: Value::Object(figures).to_string(),
+            counters: Value::Object(counters).to_string(),
         }
     }
 
@@ -106,7 +106,7 @@ impl Trace {
                 (&self.function, Type::TEXT),
                 (&self.duration_ms, Type::INT8),
                 (&self.exit_code, Type::INT2),
-                (&self.figures, Type::TEXT),
+                (&self.counters, Type::TEXT),
                 (&LIMIT.as_millis().to_string(), Type::TEXT),
             ],
         )?;

@@ -1,4 +1,4 @@
-//! How a run went: one line for people, the same figures as fields.
+//! How a run went: one line for people, the same counters as fields.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ pub struct Summary {
     /// One sentence without its end, to which the time taken is added.
     pub sentence: String,
     /// The same as fields, for `LOG_FORMAT=json`.
-    pub figures: Vec<(&'static str, u64)>,
+    pub counters: Vec<(&'static str, u64)>,
     /// How the process ends.
     pub exit: Exit,
 }
@@ -18,10 +18,10 @@ pub struct Summary {
 impl Summary {
     /// The work is done.
     #[must_use]
-    pub fn done(sentence: String, figures: Vec<(&'static str, u64)>) -> Self {
+    pub fn done(sentence: String, counters: Vec<(&'static str, u64)>) -> Self {
         Self {
             sentence,
-            figures,
+            counters,
             exit: Exit::Done,
         }
     }
@@ -39,7 +39,7 @@ impl Summary {
             Exit::Done | Exit::Down => log::Level::Info,
             _ => log::Level::Warn,
         };
-        let mut fields = self.figures.clone();
+        let mut fields = self.counters.clone();
         fields.push(("exit_code", u64::from(self.exit.code())));
         fields.push((
             "duration_ms",

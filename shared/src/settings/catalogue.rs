@@ -459,12 +459,12 @@ catalogue! {
     MAINTAIN_KEEP_HOURLY = maintain_keep_hourly {
         group: Maintain, default: "180d",
         wants: "a duration of whole days, no shorter than MAINTAIN_KEEP_CHECKS", example: "180d",
-        help: "How long figures by hour are kept, about half a kilobyte per site, location and hour; they are dropped by whole months.",
+        help: "How long statistics by hour are kept, about half a kilobyte per site, location and hour; they are dropped by whole months.",
     }
     MAINTAIN_KEEP_DAILY = maintain_keep_daily {
         group: Maintain, default: "1830d",
         wants: "a duration of whole days, no shorter than MAINTAIN_KEEP_HOURLY", example: "1830d",
-        help: "How long figures by day are kept; they are dropped by whole years.",
+        help: "How long statistics by day are kept; they are dropped by whole years.",
     }
     MAINTAIN_KEEP_SITES = maintain_keep_sites {
         group: Maintain, default: "365d",

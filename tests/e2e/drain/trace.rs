@@ -31,7 +31,7 @@ fn drain(prepared: &Prepared, topic: &str) -> Run {
         .var("KAFKA_TOPIC", topic)
 }
 
-/// The last run of drain: exit code and figures.
+/// The last run of drain: exit code and counters.
 fn trace(prepared: &Prepared) -> Option<(i16, Value)> {
     let row = prepared
         .client()
@@ -40,8 +40,8 @@ fn trace(prepared: &Prepared) -> Option<(i16, Value)> {
             &[],
         )
         .unwrap()?;
-    let figures: &str = row.get(1);
-    Some((row.get(0), serde_json::from_str(figures).unwrap()))
+    let counters: &str = row.get(1);
+    Some((row.get(0), serde_json::from_str(counters).unwrap()))
 }
 
 #[test]
@@ -55,15 +55,15 @@ fn a_run_leaves_how_it_ended_what_it_recorded_and_the_lag_it_found() {
     assert_eq!(trace(&prepared), None);
 
     drain(&prepared, &topic).run().exits(0);
-    let (exit_code, figures) = trace(&prepared).unwrap();
+    let (exit_code, counters) = trace(&prepared).unwrap();
     assert_eq!(exit_code, 0);
-    for (figure, number) in [("pending", 300), ("recorded", 300), ("left", 0)] {
-        assert_eq!(figures[figure], number, "{figure} in {figures}");
+    for (counter, number) in [("pending", 300), ("recorded", 300), ("left", 0)] {
+        assert_eq!(counters[counter], number, "{counter} in {counters}");
     }
     drain(&prepared, &topic).run().exits(0);
-    let (_, figures) = trace(&prepared).unwrap();
-    for figure in ["pending", "recorded", "left"] {
-        assert_eq!(figures[figure], 0, "{figure} in {figures}");
+    let (_, counters) = trace(&prepared).unwrap();
+    for counter in ["pending", "recorded", "left"] {
+        assert_eq!(counters[counter], 0, "{counter} in {counters}");
     }
 
     // What went wrong elsewhere is told as well, as long as there is somebody to tell.
@@ -82,8 +82,8 @@ fn a_run_leaves_how_it_ended_what_it_recorded_and_the_lag_it_found() {
         .stdin(lines(&[up("b", 1)]))
         .run()
         .exits(0);
-    let (exit_code, figures) = trace(&prepared).unwrap();
-    assert_eq!((exit_code, &figures["recorded"]), (0, &Value::from(1)));
+    let (exit_code, counters) = trace(&prepared).unwrap();
+    assert_eq!((exit_code, &counters["recorded"]), (0, &Value::from(1)));
 }
 
 #[test]
@@ -100,11 +100,11 @@ fn a_run_that_had_to_stop_leaves_its_lag_and_one_that_was_ended_leaves_nothing()
     assert_eq!(trace(&prepared), None);
 
     slow().var("DRAIN_DEADLINE", "1s").run().exits(75);
-    let (exit_code, figures) = trace(&prepared).unwrap();
+    let (exit_code, counters) = trace(&prepared).unwrap();
     assert_eq!(exit_code, 75);
     let left = 20_000 - prepared.count("select count(*) from checks");
     assert!(left > 0);
-    assert_eq!(figures["left"], left, "{figures}");
+    assert_eq!(counters["left"], left, "{counters}");
 }
 
 /// Somebody holds the row: the run ends all the same, and leaves nobody waiting in the server.

@@ -38,7 +38,7 @@ fn old_days_are_dropped_whole_their_rollups_stay_and_later_checks_do_not_spoil_t
 }
 
 #[test]
-fn months_of_hourly_figures_go_when_they_are_old() {
+fn months_of_hourly_statistics_go_when_they_are_old() {
     let prepared = Prepared::new("maintain");
     record(
         &prepared,

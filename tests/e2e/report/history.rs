@@ -1,4 +1,4 @@
-//! Figures over time, whichever table they come from.
+//! Statistics over time, whichever table they come from.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ fn history() -> Vec<CheckEvent<'static>> {
         .collect()
 }
 
-fn figures(prepared: &Prepared) -> (Value, Vec<Value>) {
+fn statistics(prepared: &Prepared) -> (Value, Vec<Value>) {
     let report = |kind: &str| {
         let run = prepared
             .report()
@@ -50,7 +50,7 @@ fn figures(prepared: &Prepared) -> (Value, Vec<Value>) {
 }
 
 #[test]
-fn figures_are_the_same_before_and_after_single_checks_are_gone() {
+fn statistics_are_the_same_before_and_after_single_checks_are_gone() {
     let prepared = Prepared::new("report");
     prepared
         .drain()
@@ -66,7 +66,7 @@ fn figures_are_the_same_before_and_after_single_checks_are_gone() {
     // A thousand hours: on a busy machine that takes longer than a run that hangs is waited for.
     let maintain = || prepared.maintain().timeout(Duration::from_secs(600));
     maintain().run().exits(0);
-    let (site, incidents) = figures(&prepared);
+    let (site, incidents) = statistics(&prepared);
     assert_eq!(site["uptime_24h"], 100.0);
     assert_eq!(site["uptime_7d"], 100.0);
     assert_eq!(
@@ -91,7 +91,7 @@ fn figures_are_the_same_before_and_after_single_checks_are_gone() {
         .run()
         .exits(0)
         .stderr_has("days of checks dropped");
-    assert_eq!(figures(&prepared), (site, incidents));
+    assert_eq!(statistics(&prepared), (site, incidents));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use sitewatch_tests::memory;
 
 use crate::support::Prepared;
 
-/// More than twice as many lines as figures are held of at a time.
+/// More than twice as many lines as statistics are held of at a time.
 const SITES: u64 = 104_000;
 
 /// A pod has 256 MiB; a quarter of it is plenty for what holds a page of rows at a time.

@@ -242,7 +242,7 @@ fn a_site_that_fails_in_its_maintenance_window_is_not_down() {
 }
 
 #[test]
-fn figures_are_rounded_so_that_they_say_nothing_better_than_it_is() {
+fn numbers_are_rounded_so_that_they_say_nothing_better_than_it_is() {
     let prepared = Prepared::new("report");
     let hour = 3_600;
     let mut events: Vec<_> = [

@@ -1,7 +1,7 @@
 //! How fast `drain` is, beside the floor: `psql \copy` of the same rows into the same table.
 //!
 //! `tests/bench.sh drain [events] [rounds]`; prints a line a run, medians and ratios last.
-#![allow(clippy::print_stdout, reason = "showing figures is what it is for")]
+#![allow(clippy::print_stdout, reason = "showing results is what it is for")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
 #![allow(
     clippy::disallowed_methods,
@@ -56,7 +56,7 @@ fn main() {
 
     let folder = tempfile::tempdir().expect("make a temporary folder");
     let rows = folder.path().join("rows");
-    let mut figures = Figures::default();
+    let mut results = Results::default();
     for round in 1..=rounds {
         let timed = |name: &str, run: &mut dyn FnMut() -> Taken| {
             let before = server_cpu(&postgres);
@@ -103,40 +103,40 @@ fn main() {
         assert_eq!(recorded, events, "two drains record every event once");
 
         let ratio = |one: &Taken, other: &Taken| one.wall.as_secs_f64() / other.wall.as_secs_f64();
-        figures.add("drain / \\copy", ratio(&all, &copied));
-        figures.add("one drain / two drains", ratio(&one, &two));
-        figures.add(
+        results.add("drain / \\copy", ratio(&all, &copied));
+        results.add("one drain / two drains", ratio(&one, &two));
+        results.add(
             "microseconds of drain's CPU per event",
             all.cpu.as_secs_f64() * 1e6 / events as f64,
         );
-        figures.add("megabytes, all pending", all.memory_mb);
-        figures.add(
+        results.add("megabytes, all pending", all.memory_mb);
+        results.add(
             "milliseconds, nothing pending",
             none.wall.as_secs_f64() * 1e3,
         );
-        figures.add("megabytes, nothing pending", none.memory_mb);
-        figures.add("milliseconds, 10,000 pending", few.wall.as_secs_f64() * 1e3);
+        results.add("megabytes, nothing pending", none.memory_mb);
+        results.add("milliseconds, 10,000 pending", few.wall.as_secs_f64() * 1e3);
     }
-    figures.print(rounds);
+    results.print(rounds);
 }
 
-/// Figures of each round, by name.
+/// Results of each round, by name.
 #[derive(Default)]
-struct Figures(Vec<(&'static str, Vec<f64>)>);
+struct Results(Vec<(&'static str, Vec<f64>)>);
 
-impl Figures {
-    fn add(&mut self, name: &'static str, figure: f64) {
+impl Results {
+    fn add(&mut self, name: &'static str, result: f64) {
         match self.0.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, figures)) => figures.push(figure),
-            None => self.0.push((name, vec![figure])),
+            Some((_, results)) => results.push(result),
+            None => self.0.push((name, vec![result])),
         }
     }
 
     fn print(mut self, rounds: u64) {
         println!("medians of {rounds}:");
-        for (name, figures) in &mut self.0 {
-            figures.sort_by(f64::total_cmp);
-            println!("{:>8.2}  {name}", figures[figures.len() / 2]);
+        for (name, results) in &mut self.0 {
+            results.sort_by(f64::total_cmp);
+            println!("{:>8.2}  {name}", results[results.len() / 2]);
         }
     }
 }

@@ -6,7 +6,7 @@
 //! about the time to the first byte, and beside it stands what `probe` says, and what `curl` does.
 //! `busy`: a loop on each core, at equal priority. `throttled`: the client in a cgroup of a fifth of
 //! a core; left out, and said, where none can be made (that takes root).
-#![allow(clippy::print_stdout, reason = "showing figures is what it is for")]
+#![allow(clippy::print_stdout, reason = "showing results is what it is for")]
 
 use std::collections::HashMap;
 use std::fmt::Write as _;

@@ -8,9 +8,9 @@
 //! more with a spool before it.
 //! `bench_probe serve SCENARIO FOLDER` starts only the website, writes the site list and the
 //! authority's certificate into FOLDER and waits: for profilers and other programs.
-//! The website runs in this process, on the same cores. Figures of the machine's own noise: run it
-//! on a machine with nothing else to do.
-#![allow(clippy::print_stdout, reason = "showing figures is what it is for")]
+//! The website runs in this process, on the same cores. The results include the machine's own
+//! noise: run it on a machine with nothing else to do.
+#![allow(clippy::print_stdout, reason = "showing results is what it is for")]
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -151,7 +151,7 @@ fn show(name: &str, runs: &[Taken], beside: (&str, &[Taken])) {
     if runs.is_empty() {
         return;
     }
-    let of = |figure: fn(&Taken) -> f64| median(runs.iter().map(figure));
+    let of = |measured: fn(&Taken) -> f64| median(runs.iter().map(measured));
     println!(
         "  {name:<9} {:>7.3} s wall, {:>7.3} s CPU, {:>6.1} MB",
         of(|taken| taken.wall.as_secs_f64()),
@@ -166,9 +166,9 @@ fn compare(runs: &[Taken], (name, beside): (&str, &[Taken])) {
     if beside.is_empty() || beside.len() != runs.len() {
         return;
     }
-    let ratio = |figure: fn(&Taken) -> f64| {
+    let ratio = |measured: fn(&Taken) -> f64| {
         let pairs = runs.iter().zip(beside);
-        median(pairs.map(|(one, other)| figure(one) / figure(other)))
+        median(pairs.map(|(one, other)| measured(one) / measured(other)))
     };
     println!(
         "            {:>7.2} x the wall of {name}, {:.2} x its CPU",
@@ -177,8 +177,8 @@ fn compare(runs: &[Taken], (name, beside): (&str, &[Taken])) {
     );
 }
 
-fn median(figures: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = figures.collect();
+fn median(results: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = results.collect();
     sorted.sort_unstable_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }

@@ -8,7 +8,7 @@ use rustix::{
     termios::{Winsize, tcsetwinsize},
 };
 
-/// Wide enough for a progress bar, a name and figures, unless told otherwise.
+/// Wide enough for a progress bar, a name and numbers, unless told otherwise.
 const COLUMNS: u16 = 100;
 
 /// Makes a pseudo-terminal: our end, which cannot be read any more once the process has ended, and

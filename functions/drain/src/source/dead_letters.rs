@@ -43,9 +43,9 @@ pub(crate) fn drain(settings: &Settings, run: &Run) -> Result<Summary, Failure> 
             break;
         };
         after = tried.last;
-        recorded += tried.figures.recorded;
-        repeated += tried.figures.repeated;
-        left += tried.figures.dead_letters;
+        recorded += tried.counters.recorded;
+        repeated += tried.counters.repeated;
+        left += tried.counters.dead_letters;
     }
     Ok(Summary::done(
         format!(

@@ -15,7 +15,7 @@ use crate::plan::{Loss, Plan};
 use crate::row::Known;
 use crate::settings::{Settings, Start};
 use crate::store::{self, Connections, Limits, PartitionLocks, Shared, Store, Stored, Topic};
-use crate::summary::Figures;
+use crate::summary::Counters;
 use crate::window::Window;
 use crate::workers::Workers;
 
@@ -75,7 +75,7 @@ fn move_pending(
     if settings.dry_run {
         return show(topic, &bounds, &stored, &plan);
     }
-    let mut figures = Figures::default();
+    let mut counters = Counters::default();
     if !plan.losses.is_empty() {
         store::record_losses(client, &settings.database, topic, topic_id, &plan.losses)?;
         for loss in &plan.losses {
@@ -86,7 +86,7 @@ fn move_pending(
                 loss.to,
                 loss.reason.words()
             );
-            figures.lost += loss.messages();
+            counters.lost += loss.messages();
             stored.insert(loss.partition, loss.to);
         }
     }
@@ -94,7 +94,7 @@ fn move_pending(
     if plan.ranges.is_empty() {
         commit_group(&mut reader, &positions);
         reader.close();
-        return Ok(summary(figures, &plan));
+        return Ok(summary(counters, &plan));
     }
 
     let known = {
@@ -155,8 +155,8 @@ fn move_pending(
         outcome = drain(&busy, &BTreeMap::new(), &mut work);
     }
     let finished = work.finish(outcome);
-    figures.add(work.figures);
-    figures.busy = work.busy.len() as u64;
+    counters.add(work.counters);
+    counters.busy = work.busy.len() as u64;
 
     positions.extend(&work.recorded);
     commit_group(&mut reader, &positions.into_iter().collect());
@@ -166,24 +166,24 @@ fn move_pending(
 
     let stopped = finished?;
     if stopped.is_some() {
-        figures.left = work.left();
+        counters.left = work.left();
     }
-    let summary = summary(figures, &plan);
+    let summary = summary(counters, &plan);
     Ok(match stopped {
         Some(why) => {
             let mut summary = summary.exiting(Exit::Unfinished);
             summary.sentence = format!("{}; stopped by {}", summary.sentence, why.words());
             summary
         }
-        None if figures.left > 0 => summary.exiting(Exit::Unfinished),
+        None if counters.left > 0 => summary.exiting(Exit::Unfinished),
         None => summary,
     })
 }
 
 /// The run's summary, with how much there was to do when it began: the lag that it found.
-fn summary(figures: Figures, plan: &Plan) -> Summary {
-    let mut summary = figures.summary();
-    summary.figures.push(("pending", plan.pending()));
+fn summary(counters: Counters, plan: &Plan) -> Summary {
+    let mut summary = counters.summary();
+    summary.counters.push(("pending", plan.pending()));
     summary
 }
 

@@ -14,7 +14,7 @@ use crate::batch::{Batch, MAX_BUFFERED, Origin, Record};
 use crate::row::Known;
 use crate::settings::Settings;
 use crate::store::{Limits, Store, check_columns};
-use crate::summary::Figures;
+use crate::summary::Counters;
 use crate::window::Window;
 use crate::workers::{Report, Workers};
 
@@ -61,12 +61,12 @@ fn record_lines(settings: &Settings, run: &Run) -> Result<Summary, Failure> {
     let (send, lines) = mpsc::sync_channel(256);
     thread::spawn(move || read_lines(&send));
 
-    let mut figures = Figures::default();
+    let mut counters = Counters::default();
     let mut failure = None;
     let mut note = |report: Report, failure: &mut Option<Failure>| match report {
         Report::Written {
-            figures: written, ..
-        } => figures.add(written),
+            counters: written, ..
+        } => counters.add(written),
         Report::Fenced { .. } | Report::Refused { .. } | Report::Skipped => {}
         // What follows from the first failure must not hide it.
         Report::Failed(why) => {
@@ -116,7 +116,7 @@ fn record_lines(settings: &Settings, run: &Run) -> Result<Summary, Failure> {
     if let Some(failure) = failure {
         return Err(failure);
     }
-    let mut summary = figures.summary();
+    let mut summary = counters.summary();
     if let Some(why) = stopped {
         summary = summary.exiting(Exit::Unfinished);
         summary.sentence = format!(

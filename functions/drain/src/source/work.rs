@@ -10,7 +10,7 @@ use crate::batch::{Batch, MAX_BUFFERED, Origin, ROW_BYTES, Record};
 use crate::plan::Plan;
 use crate::row::Known;
 use crate::settings::Settings;
-use crate::summary::Figures;
+use crate::summary::Counters;
 use crate::workers::{Report, Workers};
 
 /// How long one look for messages may take; signals and reports are seen between looks.
@@ -37,7 +37,7 @@ pub(super) struct Work {
     /// About how much memory the batches being filled take.
     buffered: usize,
     /// What is recorded, repeated or a dead letter.
-    pub(super) figures: Figures,
+    pub(super) counters: Counters,
     /// Offset up to which each partition is known to be recorded.
     pub(super) recorded: BTreeMap<i32, i64>,
     /// Partitions that another drain is at work on.
@@ -77,7 +77,7 @@ impl Work {
             stop,
             in_flight: 0,
             buffered: 0,
-            figures: Figures::default(),
+            counters: Counters::default(),
             recorded: BTreeMap::new(),
             busy: BTreeSet::new(),
             read_again: BTreeMap::new(),
@@ -222,7 +222,7 @@ impl Work {
         let dead_letters = filling.batch.dead_letters.len() as u64;
         filling.batch.len() >= self.batch_size
             || dead_letters > 0
-                && self.figures.dead_letters + self.in_flight + dead_letters
+                && self.counters.dead_letters + self.in_flight + dead_letters
                     >= self.max_dead_letters
     }
 
@@ -251,7 +251,7 @@ impl Work {
         let mut batch = filling.batch.take();
         self.buffered = self.buffered.saturating_sub(batch.bytes());
         self.in_flight += batch.dead_letters.len() as u64;
-        if self.figures.dead_letters + self.in_flight > self.max_dead_letters {
+        if self.counters.dead_letters + self.in_flight > self.max_dead_letters {
             return Err(Failure::Unfinished(format!(
                 "more than DRAIN_MAX_DEAD_LETTERS={} messages are no check events, the next one in partition {partition} from offset {} on: is {} the right topic? The rest is left",
                 self.max_dead_letters, batch.from, self.topic
@@ -279,16 +279,16 @@ impl Work {
             Report::Written {
                 partition,
                 next,
-                figures,
+                counters,
                 dead_letters,
             } => {
-                self.figures.add(figures);
+                self.counters.add(counters);
                 self.in_flight = self.in_flight.saturating_sub(dead_letters);
                 if let Some(partition) = partition {
                     self.recorded.insert(partition, next);
                 }
                 // Only the writer knows how many rows PostgreSQL refused.
-                if self.figures.dead_letters > self.max_dead_letters {
+                if self.counters.dead_letters > self.max_dead_letters {
                     self.failure.get_or_insert_with(|| {
                         Failure::Unfinished(format!(
                             "more than DRAIN_MAX_DEAD_LETTERS={} messages cannot be recorded, see dead_letters for the reasons; the rest is left",
@@ -371,7 +371,7 @@ impl Work {
     fn give_up(&mut self, partition: i32, error: &KafkaError) {
         log::error!("{error}");
         if let Some(filling) = self.batches.get_mut(&partition) {
-            self.figures.left += u64::try_from(filling.end - filling.batch.next).unwrap_or(0);
+            self.counters.left += u64::try_from(filling.end - filling.batch.next).unwrap_or(0);
             filling.end = filling.batch.next;
         }
     }

@@ -34,7 +34,7 @@ use sitewatch::settings::DatabaseSettings;
 
 use crate::batch::{Batch, DeadLetter, Origin};
 use crate::row::Row;
-use crate::summary::Figures;
+use crate::summary::Counters;
 use days::Days;
 use names::Names;
 use states::KnownStates;
@@ -58,7 +58,7 @@ pub(crate) struct Topic {
 #[derive(Debug)]
 pub(crate) enum Written {
     /// It is recorded.
-    Committed(Figures),
+    Committed(Counters),
     /// Another drain moved the partition first: nothing was written, and this run must leave the
     /// partition alone.
     Fenced,
@@ -163,7 +163,7 @@ struct Memory {
 /// A batch that is written but not yet committed: a rollback takes new sites, days and states with
 /// it, so none of them may be remembered before.
 struct Recording {
-    figures: Figures,
+    counters: Counters,
     /// Messages whose row PostgreSQL refused, or whose names are too many.
     refused: Vec<DeadLetter>,
     names: Names,
@@ -180,10 +180,10 @@ impl Memory {
         batch: &Batch,
     ) -> Result<Option<Recording>, postgres::Error> {
         let mut recording = Recording {
-            figures: Figures {
+            counters: Counters {
                 batches: 1,
                 dead_letters: batch.dead_letters.len() as u64,
-                ..Figures::default()
+                ..Counters::default()
             },
             refused: Vec::new(),
             names: Names::new(&self.limits),
@@ -230,9 +230,9 @@ impl Memory {
             }
         };
         let refused = recording.refused.len() as u64;
-        recording.figures.recorded = recorded;
-        recording.figures.dead_letters += refused;
-        recording.figures.repeated = batch.rows.len() as u64 - recorded - refused;
+        recording.counters.recorded = recorded;
+        recording.counters.dead_letters += refused;
+        recording.counters.repeated = batch.rows.len() as u64 - recorded - refused;
         if recorded > 0 {
             dirty::mark(transaction, &keyed)?;
         }
@@ -241,11 +241,11 @@ impl Memory {
     }
 
     /// Keeps, now that it is committed, what the batch brought.
-    fn remember(&mut self, recording: Recording) -> Figures {
+    fn remember(&mut self, recording: Recording) -> Counters {
         recording.names.remember();
         self.days.remember(recording.days);
         self.states.remember(recording.states);
-        recording.figures
+        recording.counters
     }
 }
 

@@ -11,14 +11,14 @@ use super::connections::lock;
 use super::{Store, names_were_forgotten};
 use crate::batch::{Batch, MAX_BUFFERED, Origin, Record};
 use crate::row::Known;
-use crate::summary::Figures;
+use crate::summary::Counters;
 
 /// What became of some dead letters.
 pub(crate) struct Tried {
     /// The newest of them, by `dead_letters.id`.
     pub(crate) last: i64,
     /// Recorded, recorded before, and still dead letters.
-    pub(crate) figures: Figures,
+    pub(crate) counters: Counters,
 }
 
 impl Store {
@@ -118,7 +118,7 @@ impl Store {
         transaction.commit()?;
         Ok(Some(Some(Tried {
             last,
-            figures: self.memory.remember(recording),
+            counters: self.memory.remember(recording),
         })))
     }
 }

@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_stay_within_what_passed_when_the_clock_is_set() {
+    fn measurements_stay_within_what_passed_when_the_clock_is_set() {
         let trace = Trace::start();
         trace.enter(Phase::FirstByte);
         trace.sending();

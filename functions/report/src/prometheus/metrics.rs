@@ -169,14 +169,14 @@ impl Metrics {
         let mut items = family(
             to,
             "sitewatch_function_last_run_items",
-            "What the last run of the function did, in its own figures: of drain, recorded are its events and left is its lag.",
+            "What the last run of the function did, in its own counters: of drain, recorded are its events and left is its lag.",
         )?;
         for run in &self.runs {
-            let figures: serde_json::Map<String, serde_json::Value> =
+            let counters: serde_json::Map<String, serde_json::Value> =
                 serde_json::from_str(&run.figures).unwrap_or_default();
-            for (figure, number) in figures {
+            for (counter, number) in counters {
                 if let Some(number) = number.as_f64() {
-                    items.sample(&[("function", &run.function), ("figure", &figure)], number)?;
+                    items.sample(&[("function", &run.function), ("figure", &counter)], number)?;
                 }
             }
         }

@@ -28,13 +28,13 @@ use crate::output::Interrupted;
 use cursor::Cursor;
 use span::Span;
 
-/// A site from a location: what every figure belongs to.
+/// A site from a location: what every statistic belongs to.
 pub(crate) type Key = (i32, i16);
 
 /// A transaction that sees one state of the database from its first statement to its last.
 pub(crate) struct Reader<'a> {
     pub(crate) transaction: Transaction<'a>,
-    /// The hours and days that figures are taken from.
+    /// The hours and days that statistics are taken from.
     pub(crate) span: Span,
     /// The websites to be read; `None`: all.
     pub(crate) only: Option<Vec<i32>>,

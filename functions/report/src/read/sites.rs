@@ -81,19 +81,19 @@ const QUERY: &str = "
 
 const DOING: &str = "reading the state of the sites";
 
-/// For how many lines figures are held at a time: about 20 MB. What is more takes another look at
-/// the rollups for each as many.
-const FIGURES: u64 = 50_000;
+/// For how many lines statistics are held at a time: about 20 MB. What is more takes another look
+/// at the rollups for each as many.
+const LINES_AT_ONCE: u64 = 50_000;
 
 /// The state of every site, what is broken first.
 pub(crate) struct Sites {
     cursor: Cursor,
-    /// The figures of all lines, once they were read and if they are few enough.
-    figures: Option<Figures>,
+    /// The statistics of all lines, once they were read and if they are few enough.
+    statistics: Option<Statistics>,
 }
 
 /// Uptimes and response times.
-struct Figures {
+struct Statistics {
     uptimes: HashMap<Key, Uptime>,
     response_times: HashMap<Key, Histogram>,
 }
@@ -126,7 +126,7 @@ impl Sites {
         .map_err(|error| explain(DOING, &error))?;
         Ok(Self {
             cursor,
-            figures: None,
+            statistics: None,
         })
     }
 
@@ -136,7 +136,7 @@ impl Sites {
     }
 
     /// Hands each on, without uptimes and percentiles. Metrics have none of these: whoever keeps them
-    /// works out such figures from them.
+    /// works out such statistics from them.
     ///
     /// # Errors
     /// When PostgreSQL cannot be asked, and those of `each`.
@@ -168,19 +168,19 @@ impl Sites {
     ///
     /// # Errors
     /// When PostgreSQL cannot be asked, and those of `each`.
-    pub(crate) fn each_with_figures(
+    pub(crate) fn each_with_statistics(
         &mut self,
         reader: &mut Reader<'_>,
         each: &mut dyn FnMut(Site) -> Result<(), Interrupted>,
     ) -> Result<(), Interrupted> {
         let mut from = 0;
         while from < self.rows() {
-            if self.figures.is_none() || self.rows() > FIGURES {
-                self.figures = None;
-                self.figures = Some(self.figures(reader, from, FIGURES, None)?);
+            if self.statistics.is_none() || self.rows() > LINES_AT_ONCE {
+                self.statistics = None;
+                self.statistics = Some(self.statistics(reader, from, LINES_AT_ONCE, None)?);
             }
-            self.hand_on(reader, from, FIGURES, each)?;
-            from += FIGURES;
+            self.hand_on(reader, from, LINES_AT_ONCE, each)?;
+            from += LINES_AT_ONCE;
         }
         Ok(())
     }
@@ -195,7 +195,7 @@ impl Sites {
         at_most: u64,
         each_day: &mut dyn FnMut(Day),
     ) -> Result<Vec<Site>, Failure> {
-        self.figures = Some(self.figures(reader, 0, at_most, Some(each_day))?);
+        self.statistics = Some(self.statistics(reader, 0, at_most, Some(each_day))?);
         let mut sites = Vec::new();
         let read = self.hand_on(reader, 0, at_most, &mut |site| {
             sites.push(site);
@@ -218,8 +218,8 @@ impl Sites {
         let now = reader.span.now;
         self.some_rows(reader, from, at_most, &mut |row| {
             let mut site = site(row, now);
-            if let (Some(key), Some(figures)) = (site.key, &self.figures) {
-                figures.add_to(key, &mut site.line);
+            if let (Some(key), Some(statistics)) = (site.key, &self.statistics) {
+                statistics.add_to(key, &mut site.line);
             }
             each(site)
         })
@@ -253,14 +253,14 @@ impl Sites {
         Ok(())
     }
 
-    /// The figures of some lines.
-    fn figures(
+    /// The statistics of some lines.
+    fn statistics(
         &self,
         reader: &mut Reader<'_>,
         from: u64,
         at_most: u64,
         each_day: Option<&mut dyn FnMut(Day)>,
-    ) -> Result<Figures, Failure> {
+    ) -> Result<Statistics, Failure> {
         let mut restored = None;
         if self.rows() > at_most {
             let mut websites: Vec<i32> = Vec::new();
@@ -280,7 +280,7 @@ impl Sites {
         if let Some(only) = restored {
             reader.only = only;
         }
-        Ok(Figures {
+        Ok(Statistics {
             uptimes: uptimes?,
             response_times: response_times?,
         })
@@ -296,7 +296,7 @@ pub(crate) fn is_any_down(reader: &mut Reader<'_>, settings: &Settings) -> Resul
     Ok(Sites::of_states(reader, settings, Some(&down))?.rows() > 0)
 }
 
-impl Figures {
+impl Statistics {
     fn add_to(&self, key: Key, line: &mut SiteLine) {
         if let Some(uptime) = self.uptimes.get(&key) {
             line.checks_24h = uptime.known(0);

@@ -1,4 +1,4 @@
-//! Which hours and days figures are taken from, and from which table each.
+//! Which hours and days statistics are taken from, and from which table each.
 //!
 //! A day that is over is read from the daily rollups, the running one and those that wait to be
 //! added up again from the hourly ones, and the hours that those lack from the checks themselves.
@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 use postgres::Transaction;
 
-/// The longest that figures by day go back, in days.
+/// The longest that statistics by day go back, in days.
 pub(crate) const DAYS: i32 = 90;
 
 /// The windows that uptimes are told for, in the order of [`WINDOW_DAYS`].
@@ -68,7 +68,7 @@ impl Span {
         })
     }
 
-    /// The first of the days that figures go back to.
+    /// The first of the days that statistics go back to.
     pub(crate) fn first_day(&self) -> Date {
         self.today.saturating_sub(DAYS.days())
     }

@@ -305,15 +305,15 @@ impl Line for RunLine {
                 u64::try_from(self.duration_ms).unwrap_or(0),
             )),
             self.exit_code.to_string(),
-            figures(&self.figures),
+            counters(&self.figures),
         ]
     }
 }
 
-/// What a run did: its figures, those aside that are nothing.
-fn figures(json: &str) -> String {
-    let figures: Map<String, Value> = serde_json::from_str(json).unwrap_or_default();
-    figures
+/// What a run did: its counters, those aside that are nothing.
+fn counters(json: &str) -> String {
+    let counters: Map<String, Value> = serde_json::from_str(json).unwrap_or_default();
+    counters
         .iter()
         .filter(|(_, number)| number.as_f64() != Some(0.0))
         .map(|(name, number)| format!("{} {number}", name.replace('_', " ")))

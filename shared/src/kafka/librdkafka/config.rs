@@ -1,4 +1,4 @@
-//! Our settings in librdkafka's names, with the reason for each figure.
+//! Our settings in librdkafka's names, with the reason for each value.
 
 use std::fs::File;
 use std::path::Path;

@@ -563,7 +563,10 @@ fn behind_pgbouncer_several_drains_share_the_work() {
             .var("LOG_FORMAT", "json")
             .run()
             .exits(0);
-        assert_eq!(super::figure(&repeated, "repeated"), ledger.events() as u64);
+        assert_eq!(
+            super::counter(&repeated, "repeated"),
+            ledger.events() as u64
+        );
     }
     let probe = Run::probe()
         .var("DATABASE_URL", &url)

@@ -313,10 +313,10 @@ fn what_decoding_accepts_is_recorded_and_nothing_breaks_it() {
         .stdin(input)
         .run()
         .exits(0);
-    let figure = |name| super::figure(&finished, name) as usize;
-    assert_eq!(figure("recorded"), expected.len());
-    assert_eq!(figure("recorded") + figure("repeated"), accepted);
-    assert_eq!(figure("dead_letters"), lines - accepted);
+    let counter = |name| super::counter(&finished, name) as usize;
+    assert_eq!(counter("recorded"), expected.len());
+    assert_eq!(counter("recorded") + counter("repeated"), accepted);
+    assert_eq!(counter("dead_letters"), lines - accepted);
     let refused: Vec<_> = prepared
         .reasons()
         .into_values()

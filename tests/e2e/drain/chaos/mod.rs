@@ -39,9 +39,9 @@ pub(super) fn ended_well(finished: &Finished) {
     );
 }
 
-/// A figure of a run with `LOG_FORMAT=json`, from its last line.
+/// A counter of a run with `LOG_FORMAT=json`, from its last line.
 #[track_caller]
-pub(super) fn figure(finished: &Finished, name: &str) -> u64 {
+pub(super) fn counter(finished: &Finished, name: &str) -> u64 {
     let line = finished.stderr.lines().last().unwrap_or_default();
     let line: serde_json::Value = serde_json::from_str(line)
         .unwrap_or_else(|error| panic!("no summary ({error}): it {finished}"));

@@ -6,7 +6,7 @@ use sitewatch_tests::command::Running;
 use sitewatch_tests::kafka::Version;
 use sitewatch_tests::{shared, wait};
 
-use super::{Dice, Ledger, figure};
+use super::{Dice, Ledger, counter};
 
 const PARTITIONS: i32 = 6;
 const WAVES: usize = 3;
@@ -43,13 +43,13 @@ fn in_waves(drains: usize, version: Version, client: &str) {
             .var("KAFKA_CLIENT", client)
             .var("LOG_FORMAT", "json")
             .run();
-        let done = figure(&last, "partitions_busy") == 0;
+        let done = counter(&last, "partitions_busy") == 0;
         finished.push(last);
         done
     });
     ledger.everything_once();
 
-    let sum = |name: &str| -> u64 { finished.iter().map(|run| figure(run, name)).sum() };
+    let sum = |name: &str| -> u64 { finished.iter().map(|run| counter(run, name)).sum() };
     assert_eq!(
         sum("recorded"),
         ledger.events() as u64,
@@ -64,14 +64,14 @@ fn in_waves(drains: usize, version: Version, client: &str) {
     for run in &finished {
         assert_eq!(run.code, Some(0), "it {run}");
         assert_eq!(
-            figure(run, "partitions_busy") > 0,
+            counter(run, "partitions_busy") > 0,
             run.stderr.contains("left to another drain"),
             "it {run}"
         );
     }
     let busy = finished
         .iter()
-        .filter(|run| figure(run, "partitions_busy") > 0)
+        .filter(|run| counter(run, "partitions_busy") > 0)
         .count();
     println!(
         "{} drains, {busy} left partitions to others",

@@ -2,7 +2,7 @@
 //!
 //! `tests/bench.sh report [rounds] [sites]`; prints a line a run, and at the end what the limits are
 //! for. `BENCH_KEEP=true` leaves the server up until Enter is pressed, and prints its address.
-#![allow(clippy::print_stdout, reason = "showing figures is what it is for")]
+#![allow(clippy::print_stdout, reason = "showing results is what it is for")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
 #![allow(
     clippy::disallowed_methods,
@@ -70,10 +70,10 @@ fn main() {
         &run(&function("maintain", &database, keep_old)),
     );
     database.client().batch_execute("vacuum analyze").unwrap();
-    let mut figures = Figures::default();
+    let mut results = Results::default();
     for _ in 0..rounds {
         mark_an_hour(&database);
-        figures.add(
+        results.add(
             format!("maintain, an hour of {} checks", sites * 60),
             &HOUR_LIMIT,
             run(&function("maintain", &database, keep_old)),
@@ -88,17 +88,17 @@ fn main() {
         std::io::stdin().read_line(&mut String::new()).unwrap();
     }
     database.client().batch_execute("vacuum analyze").unwrap();
-    reports(&database, rounds, &mut figures);
-    figures.add(
+    reports(&database, rounds, &mut results);
+    results.add(
         format!("maintain, a day of {} checks dropped", sites * 1_440),
         &DROP_LIMIT,
         run(&function("maintain", &database, &[])),
     );
-    reports(&database, rounds, &mut figures);
-    figures.print();
+    reports(&database, rounds, &mut results);
+    results.print();
 }
 
-/// What the figures are worth nothing without.
+/// What the results are worth nothing without.
 fn machine(database: &Database) {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu
@@ -114,9 +114,9 @@ fn machine(database: &Database) {
     println!("{cores} cores of {model}, PostgreSQL {version}");
 }
 
-/// The figures that have a limit, to be printed together at the end.
+/// The results that have a limit, to be printed together at the end.
 #[derive(Default)]
-struct Figures(Vec<(String, &'static Limit, Vec<Taken>)>);
+struct Results(Vec<(String, &'static Limit, Vec<Taken>)>);
 
 /// How long a run may take, and how much memory.
 struct Limit {
@@ -124,7 +124,7 @@ struct Limit {
     memory_mb: Option<f64>,
 }
 
-impl Figures {
+impl Results {
     fn add(&mut self, name: String, limit: &'static Limit, taken: Taken) {
         report_run(&name, &taken);
         match self.0.iter_mut().find(|(known, ..)| *known == name) {
@@ -158,7 +158,7 @@ impl Figures {
     }
 }
 
-fn reports(database: &Database, rounds: u32, figures: &mut Figures) {
+fn reports(database: &Database, rounds: u32, results: &mut Results) {
     let folder = tempfile::tempdir().expect("make a temporary folder");
     let page = folder.path().join("page.html").display().to_string();
     let metrics = folder.path().join("sites.prom").display().to_string();
@@ -187,7 +187,7 @@ fn reports(database: &Database, rounds: u32, figures: &mut Figures) {
         ),
     ] {
         for _ in 0..rounds {
-            figures.add(
+            results.add(
                 format!("report, {name}, {checks} checks"),
                 if name.starts_with("days") {
                     &LINES_LIMIT
