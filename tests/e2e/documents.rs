@@ -221,7 +221,7 @@ fn documents() -> Vec<PathBuf> {
 fn every_link_leads_somewhere() {
     for document in documents() {
         let text = std::fs::read_to_string(&document).unwrap();
-        let folder = document.parent().unwrap();
+        let directory = document.parent().unwrap();
         for target in text.split("](").skip(1) {
             let target = target.split(')').next().unwrap();
             if target.contains("://") {
@@ -231,7 +231,7 @@ fn every_link_leads_somewhere() {
             let path = if path.is_empty() {
                 document.clone()
             } else {
-                folder.join(path)
+                directory.join(path)
             };
             assert!(path.exists(), "{}: {target}", document.display());
             if !heading.is_empty() {
@@ -279,10 +279,10 @@ fn the_architecture_names_only_what_is_there() {
     }
 }
 
-/// Whether a file under `folder` has a test function of this name.
-fn is_tested(folder: &Path, name: &str) -> bool {
+/// Whether a file under `directory` has a test function of this name.
+fn is_tested(directory: &Path, name: &str) -> bool {
     let function = format!("#[test]\nfn {name}() {{");
-    std::fs::read_dir(folder).unwrap().any(|entry| {
+    std::fs::read_dir(directory).unwrap().any(|entry| {
         let path = entry.unwrap().path();
         if path.is_dir() {
             return is_tested(&path, name);
@@ -305,8 +305,8 @@ fn every_test_that_holds_a_promise_of_security_exists() {
             .collect();
         assert!(!tests.is_empty(), "{row}");
         for test in tests {
-            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e");
-            assert!(is_tested(&folder, test), "{test}: no such test; {row}");
+            let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e");
+            assert!(is_tested(&directory, test), "{test}: no such test; {row}");
         }
         promises += 1;
     }

@@ -33,8 +33,8 @@ impl Random {
 
 /// The seeds of a target, by name.
 fn corpus(target: &str) -> BTreeMap<String, Vec<u8>> {
-    let folder = root().join("tests/fuzz/corpus").join(target);
-    let seeds: BTreeMap<String, Vec<u8>> = std::fs::read_dir(folder)
+    let directory = root().join("tests/fuzz/corpus").join(target);
+    let seeds: BTreeMap<String, Vec<u8>> = std::fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap())
         .map(|entry| {

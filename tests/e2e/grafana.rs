@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use crate::support::{Prepared, down, lines, up};
 
-fn folder() -> PathBuf {
+fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../k8s/grafana")
 }
 
 fn dashboards() -> Vec<(String, Value)> {
-    let mut dashboards: Vec<(String, Value)> = std::fs::read_dir(folder())
+    let mut dashboards: Vec<(String, Value)> = std::fs::read_dir(directory())
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|ending| ending == "json"))

@@ -50,13 +50,13 @@ fn plain(client: Client, broker: &str, topic: &str) -> KafkaSettings {
     }
 }
 
-/// The same with TLS and a client certificate, from the folder that Kafka services hand out.
-fn mutual_tls(mut settings: KafkaSettings, folder: &Path) -> KafkaSettings {
+/// The same with TLS and a client certificate, from the directory that Kafka services hand out.
+fn mutual_tls(mut settings: KafkaSettings, directory: &Path) -> KafkaSettings {
     settings.security = Security {
         protocol: Protocol::Ssl,
-        ca_file: Some(folder.join("ca.pem")),
-        cert_file: Some(folder.join("service.cert")),
-        key_file: Some(folder.join("service.key")),
+        ca_file: Some(directory.join("ca.pem")),
+        cert_file: Some(directory.join("service.cert")),
+        key_file: Some(directory.join("service.key")),
         sasl: None,
     };
     settings

@@ -37,10 +37,10 @@ fn ended_by_force(finished: Finished, deadline: &str) -> Finished {
 /// As a crontab has it: a run that hangs would hold the lock, and no other would say a word.
 #[test]
 fn a_file_that_never_answers_does_not_hold_the_lock_for_ever() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("fifo");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("fifo");
     fifo(&path);
-    let lock = folder.path().join("lock");
+    let lock = directory.path().join("lock");
     let probe = Run::probe();
     let started: Vec<_> = ["SITES_FILE", "ENV_FILE"]
         .iter()
@@ -64,8 +64,8 @@ fn a_file_that_never_answers_does_not_hold_the_lock_for_ever() {
 
 #[test]
 fn a_signal_ends_a_run_that_waits_for_a_file() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("fifo");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("fifo");
     fifo(&path);
     for function in ["setup", "probe", "drain", "maintain", "report"] {
         let run = Run::function(function).var("ENV_FILE", &path).spawn();
@@ -130,8 +130,8 @@ fn a_database_that_never_answers_ends_no_later_than_the_deadline_allows() {
 #[test]
 fn a_run_whose_words_nobody_takes_ends_and_its_results_are_safe() {
     let website = Website::up("x");
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("log");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
     fifo(&path);
     let mut log = OpenOptions::new()
         .read(true)
@@ -141,7 +141,7 @@ fn a_run_whose_words_nobody_takes_ends_and_its_results_are_safe() {
         .unwrap();
     while log.write(&[b'x'; 4096]).is_ok() {}
     while log.write(b"x").is_ok() {}
-    let spool = folder.path().join("spool");
+    let spool = directory.path().join("spool");
     let sites: Vec<String> = (0..5)
         .map(|number| format!("{}{number}", website.url()))
         .collect();

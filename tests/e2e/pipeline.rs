@@ -198,8 +198,8 @@ fn sites_may_come_from_the_database() {
 
 #[test]
 fn a_wrong_list_of_sites_is_told_with_every_place() {
-    let folder = tempfile::tempdir().unwrap();
-    let list = folder.path().join("sites.json");
+    let directory = tempfile::tempdir().unwrap();
+    let list = directory.path().join("sites.json");
     let probe = |text: &str| {
         std::fs::write(&list, text).unwrap();
         Run::probe()

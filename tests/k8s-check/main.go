@@ -3,7 +3,7 @@
 // it read as JSON, for the tests in ../e2e/manifests to ask questions of; what is refused goes to
 // standard error, and then the exit code is 1.
 //
-//	k8s-check FOLDER   the folder k8s
+//	k8s-check DIRECTORY   the directory k8s
 package main
 
 import (
@@ -30,8 +30,8 @@ import (
 type object = map[string]any
 
 type read struct {
-	// By folder, relative to the one given: what `kubectl apply -k` would send. A component's is that
-	// of the base with it; `components` is the sharded overlay with all of them.
+	// By directory, relative to the one given: what `kubectl apply -k` would send. A component's is
+	// that of the base with it; `components` is the sharded overlay with all of them.
 	Kustomizations map[string][]object `json:"kustomizations"`
 	// The objects of files that are in no kustomization: templates.
 	Templates  []object `json:"templates"`
@@ -49,7 +49,7 @@ type stage struct {
 
 func main() {
 	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: k8s-check FOLDER")
+		fmt.Fprintln(os.Stderr, "usage: k8s-check DIRECTORY")
 		os.Exit(64)
 	}
 	result, err := readAll(os.Args[1])
@@ -64,7 +64,7 @@ func main() {
 }
 
 // Every mistake there is, not the first one alone.
-func readAll(folder string) (read, error) {
+func readAll(directory string) (read, error) {
 	var result read
 	var mistakes []error
 	keep := func(err error) {
@@ -73,23 +73,23 @@ func readAll(folder string) (read, error) {
 		}
 	}
 	var err error
-	result.Kustomizations, err = kustomizations(folder)
+	result.Kustomizations, err = kustomizations(directory)
 	keep(err)
 	for name, objects := range result.Kustomizations {
 		for _, object := range objects {
 			keep(restricted(name, object))
 		}
 	}
-	result.Templates, err = templates(filepath.Join(folder, "base/secrets.example.yaml"))
+	result.Templates, err = templates(filepath.Join(directory, "base/secrets.example.yaml"))
 	keep(err)
-	result.Compose, err = compose(filepath.Join(folder, "compose.yaml"))
+	result.Compose, err = compose(filepath.Join(directory, "compose.yaml"))
 	keep(err)
-	result.Dockerfile, err = dockerfile(filepath.Join(folder, "Dockerfile"))
+	result.Dockerfile, err = dockerfile(filepath.Join(directory, "Dockerfile"))
 	keep(err)
 	return result, errors.Join(mistakes...)
 }
 
-func kustomizations(folder string) (map[string][]object, error) {
+func kustomizations(directory string) (map[string][]object, error) {
 	rendered := map[string][]object{}
 	var mistakes []error
 	var components []string
@@ -99,7 +99,7 @@ func kustomizations(folder string) (map[string][]object, error) {
 		}
 		rendered[name] = objects
 	}
-	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir(directory, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.Name() != "kustomization.yaml" {
 			return err
 		}
@@ -107,7 +107,7 @@ func kustomizations(folder string) (map[string][]object, error) {
 		if err != nil {
 			return err
 		}
-		name, err := filepath.Rel(folder, filepath.Dir(path))
+		name, err := filepath.Rel(directory, filepath.Dir(path))
 		if err != nil {
 			return err
 		}
@@ -120,24 +120,24 @@ func kustomizations(folder string) (map[string][]object, error) {
 		return nil
 	})
 	for _, component := range components {
-		objects, err := renderWith(folder, "base", component)
+		objects, err := renderWith(directory, "base", component)
 		keep(component, objects, err)
 	}
 	if len(components) > 0 {
-		objects, err := renderWith(folder, "overlays/sharded", components...)
+		objects, err := renderWith(directory, "overlays/sharded", components...)
 		keep("components", objects, err)
 	}
 	return rendered, errors.Join(append(mistakes, err)...)
 }
 
-// Renders what an overlay of somebody's own would: a part of folder with components.
-func renderWith(folder string, base string, components ...string) ([]object, error) {
+// Renders what an overlay of somebody's own would: a part of directory with components.
+func renderWith(directory string, base string, components ...string) ([]object, error) {
 	// kustomize follows no symbolic link out of the overlay, and takes relative paths only.
-	folder, err := filepath.EvalSymlinks(folder)
+	directory, err := filepath.EvalSymlinks(directory)
 	if err != nil {
 		return nil, err
 	}
-	if folder, err = filepath.Abs(folder); err != nil {
+	if directory, err = filepath.Abs(directory); err != nil {
 		return nil, err
 	}
 	temporary, err := filepath.EvalSymlinks(os.TempDir())
@@ -149,7 +149,7 @@ func renderWith(folder string, base string, components ...string) ([]object, err
 		return nil, err
 	}
 	defer os.RemoveAll(overlay)
-	up, err := filepath.Rel(overlay, folder)
+	up, err := filepath.Rel(overlay, directory)
 	if err != nil {
 		return nil, err
 	}
@@ -174,9 +174,9 @@ func renderWith(folder string, base string, components ...string) ([]object, err
 	return render(overlay)
 }
 
-func render(folder string) ([]object, error) {
+func render(directory string) ([]object, error) {
 	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).
-		Run(filesys.MakeFsOnDisk(), folder)
+		Run(filesys.MakeFsOnDisk(), directory)
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +192,7 @@ func render(folder string) ([]object, error) {
 }
 
 // Judges the pods that an object makes, as the namespace's label will have the API server do it.
-func restricted(folder string, object object) error {
+func restricted(directory string, object object) error {
 	template := podTemplate(object)
 	if template == nil {
 		return nil
@@ -213,7 +213,7 @@ func restricted(folder string, object object) error {
 	var mistakes []error
 	for _, result := range evaluator.EvaluatePod(version, &pod.ObjectMeta, &pod.Spec) {
 		if !result.Allowed {
-			mistakes = append(mistakes, fmt.Errorf("%s: %s %s is not restricted: %s (%s)", folder,
+			mistakes = append(mistakes, fmt.Errorf("%s: %s %s is not restricted: %s (%s)", directory,
 				object["kind"], field(object, "metadata")["name"],
 				result.ForbiddenReason, result.ForbiddenDetail))
 		}

@@ -1,5 +1,5 @@
 //! What is fetched or built once per machine: in `$SITEWATCH_CACHE`, `$XDG_CACHE_HOME/sitewatch` or
-//! `~/.cache/sitewatch`, each folder there complete or not at all.
+//! `~/.cache/sitewatch`, each directory there complete or not at all.
 
 use std::{
     env,
@@ -9,31 +9,31 @@ use std::{
 
 use crate::Failure;
 
-/// The folder of that name, filled by `fill` if this machine has never had it. Processes that want
-/// it at the same time wait for the first.
-pub(crate) fn folder(
+/// The directory of that name, filled by `fill` if this machine has never had it. Processes that
+/// want it at the same time wait for the first.
+pub(crate) fn directory(
     name: &str,
     fill: impl FnOnce(&Path) -> Result<(), Failure>,
 ) -> Result<PathBuf, Failure> {
-    let folder = place()?.join(name);
+    let directory = place()?.join(name);
     let failed = |what: &str, error: std::io::Error| {
-        Failure::new(format!("cannot {what} {}: {error}", folder.display()))
+        Failure::new(format!("cannot {what} {}: {error}", directory.display()))
     };
-    let parent = folder.parent().expect("it was joined to one");
+    let parent = directory.parent().expect("it was joined to one");
     fs::create_dir_all(parent).map_err(|error| failed("make the parent of", error))?;
     // Held to the end of this function, and by the kernel only: nothing is left by a crash.
     let lock = File::create(parent.join(format!("{name}.lock")))
         .map_err(|error| failed("make the lock of", error))?;
     lock.lock().map_err(|error| failed("lock", error))?;
-    if !folder.is_dir() {
+    if !directory.is_dir() {
         let fresh = tempfile::Builder::new()
             .prefix(".fresh-")
             .tempdir_in(parent)
-            .map_err(|error| failed("make a folder beside", error))?;
+            .map_err(|error| failed("make a directory beside", error))?;
         fill(fresh.path())?;
-        fs::rename(fresh.keep(), &folder).map_err(|error| failed("make", error))?;
+        fs::rename(fresh.keep(), &directory).map_err(|error| failed("make", error))?;
     }
-    Ok(folder)
+    Ok(directory)
 }
 
 fn place() -> Result<PathBuf, Failure> {

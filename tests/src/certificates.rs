@@ -113,13 +113,13 @@ impl Authority {
     /// out with: `ca.pem`, `service.cert` and `service.key`.
     ///
     /// # Errors
-    /// When the folder or a file cannot be written.
-    pub fn write_client_dir(&self, folder: &Path) -> io::Result<()> {
+    /// When the directory or a file cannot be written.
+    pub fn write_client_dir(&self, directory: &Path) -> io::Result<()> {
         let Issued { chain, key } = self.client("sitewatch-client", Validity::days(30));
-        fs::create_dir_all(folder)?;
-        fs::write(folder.join("ca.pem"), self.pem())?;
-        fs::write(folder.join("service.cert"), chain)?;
-        fs::write(folder.join("service.key"), key)
+        fs::create_dir_all(directory)?;
+        fs::write(directory.join("ca.pem"), self.pem())?;
+        fs::write(directory.join("service.cert"), chain)?;
+        fs::write(directory.join("service.key"), key)
     }
 
     fn issue(

@@ -27,13 +27,13 @@ pub(crate) fn give(command: &mut Command, file: &Path) {
 
 /// The build of the library for processes with threads, wherever the system keeps it.
 fn library() -> PathBuf {
-    let folders = fs::read_dir("/usr/lib")
+    let directories = fs::read_dir("/usr/lib")
         .into_iter()
         .flatten()
         .filter_map(|entry| Some(entry.ok()?.path()))
         .chain(["/usr/lib".into(), "/usr/lib64".into()]);
-    folders
-        .map(|folder| folder.join("faketime/libfaketimeMT.so.1"))
+    directories
+        .map(|directory| directory.join("faketime/libfaketimeMT.so.1"))
         .find(|path| path.is_file())
         .expect("libfaketime is not installed: run tests/install.sh")
 }

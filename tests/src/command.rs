@@ -26,7 +26,7 @@ pub use running::Running;
 pub use rustix::process::Signal;
 pub use terminal::screen;
 
-use crate::{clock, folder::Folder};
+use crate::{clock, directory::Directory};
 
 /// Nothing the functions are asked to do in a test takes this long on any machine: who is here then
 /// hangs.
@@ -214,11 +214,11 @@ impl Run {
         let empty = self
             .directory
             .is_none()
-            .then(|| Folder::new("run").expect("make an empty working directory"));
+            .then(|| Directory::new("run").expect("make an empty working directory"));
         let directory = self
             .directory
             .as_deref()
-            .or(empty.as_ref().map(Folder::path))
+            .or(empty.as_ref().map(Directory::path))
             .expect("one of the two is there");
         let mut command = Command::new(&self.program);
         command

@@ -18,7 +18,7 @@ pub(crate) fn build(name: &str) -> Result<PathBuf, Failure> {
             .map_err(|error| Failure::new(format!("cannot read tests/{name}/{file}: {error}")))?
             .hash(&mut hasher);
     }
-    let folder = cache::folder(&format!("{name}-{:016x}", hasher.finish()), |fresh| {
+    let directory = cache::directory(&format!("{name}-{:016x}", hasher.finish()), |fresh| {
         run(
             &format!("build tests/{name} with Go (see tests/install.sh)"),
             Command::new("go")
@@ -29,7 +29,7 @@ pub(crate) fn build(name: &str) -> Result<PathBuf, Failure> {
         )
         .map(drop)
     })?;
-    Ok(folder.join(name))
+    Ok(directory.join(name))
 }
 
 /// Runs a command to its end; what it says is part of the failure.
@@ -50,5 +50,5 @@ pub(crate) fn run(purpose: &str, command: &mut Command) -> Result<Output, Failur
 pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
-        .expect("this crate is a folder of the workspace")
+        .expect("this crate is a directory of the workspace")
 }

@@ -32,7 +32,7 @@ use crate::{
     Failure,
     certificates::Authority,
     daemon::{self, Daemon},
-    folder::Folder,
+    directory::Directory,
     proxy::Proxy,
     wait,
     watchdog::Farewell,
@@ -58,8 +58,9 @@ pub struct Kafka {
     ports: Ports,
     process: Mutex<Option<Daemon>>,
     proxy: Option<Proxy>,
-    // Below the process: fields drop in this order, and the folder is the broker's until it ended.
-    folder: Folder,
+    // Below the process: fields drop in this order, and the directory is the broker's until it
+    // ended.
+    directory: Directory,
 }
 
 impl Kafka {
@@ -134,16 +135,16 @@ impl Kafka {
             .expect("started with `Options::tls`")
     }
 
-    /// A folder with `ca.pem`, `service.cert` and `service.key` for clients.
+    /// A directory with `ca.pem`, `service.cert` and `service.key` for clients.
     #[track_caller]
     pub fn certificate_dir(&self) -> PathBuf {
         assert!(self.authority.is_some(), "started with `Options::tls`");
-        self.folder.join(options::CLIENT_FOLDER)
+        self.directory.join(options::CLIENT_DIRECTORY)
     }
 
-    /// The folder of the broker's data: one folder per partition, `TOPIC-NUMBER`.
+    /// The directory of the broker's data: one directory per partition, `TOPIC-NUMBER`.
     pub fn data_dir(&self) -> PathBuf {
-        self.folder.join(options::DATA_FOLDER)
+        self.directory.join(options::DATA_DIRECTORY)
     }
 
     /// The end of the broker's log.
@@ -223,11 +224,11 @@ impl Kafka {
     }
 
     fn properties(&self) -> PathBuf {
-        self.folder.join(options::PROPERTIES_FILE)
+        self.directory.join(options::PROPERTIES_FILE)
     }
 
     fn log(&self) -> PathBuf {
-        self.folder.join("kafka.log")
+        self.directory.join("kafka.log")
     }
 
     fn process(&self) -> MutexGuard<'_, Option<Daemon>> {

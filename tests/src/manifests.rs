@@ -37,19 +37,19 @@ const PYTHON: [&str; 9] = [
 pub fn read() -> &'static Value {
     static READ: OnceLock<Value> = OnceLock::new();
     READ.get_or_init(|| {
-        let folder = go::workspace().join("k8s");
-        read_folder(&folder).unwrap_or_else(|failure| panic!("{failure}"))
+        let directory = go::workspace().join("k8s");
+        read_directory(&directory).unwrap_or_else(|failure| panic!("{failure}"))
     })
 }
 
-/// The same of another folder of that layout.
+/// The same of another directory of that layout.
 ///
 /// # Errors
 /// When anything there is refused, with every reason.
-pub fn read_folder(folder: &Path) -> Result<Value, Failure> {
+pub fn read_directory(directory: &Path) -> Result<Value, Failure> {
     let output = go::run(
         "judge k8s/",
-        Command::new(go::build("k8s-check")?).arg(folder),
+        Command::new(go::build("k8s-check")?).arg(directory),
     )?;
     serde_json::from_slice(&output.stdout)
         .map_err(|error| Failure::new(format!("k8s-check printed no JSON: {error}")))
@@ -71,7 +71,8 @@ pub fn validate(minor: &str, objects: &[&Value]) -> Result<(), Failure> {
     }
     go::run(
         &format!("validate against Kubernetes {minor}"),
-        // Not by its own first line: that names the folder where it was installed, before it moved.
+        // Not by its own first line: that names the directory where it was installed, before it
+        // moved.
         Command::new(python()?.join("bin/python"))
             .arg(python()?.join("bin/kubernetes-validate"))
             .args(["--strict", "--quiet", "--kubernetes-version", minor])
@@ -82,12 +83,12 @@ pub fn validate(minor: &str, objects: &[&Value]) -> Result<(), Failure> {
 
 /// A Python environment with `kubernetes-validate`.
 fn python() -> Result<&'static Path, Failure> {
-    static PYTHON_FOLDER: OnceLock<Result<PathBuf, Failure>> = OnceLock::new();
-    PYTHON_FOLDER
+    static PYTHON_DIRECTORY: OnceLock<Result<PathBuf, Failure>> = OnceLock::new();
+    PYTHON_DIRECTORY
         .get_or_init(|| {
             let mut hasher = DefaultHasher::new();
             PYTHON.hash(&mut hasher);
-            cache::folder(
+            cache::directory(
                 &format!("kubernetes-validate-{:016x}", hasher.finish()),
                 |fresh| {
                     go::run(

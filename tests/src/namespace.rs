@@ -8,7 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::{command::Run, folder::Folder};
+use crate::{command::Run, directory::Directory};
 
 /// Names the test that runs in a namespace.
 const INSIDE: &str = "SITEWATCH_TESTS_NAMESPACE";
@@ -88,17 +88,17 @@ pub fn dead_uplink() {
 }
 
 /// A file in the place of `/etc/resolv.conf`, which must be there for as long as that is asked for.
-pub struct ResolvConf(#[expect(dead_code, reason = "kept, not looked at")] Folder);
+pub struct ResolvConf(#[expect(dead_code, reason = "kept, not looked at")] Directory);
 
 /// Puts a file of this content in the place of `/etc/resolv.conf`, in the namespace.
 #[must_use]
 #[track_caller]
 pub fn resolv_conf(content: &str) -> ResolvConf {
-    let folder = Folder::new("resolv").expect("make a folder");
-    let file = folder.join("resolv.conf");
+    let directory = Directory::new("resolv").expect("make a directory");
+    let file = directory.join("resolv.conf");
     fs::write(&file, content).expect("write a file");
     mount(&file.display().to_string());
-    ResolvConf(folder)
+    ResolvConf(directory)
 }
 
 /// Puts a file that can be opened and not read in the place of `/etc/resolv.conf`.

@@ -11,13 +11,13 @@ use crate::{Failure, cache, command::Run};
 /// Pinned, so that it is the same everywhere.
 const CARGO_DEB: &str = "3.8.0";
 
-/// Makes `folder/sitewatch.deb`. Executables are put in as they are: a release build of its own
+/// Makes `directory/sitewatch.deb`. Executables are put in as they are: a release build of its own
 /// would take minutes and show nothing more.
 ///
 /// # Errors
 /// When `cargo-deb` cannot be had or refuses, with its reasons.
-pub fn build(folder: &Path) -> Result<PathBuf, Failure> {
-    let tool = cache::folder(&format!("cargo-deb-{CARGO_DEB}"), |fresh| {
+pub fn build(directory: &Path) -> Result<PathBuf, Failure> {
+    let tool = cache::directory(&format!("cargo-deb-{CARGO_DEB}"), |fresh| {
         run(
             "install cargo-deb",
             Command::new(cargo())
@@ -31,13 +31,13 @@ pub fn build(folder: &Path) -> Result<PathBuf, Failure> {
     })?;
     // Built by now, in the profile of this process.
     let executable = Run::setup().executable().to_owned();
-    let profile = executable.parent().expect("it is in a folder");
-    let target = profile.parent().expect("profiles are in a folder");
+    let profile = executable.parent().expect("it is in a directory");
+    let target = profile.parent().expect("profiles are in a directory");
     let name = match profile.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
         Some(name) => name,
     };
-    let package = folder.join("sitewatch.deb");
+    let package = directory.join("sitewatch.deb");
     run(
         "make the Debian package",
         Command::new(tool.join("bin/cargo-deb"))

@@ -1,4 +1,4 @@
-//! A real PostgreSQL of our own: its own data, port and socket folder, gone when dropped.
+//! A real PostgreSQL of our own: its own data, port and socket directory, gone when dropped.
 //!
 //! Passwords are really checked (scram-sha-256, also on the socket), and durability is the server's
 //! default, so that measurements on it mean something. Tests share one server through
@@ -30,7 +30,7 @@ use crate::{
     certificates::Authority,
     clock,
     daemon::{self, Daemon},
-    folder::Folder,
+    directory::Directory,
     wait,
     watchdog::Farewell,
 };
@@ -59,8 +59,9 @@ pub struct Postgres {
     process: Mutex<Option<Daemon>>,
     /// Says how wrong its clock is; none: it has the machine's.
     clock: Option<PathBuf>,
-    // Below the process: fields drop in this order, and the folder is the server's until it ended.
-    folder: Folder,
+    // Below the process: fields drop in this order, and the directory is the server's until it
+    // ended.
+    directory: Directory,
 }
 
 impl Postgres {
@@ -111,9 +112,9 @@ impl Postgres {
         self.port
     }
 
-    /// The folder of the Unix socket, for `host=` in connection strings.
+    /// The directory of the Unix socket, for `host=` in connection strings.
     pub fn socket_dir(&self) -> &Path {
-        self.folder.path()
+        self.directory.path()
     }
 
     /// A connection to [`DATABASE`] as [`USER`].
@@ -187,22 +188,22 @@ impl Postgres {
 
     fn new(options: Options) -> Result<Self, Failure> {
         let install = install::Install::find()?;
-        let folder = install.new_data(options.in_memory)?;
+        let directory = install.new_data(options.in_memory)?;
         let port = options.choose_port();
-        let clock = options.own_clock.then(|| folder.join("clock"));
+        let clock = options.own_clock.then(|| directory.join("clock"));
         if let Some(file) = &clock {
             fs::write(file, RIGHT).map_err(|error| {
                 Failure::new(format!("cannot write {}: {error}", file.display()))
             })?;
         }
-        let settings = options.write(&folder, install)?;
+        let settings = options.write(&directory, install)?;
         let server = Self {
             install,
             settings,
             port,
             process: Mutex::new(None),
             clock,
-            folder,
+            directory,
         };
         server.run()?;
         server.create_user().map_err(|error| {
@@ -217,10 +218,10 @@ impl Postgres {
     fn run(&self) -> Result<(), Failure> {
         let mut running = self.process();
         assert!(running.is_none(), "PostgreSQL runs already");
-        let mut command: Command = self.install.command("postgres", self.folder.path());
+        let mut command: Command = self.install.command("postgres", self.directory.path());
         command
             .arg("-D")
-            .arg(self.folder.join("data"))
+            .arg(self.directory.join("data"))
             .args(["-c", &format!("port={}", self.port)]);
         for (name, value) in &self.settings {
             command.args(["-c", &format!("{name}={value}")]);
@@ -229,7 +230,7 @@ impl Postgres {
             clock::give(&mut command, file);
         }
         // An unclean end leaves this behind with a number that may be another process by now.
-        fs::remove_file(self.folder.join("data/postmaster.pid")).ok();
+        fs::remove_file(self.directory.join("data/postmaster.pid")).ok();
         let mut process = Daemon::start(&mut command, &self.log(), Farewell::Quit)
             .map_err(|error| Failure::new(format!("cannot start PostgreSQL: {error}")))?;
 
@@ -276,7 +277,7 @@ impl Postgres {
     }
 
     fn log(&self) -> PathBuf {
-        self.folder.join("postgres.log")
+        self.directory.join("postgres.log")
     }
 
     fn process(&self) -> MutexGuard<'_, Option<Daemon>> {

@@ -1,8 +1,8 @@
-//! What makes servers and folders die with the test process, also when it is killed.
+//! What makes servers and directories die with the test process, also when it is killed.
 //!
 //! One `sh` per test process reads the other end of a pipe that only we hold. While we live it only
 //! keeps a list; when the pipe ends, because we returned, panicked, aborted or were killed, it ends
-//! the servers and removes the folders that are still on the list. So statics, which Rust never
+//! the servers and removes the directories that are still on the list. So statics, which Rust never
 //! drops, are cleaned up as well. The kernel's parent-death signal would not do: it fires when the
 //! *thread* that started the child ends, and every test is a thread.
 
@@ -14,7 +14,7 @@ use std::{
     sync::{Mutex, OnceLock, PoisonError},
 };
 
-/// Reads `process PID SIGNAL`, `ended PID` and `folder PATH`. Servers lead a process group each;
+/// Reads `process PID SIGNAL`, `ended PID` and `directory PATH`. Servers lead a process group each;
 /// one that does not follow its signal within five seconds is killed with its group.
 const SCRIPT: &str = r#"
 trap '' HUP INT QUIT TERM
@@ -35,7 +35,7 @@ while read -r verb rest; do
         done
         processes=$kept
         ;;
-    folder) set -- "$@" "$rest" ;;
+    directory) set -- "$@" "$rest" ;;
     esac
 done
 for process in $processes; do
@@ -50,9 +50,9 @@ for process in $processes; do
     done
     kill -s KILL -- "-${process%%:*}"
 done
-for folder; do
+for directory; do
     # Again, for what a dying process wrote in between.
-    rm -rf -- "$folder" || { sleep 0.2; rm -rf -- "$folder"; }
+    rm -rf -- "$directory" || { sleep 0.2; rm -rf -- "$directory"; }
 done
 "#;
 
@@ -80,9 +80,9 @@ pub(crate) fn forget_process(pid: u32) {
     tell(&format!("ended {pid}\n"));
 }
 
-/// From now on the folder at `path` does not outlive us.
-pub(crate) fn watch_folder(path: &Path) {
-    tell(&format!("folder {}\n", path.display()));
+/// From now on the directory at `path` does not outlive us.
+pub(crate) fn watch_directory(path: &Path) {
+    tell(&format!("directory {}\n", path.display()));
 }
 
 fn tell(line: &str) {

@@ -181,8 +181,8 @@ pub(crate) fn write(
             _ => Ok(()),
         };
     };
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
+    let directory = match path.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => directory,
         _ => Path::new("."),
     };
     let written = (|| -> Result<(), Interrupted> {
@@ -192,7 +192,7 @@ pub(crate) fn write(
             .prefix(".report-")
             .suffix(".new")
             .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(folder)?;
+            .tempfile_in(directory)?;
         let mut to = BufWriter::new(file.as_file_mut());
         fill(&mut to)?;
         to.flush()?;
@@ -260,8 +260,8 @@ mod tests {
 
     #[test]
     fn a_file_is_there_whole_or_as_it_was() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("out.txt");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out.txt");
         write(Some(&path), |to| Ok(to.write_all(b"first")?)).unwrap();
         let failed = write(Some(&path), |to| {
             to.write_all(b"half")?;
@@ -269,7 +269,7 @@ mod tests {
         });
         assert!(failed.is_err());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "first");
-        let files = std::fs::read_dir(folder.path()).unwrap().count();
+        let files = std::fs::read_dir(directory.path()).unwrap().count();
         assert_eq!(files, 1, "nothing half done is left");
     }
 }

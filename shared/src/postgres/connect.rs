@@ -137,7 +137,7 @@ fn address(settings: &DatabaseSettings) -> String {
             let port = ports.get(index).or(ports.first()).unwrap_or(&5432);
             match host {
                 Host::Tcp(name) => format!("{name}:{port}"),
-                Host::Unix(folder) => format!("{}/.s.PGSQL.{port}", folder.display()),
+                Host::Unix(directory) => format!("{}/.s.PGSQL.{port}", directory.display()),
             }
         })
         .collect();

@@ -32,8 +32,8 @@ catalogue! {
     }
     KAFKA_CERT_DIR = kafka_cert_dir {
         group: Kafka,
-        wants: "a folder with ca.pem, service.cert and service.key", example: "/etc/sitewatch/certs",
-        help: "A folder with ca.pem, service.cert and service.key, as hosted Kafka hands them out.",
+        wants: "a directory with ca.pem, service.cert and service.key", example: "/etc/sitewatch/certs",
+        help: "A directory with ca.pem, service.cert and service.key, as hosted Kafka hands them out.",
     }
     KAFKA_CA_FILE = kafka_ca_file {
         group: Kafka, aliases: &["KAFKA_CAFILE"],
@@ -90,8 +90,8 @@ catalogue! {
     }
     DATABASE_HOST = database_host {
         group: Database, aliases: &["PGHOST"],
-        wants: "a host name, an address or a socket's folder", example: "localhost",
-        help: "Host, or the folder of a Unix socket; several separated by commas.",
+        wants: "a host name, an address or a socket's directory", example: "localhost",
+        help: "Host, or the directory of a Unix socket; several separated by commas.",
     }
     DATABASE_PORT = database_port {
         group: Database, aliases: &["PGPORT"],
@@ -166,8 +166,8 @@ catalogue! {
     }
     SITES_SECRETS_DIR = sites_secrets_dir {
         group: Sites,
-        wants: "the path of a folder", example: "/etc/sitewatch/site-secrets",
-        help: "The folder of the files that sites name for passwords, tokens and the like: {\"file\": \"name\"}. Variables named SITE_SECRET_... serve the same purpose: {\"env\": \"SITE_SECRET_...\"}. Whoever writes the list may have any of them sent anywhere.",
+        wants: "the path of a directory", example: "/etc/sitewatch/site-secrets",
+        help: "The directory of the files that sites name for passwords, tokens and the like: {\"file\": \"name\"}. Variables named SITE_SECRET_... serve the same purpose: {\"env\": \"SITE_SECRET_...\"}. Whoever writes the list may have any of them sent anywhere.",
     }
     SITES_TLS_DIR = sites_tls_dir {
         group: Sites,

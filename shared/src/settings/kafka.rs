@@ -63,22 +63,22 @@ pub fn kafka(reader: &mut Reader) -> Option<KafkaSettings> {
 }
 
 fn security(reader: &mut Reader, client: Client) -> Security {
-    let folder = reader.optional(&var::KAFKA_CERT_DIR, parse::path);
-    if let Some(folder) = &folder
-        && !folder.is_dir()
+    let directory = reader.optional(&var::KAFKA_CERT_DIR, parse::path);
+    if let Some(directory) = &directory
+        && !directory.is_dir()
     {
         reader.problem(
             var::KAFKA_CERT_DIR.name,
             format!(
-                "is {folder:?}, which is not a folder; wants {}",
+                "is {directory:?}, which is not a directory; wants {}",
                 var::KAFKA_CERT_DIR.wants
             ),
         );
     }
-    let folder = folder.as_deref();
-    let ca_file = certificate(reader, &var::KAFKA_CA_FILE, folder, "ca.pem");
-    let cert_file = certificate(reader, &var::KAFKA_CERT_FILE, folder, "service.cert");
-    let key_file = certificate(reader, &var::KAFKA_KEY_FILE, folder, "service.key");
+    let directory = directory.as_deref();
+    let ca_file = certificate(reader, &var::KAFKA_CA_FILE, directory, "ca.pem");
+    let cert_file = certificate(reader, &var::KAFKA_CERT_FILE, directory, "service.cert");
+    let key_file = certificate(reader, &var::KAFKA_KEY_FILE, directory, "service.key");
     for (given, other, missing) in [
         (&cert_file, &key_file, &var::KAFKA_KEY_FILE),
         (&key_file, &cert_file, &var::KAFKA_CERT_FILE),
@@ -118,18 +118,18 @@ fn security(reader: &mut Reader, client: Client) -> Security {
     }
 }
 
-/// A certificate's path: the variable's, or the usual name in the folder if that file is there.
+/// A certificate's path: the variable's, or the usual name in the directory if that file is there.
 /// Read once here, so that an unreadable file is a wrong configuration with the file's name and
 /// not a handshake that fails later.
 fn certificate(
     reader: &mut Reader,
     variable: &Variable,
-    folder: Option<&Path>,
+    directory: Option<&Path>,
     usual: &str,
 ) -> Option<PathBuf> {
     let path = reader.optional(variable, parse::path).or_else(|| {
-        folder
-            .map(|folder| folder.join(usual))
+        directory
+            .map(|directory| directory.join(usual))
             .filter(|path| path.exists())
     })?;
     match std::fs::read(&path) {

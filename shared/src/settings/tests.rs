@@ -112,8 +112,8 @@ fn no_secret_is_shown() {
 
 #[test]
 fn secrets_come_from_files_and_from_one_place_only() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("url");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("url");
     std::fs::write(&path, "postgres://u:p@h/d\n").unwrap();
     let path = path.to_str().unwrap();
     let mut good = reader(&[("DATABASE_URL_FILE", path)]);
@@ -139,23 +139,23 @@ fn secrets_come_from_files_and_from_one_place_only() {
 
 #[test]
 fn the_env_file_gives_way_to_the_environment() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     std::fs::write(
-        folder.path().join(".env"),
+        directory.path().join(".env"),
         "KAFKA_TOPIC=from-file\nKAFKA_BROKERS=file:1\n# a comment\n",
     )
     .unwrap();
-    let mut reader = reader_in(folder.path(), &[("KAFKA_BROKERS", "process:1")]);
+    let mut reader = reader_in(directory.path(), &[("KAFKA_BROKERS", "process:1")]);
     let kafka = kafka(&mut reader).unwrap();
     assert_eq!(kafka.topic, "from-file");
     assert_eq!(kafka.brokers, ["process:1"]);
 
     std::fs::write(
-        folder.path().join(".env"),
+        directory.path().join(".env"),
         "DATABASE_PASSWD=hunter2 with spaces\n",
     )
     .unwrap();
-    let broken = reader_in(folder.path(), &[]);
+    let broken = reader_in(directory.path(), &[]);
     let problems = broken.finish(None::<()>).unwrap_err();
     let text = problems.list()[0].to_string();
     assert!(

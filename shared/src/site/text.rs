@@ -2,7 +2,7 @@
 //!
 //! A site list may be written by people who must not know our secrets, and who could otherwise ask
 //! for any of them to be sent to a server of theirs. So variables must begin with
-//! [`SECRET_PREFIX`], and files are names within one folder, never paths.
+//! [`SECRET_PREFIX`], and files are names within one directory, never paths.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,7 +22,7 @@ pub enum Text {
     Literal(String),
     /// The name of a variable that holds it.
     Environment(String),
-    /// The name of a file that holds it, within the folder of secrets.
+    /// The name of a file that holds it, within the directory of secrets.
     File(String),
 }
 
@@ -44,7 +44,7 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Variables beginning with [`SECRET_PREFIX`] (others are left out) and the folder of files.
+    /// Variables beginning with [`SECRET_PREFIX`] (others are left out) and the directory of files.
     pub fn new(
         variables: impl IntoIterator<Item = (String, String)>,
         directory: Option<PathBuf>,

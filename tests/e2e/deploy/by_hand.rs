@@ -19,16 +19,16 @@ use crate::probe::events;
 use crate::support::{Prepared, last_line, lines, unique, up};
 
 #[test]
-fn a_folder_with_a_dotenv_file_is_enough() {
+fn a_directory_with_a_dotenv_file_is_enough() {
     let website = Website::up("fine");
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let file = format!("SITES={}\nPROBE_SINK=stdout\n", website.url());
-    fs::write(folder.path().join(".env"), file).unwrap();
-    let probe = Run::probe().in_dir(folder.path()).run().exits(0);
+    fs::write(directory.path().join(".env"), file).unwrap();
+    let probe = Run::probe().in_dir(directory.path()).run().exits(0);
     assert_eq!(last_line(&probe.stderr), "1 check: 1 up, 0 down");
 
-    // A folder below it is another folder.
-    let below = folder.path().join("below");
+    // A directory below it is another directory.
+    let below = directory.path().join("below");
     fs::create_dir(&below).unwrap();
     Run::probe()
         .in_dir(below)
@@ -40,21 +40,25 @@ fn a_folder_with_a_dotenv_file_is_enough() {
 #[test]
 fn a_file_named_by_env_file_is_read_instead_and_the_environment_wins_over_it() {
     let website = Website::up("fine");
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join(".env"), "PROBE_SINK=nowhere\n").unwrap();
-    let named = folder.path().join("env");
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join(".env"), "PROBE_SINK=nowhere\n").unwrap();
+    let named = directory.path().join("env");
     let file = format!(
         "SITES={}\nPROBE_SINK=stdout\nLOG_LEVEL=warn\n",
         website.url()
     );
     fs::write(&named, file).unwrap();
-    let probe = || Run::probe().in_dir(folder.path()).var("ENV_FILE", &named);
+    let probe = || {
+        Run::probe()
+            .in_dir(directory.path())
+            .var("ENV_FILE", &named)
+    };
     probe().run().exits(0).stderr_is("");
     let loud = probe().var("LOG_LEVEL", "info").run().exits(0);
     assert_eq!(last_line(&loud.stderr), "1 check: 1 up, 0 down");
 
     Run::probe()
-        .var("ENV_FILE", folder.path().join("missing"))
+        .var("ENV_FILE", directory.path().join("missing"))
         .run()
         .exits(78)
         .stderr_has("ENV_FILE");
@@ -64,8 +68,8 @@ fn a_file_named_by_env_file_is_read_instead_and_the_environment_wins_over_it() {
 #[test]
 fn a_dotenv_file_that_somebody_else_may_have_written_is_refused() {
     let website = Website::up("fine");
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(".env");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(".env");
     fs::write(
         &path,
         format!("SITES={}\nPROBE_SINK=stdout\n", website.url()),
@@ -73,7 +77,7 @@ fn a_dotenv_file_that_somebody_else_may_have_written_is_refused() {
     .unwrap();
     let mode =
         |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    let probe = || Run::probe().in_dir(folder.path());
+    let probe = || Run::probe().in_dir(directory.path());
     let refused = |why: &str| {
         probe()
             .run()
@@ -93,14 +97,14 @@ fn a_dotenv_file_that_somebody_else_may_have_written_is_refused() {
     refused("everybody may write to it");
     mode(&path, 0o644);
     for (bits, trusted) in [(0o775, true), (0o1777, true), (0o777, false)] {
-        mode(folder.path(), bits);
+        mode(directory.path(), bits);
         if trusted {
             probe().run().exits(0);
         } else {
             refused("everybody may write to its directory");
         }
     }
-    mode(folder.path(), 0o755);
+    mode(directory.path(), 0o755);
     // What follows takes a second user, which only root can be.
     if !rustix::process::geteuid().is_root() {
         return;
@@ -114,26 +118,26 @@ fn a_dotenv_file_that_somebody_else_may_have_written_is_refused() {
     mode(&path, 0o644);
     refused("it belongs to user 64998, and this is user 0");
     chown(&path, Some(0), Some(0)).unwrap();
-    let elsewhere = folder.path().join("elsewhere");
+    let elsewhere = directory.path().join("elsewhere");
     fs::rename(&path, &elsewhere).unwrap();
     std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
     probe().run().exits(0);
     chown(&elsewhere, Some(OTHER), None).unwrap();
     refused("it belongs to user 64998");
     chown(&elsewhere, Some(0), None).unwrap();
-    chown(folder.path(), Some(OTHER), None).unwrap();
+    chown(directory.path(), Some(OTHER), None).unwrap();
     refused("its directory is another's");
     // What root has put there, anybody may read.
-    chown(folder.path(), Some(0), Some(0)).unwrap();
+    chown(directory.path(), Some(0), Some(0)).unwrap();
     probe().as_user(OTHER).run().exits(0);
 }
 
 #[test]
 fn a_dotenv_file_that_is_none_is_refused_and_nobody_waits_for_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(".env");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(".env");
     mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-    let probe = || Run::probe().in_dir(folder.path()).run().exits(78);
+    let probe = || Run::probe().in_dir(directory.path()).run().exits(78);
     probe().stderr_has("is not trusted: it is no regular file");
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();

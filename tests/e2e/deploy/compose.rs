@@ -9,7 +9,7 @@ use sitewatch_tests::kafka::Version;
 use sitewatch_tests::websites::Website;
 use sitewatch_tests::{manifests, shared};
 
-use super::{BIN, install, open_folder, reads, text};
+use super::{BIN, install, open_directory, reads, text};
 use crate::documents::FUNCTIONS;
 use crate::support::{Prepared, unique};
 
@@ -101,7 +101,7 @@ fn the_settings_are_files_that_every_function_of_ours_finds() {
             "{name}={value}"
         );
     }
-    // Certificates are off until there is a folder of them, and then where it is mounted.
+    // Certificates are off until there is a directory of them, and then where it is mounted.
     assert!(env.contains("\nKAFKA_CERT_DIR=\n"), "{env}");
     for name in ["setup", "cron"] {
         let volumes = &services()[name]["volumes"][0];
@@ -154,7 +154,7 @@ fn the_status_page_is_written_where_the_web_server_reads_it() {
         .split(' ')
         .find_map(|word| word.strip_prefix("REPORT_OUTPUT="))
         .unwrap();
-    let folder = output.strip_suffix("/index.html").unwrap();
+    let directory = output.strip_suffix("/index.html").unwrap();
 
     let mount = |service: &str, target: &str| -> &'static Value {
         let volumes = services()[service]["volumes"].as_array().unwrap();
@@ -163,11 +163,11 @@ fn the_status_page_is_written_where_the_web_server_reads_it() {
             .find(|volume| volume["target"] == target)
             .unwrap_or_else(|| panic!("{service} has nothing at {target}"))
     };
-    let written = mount("cron", folder);
+    let written = mount("cron", directory);
     assert_eq!(written["source"], "status");
     assert_eq!(written["read_only"], Value::Null);
     let stage = cron_stage()["instructions"].as_array().unwrap();
-    let made = format!("install -d -o sitewatch -g sitewatch {folder}");
+    let made = format!("install -d -o sitewatch -g sitewatch {directory}");
     assert!(
         stage
             .iter()
@@ -203,13 +203,13 @@ fn what_cron_runs_in_the_image_records_checks_and_writes_the_page() {
     kafka.create_topic(&topic, 1);
     let prepared = Prepared::new("compose");
     let website = Website::up("fine");
-    // The image's folders, below one of ours.
-    let folder = open_folder();
-    let place = |path: &str| folder.path().join(path.trim_start_matches('/'));
+    // The image's directories, below one of ours.
+    let directory = open_directory();
+    let place = |path: &str| directory.path().join(path.trim_start_matches('/'));
     for path in ["/etc/sitewatch", "/var/lib/sitewatch/status", "/var/log"] {
         fs::create_dir_all(place(path)).unwrap();
     }
-    install(&FUNCTIONS, folder.path());
+    install(&FUNCTIONS, directory.path());
     let sites = json!([{"name": "the-site", "url": website.url()}]);
     fs::write(place("/etc/sitewatch/sites.json"), sites.to_string()).unwrap();
     // The settings of compose.yaml, for the servers there are.

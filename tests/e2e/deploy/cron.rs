@@ -1,4 +1,4 @@
-//! `cron/crontab.example`, installed as `cron/README.md` says but below a temporary folder.
+//! `cron/crontab.example`, installed as `cron/README.md` says but below a temporary directory.
 //!
 //! Its lines are started as cron would start them, which takes seconds; and by Debian's own daemon,
 //! which takes two minutes. The daemon runs without any rights under PRoot, which shows it a spool,
@@ -15,7 +15,7 @@ use sitewatch_tests::kafka::Version;
 use sitewatch_tests::websites::Website;
 use sitewatch_tests::{shared, wait};
 
-use super::{BIN, install, is_root, open_folder, reads, set_mode, text, write_secret};
+use super::{BIN, install, is_root, open_directory, reads, set_mode, text, write_secret};
 use crate::support::{Prepared, unique};
 
 /// Anybody but root.
@@ -23,7 +23,7 @@ const USER: u32 = 64_999;
 
 /// What `cron/README.md` makes, elsewhere.
 struct Installed {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
     crontab: String,
     prepared: Prepared,
     user: u32,
@@ -32,9 +32,9 @@ struct Installed {
 
 impl Installed {
     fn new(user: u32) -> Self {
-        let folder = open_folder();
-        let path = |name: &str| folder.path().join(name);
-        let bin = install(&["probe", "drain", "maintain", "report"], folder.path());
+        let directory = open_directory();
+        let path = |name: &str| directory.path().join(name);
+        let bin = install(&["probe", "drain", "maintain", "report"], directory.path());
         fs::write(bin.join("tell-once"), text("cron/tell-once")).unwrap();
         set_mode(&bin.join("tell-once"), 0o755);
         fs::create_dir_all(path("etc/credentials")).unwrap();
@@ -72,7 +72,7 @@ impl Installed {
             .replace("/etc/sitewatch", path("etc").to_str().unwrap())
             .replace("/var/lib/sitewatch", path("var").to_str().unwrap());
         Self {
-            folder,
+            directory,
             crontab,
             prepared,
             user,
@@ -81,7 +81,7 @@ impl Installed {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
     fn break_the_database(&self) {
@@ -308,15 +308,15 @@ fn it_names_only_what_the_functions_read() {
 
 /// The machine as Debian's cron sees it, and what it mails.
 struct Machine {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
     user: u32,
 }
 
 impl Machine {
     /// With these users, who have these crontabs and one number: nobody but root can have two.
     fn new(users: &[(&str, &Installed)], user: u32) -> Self {
-        let folder = open_folder();
-        let path = |name: &str| folder.path().join(name);
+        let directory = open_directory();
+        let path = |name: &str| directory.path().join(name);
         for name in ["spool/crontabs", "cron.d", "run", "sbin", "pam.d", "mail"] {
             fs::create_dir_all(path(name)).unwrap();
         }
@@ -346,11 +346,11 @@ impl Machine {
             Run::program("chown")
                 .arg("-R")
                 .arg(user.to_string())
-                .arg(folder.path())
+                .arg(directory.path())
                 .run()
                 .exits(0);
         }
-        Self { folder, user }
+        Self { directory, user }
     }
 
     /// Starts cron, which takes itself for root.
@@ -366,7 +366,7 @@ impl Machine {
         ];
         let mut run = Run::program("proot").arg("-0");
         for (ours, theirs) in binds {
-            let ours = self.folder.path().join(ours);
+            let ours = self.directory.path().join(ours);
             run = run.arg("-b").arg(format!("{}:{theirs}", ours.display()));
         }
         run.arg("/usr/sbin/cron")
@@ -378,7 +378,7 @@ impl Machine {
 
     /// What was mailed because of this user's crontab, without the headers.
     fn mails(&self, of: &str) -> Vec<String> {
-        let mails = fs::read_dir(self.folder.path().join("mail")).unwrap();
+        let mails = fs::read_dir(self.directory.path().join("mail")).unwrap();
         mails
             .map(|entry| entry.unwrap())
             .filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'))

@@ -14,7 +14,7 @@ use sitewatch_tests::manifests::{self, KUBERNETES};
 use sitewatch_tests::shared;
 use sitewatch_tests::websites::Website;
 
-use super::{BIN, EXIT_CODES, install, is_root, open_folder, reads, set_mode};
+use super::{BIN, EXIT_CODES, install, is_root, open_directory, reads, set_mode};
 use crate::documents::{FUNCTIONS, root};
 use crate::support::unique;
 
@@ -24,13 +24,13 @@ const PERIOD: u64 = 60;
 /// DATABASE_STATEMENT_TIMEOUT when nothing sets it.
 const STATEMENT_TIMEOUT: u64 = 60;
 
-/// What `kubectl apply -k` would send, by folder.
+/// What `kubectl apply -k` would send, by directory.
 fn kustomizations() -> BTreeMap<&'static str, &'static Vec<Value>> {
     manifests::read()["kustomizations"]
         .as_object()
         .unwrap()
         .iter()
-        .map(|(folder, objects)| (folder.as_str(), objects.as_array().unwrap()))
+        .map(|(directory, objects)| (directory.as_str(), objects.as_array().unwrap()))
         .collect()
 }
 
@@ -51,7 +51,7 @@ struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    fn of(folder: &str, object: &'a Value) -> Option<Self> {
+    fn of(directory: &str, object: &'a Value) -> Option<Self> {
         let spec = match object["kind"].as_str().unwrap() {
             "CronJob" => &object["spec"]["jobTemplate"]["spec"],
             "ScaledJob" => &object["spec"]["jobTargetRef"],
@@ -63,7 +63,7 @@ impl<'a> Job<'a> {
         assert_eq!(pod["initContainers"], Value::Null);
         Some(Self {
             place: format!(
-                "{folder}: {} {}",
+                "{directory}: {} {}",
                 object["kind"], object["metadata"]["name"]
             ),
             object,
@@ -76,10 +76,10 @@ impl<'a> Job<'a> {
     fn all() -> Vec<Job<'static>> {
         let jobs: Vec<_> = kustomizations()
             .into_iter()
-            .flat_map(|(folder, objects)| {
+            .flat_map(|(directory, objects)| {
                 objects
                     .iter()
-                    .filter_map(move |object| Job::of(folder, object))
+                    .filter_map(move |object| Job::of(directory, object))
             })
             .collect();
         // Every kustomization has some, and every component is in two.
@@ -154,17 +154,17 @@ fn the_oldest_and_the_newest_kubernetes_know_every_field() {
 #[test]
 fn a_pod_that_is_not_restricted_would_be_refused() {
     // That the real ones are not is part of reading them.
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     Run::program("cp")
         .arg("-r")
         .arg(root().join("k8s"))
-        .arg(folder.path())
+        .arg(directory.path())
         .run()
         .exits(0);
-    let drain = folder.path().join("k8s/base/drain.yaml");
+    let drain = directory.path().join("k8s/base/drain.yaml");
     let text = fs::read_to_string(&drain).unwrap();
     fs::write(&drain, text.replace("drop: [ALL]", "drop: []")).unwrap();
-    let refused = manifests::read_folder(&folder.path().join("k8s")).unwrap_err();
+    let refused = manifests::read_directory(&directory.path().join("k8s")).unwrap_err();
     for part in ["base: CronJob drain is not restricted", "capabilities"] {
         assert!(refused.to_string().contains(part), "{refused}");
     }
@@ -373,19 +373,19 @@ fn the_image_has_what_the_manifests_start() {
 
 /// A node, as far as a container notices it.
 struct Node {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
     objects: Vec<Value>,
     secrets: Secrets,
 }
 
 impl Node {
     /// A container's command with the environment and the files that its manifest says, and no
-    /// other. Mounts are below a temporary folder, so that paths to them begin differently; nothing
-    /// else is changed.
+    /// other. Mounts are below a temporary directory, so that paths to them begin differently;
+    /// nothing else is changed.
     fn container(&self, job: &Job<'_>, index: Option<u64>) -> Run {
         let user = job.pod["securityContext"]["runAsUser"].as_u64().unwrap();
         let user = u32::try_from(user).unwrap();
-        let pod = self.folder.path().join(unique(job.function()));
+        let pod = self.directory.path().join(unique(job.function()));
         fs::create_dir(&pod).unwrap();
         set_mode(&pod, 0o755);
         let mut mounts = Vec::new();
@@ -426,7 +426,7 @@ impl Node {
             Some((name, value?.clone()))
         });
         assert_eq!(job.container["command"].as_array().unwrap().len(), 1);
-        Run::program(self.folder.path().join("bin").join(job.function()))
+        Run::program(self.directory.path().join("bin").join(job.function()))
             .bare()
             // The image's, then what every container has, whatever enableServiceLinks says.
             .var("PATH", BIN)
@@ -539,10 +539,10 @@ fn each_check_is_recorded_once(kustomization: &str, brokers: &str, mut secrets: 
     let url = || BTreeMap::from([("DATABASE_URL", database.url().to_owned())]);
     // Of probe only where its manifest asks for it.
     secrets.extend(["setup", "drain", "probe"].map(|function| (function, url())));
-    let folder = open_folder();
-    install(&FUNCTIONS, folder.path());
+    let directory = open_directory();
+    install(&FUNCTIONS, directory.path());
     let node = Node {
-        folder,
+        directory,
         objects,
         secrets,
     };

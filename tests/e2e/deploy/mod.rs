@@ -39,16 +39,16 @@ fn reads(function: &str, name: &str) -> bool {
         })
 }
 
-/// A folder that other users may look into, unlike a temporary folder's default.
-fn open_folder() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    set_mode(folder.path(), 0o755);
-    folder
+/// A directory that other users may look into, unlike a temporary directory's default.
+fn open_directory() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    set_mode(directory.path(), 0o755);
+    directory
 }
 
-/// The executables in a folder of their own: the one they were built in may be closed to others.
-fn install(functions: &[&str], folder: &Path) -> PathBuf {
-    let bin = folder.join("bin");
+/// The executables in a directory of their own: the one they were built in may be closed to others.
+fn install(functions: &[&str], directory: &Path) -> PathBuf {
+    let bin = directory.join("bin");
     fs::create_dir(&bin).unwrap();
     for function in functions {
         fs::copy(Run::function(function).executable(), bin.join(function)).unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sitewatch_tests::command::Run;
 
-use super::{BIN, EXIT_CODES, open_folder, reads, text};
+use super::{BIN, EXIT_CODES, open_directory, reads, text};
 use crate::documents::{FUNCTIONS, root};
 
 /// `systemd-analyze` counts in tenths: at most 1.9.
@@ -61,8 +61,8 @@ fn environment(settings: &BTreeMap<String, Vec<String>>) -> BTreeMap<String, Str
 
 #[test]
 fn every_unit_is_clean_and_every_service_is_closed() {
-    let folder = open_folder();
-    let bin = folder.path().join("bin");
+    let directory = open_directory();
+    let bin = directory.path().join("bin");
     fs::create_dir(&bin).unwrap();
     for function in FUNCTIONS {
         symlink(Run::function(function).executable(), bin.join(function)).unwrap();
@@ -79,14 +79,14 @@ fn every_unit_is_clean_and_every_service_is_closed() {
             .run()
     };
     for unit in units("service").into_iter().chain(units("timer")) {
-        let copy = folder.path().join(unit.file_name().unwrap());
+        let copy = directory.path().join(unit.file_name().unwrap());
         let installed = fs::read_to_string(&unit)
             .unwrap()
             .replace(BIN, bin.to_str().unwrap());
         fs::write(&copy, installed).unwrap();
     }
     for unit in units("service").into_iter().chain(units("timer")) {
-        let copy = folder.path().join(unit.file_name().unwrap());
+        let copy = directory.path().join(unit.file_name().unwrap());
         let copy = copy.to_str().unwrap();
         analyze(&["verify", "--man=no", copy])
             .exits(0)
@@ -138,7 +138,7 @@ fn a_service_names_only_what_its_function_reads_and_exits_with() {
                 assert!(EXIT_CODES.contains(&code), "{function}: {code}");
             }
         }
-        // A secret is a path below the folder of credentials, never a value.
+        // A secret is a path below the directory of credentials, never a value.
         assert!(
             environment(&settings)
                 .iter()

@@ -34,14 +34,14 @@ const SPOOLED_STILL: Said<'_> = (
 const RESULT: Said<'_> = ("{\"v\":1,\"site\":\"one\"}", 69);
 
 struct Cron {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
     now: u64,
 }
 
 impl Cron {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
         fs::create_dir(path("bin")).unwrap();
         let clock = path("clock");
         let date = format!(
@@ -52,19 +52,19 @@ impl Cron {
         set_mode(&path("bin/date"), 0o755);
         let command = format!(
             "#!/bin/sh\ncat {0}/said >&2\nexit $(cat {0}/code)\n",
-            folder.path().display()
+            directory.path().display()
         );
         fs::write(path("bin/function"), command).unwrap();
         set_mode(&path("bin/function"), 0o755);
         // 2026-11-25 03:00 UTC.
         Self {
-            folder,
+            directory,
             now: 1_795_575_600,
         }
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
     /// The run of so many minutes later.

@@ -85,18 +85,18 @@ fn the_pure_rust_client_says_that_kafka_4_is_too_new() {
 
 #[test]
 fn certificates_that_cannot_be_read_are_a_wrong_configuration() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("ca.pem"), "hello").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("ca.pem"), "hello").unwrap();
     std::fs::write(
-        folder.path().join("service.cert"),
+        directory.path().join("service.cert"),
         "-----BEGIN CERTIFICATE-----",
     )
     .unwrap();
-    let name = folder.path().display();
+    let name = directory.path().display();
     Run::drain()
         .var("KAFKA_BROKERS", "k:1")
         .var("DATABASE_URL", "postgres://u@h/d")
-        .var("KAFKA_CERT_DIR", folder.path())
+        .var("KAFKA_CERT_DIR", directory.path())
         .run()
         .exits(78)
         .stderr_has("2 problems in the configuration")
@@ -113,10 +113,10 @@ fn postgresql_over_tls_as_libpq_does_it() {
     let authority = Authority::new("ours");
     let server = Postgres::start(Some(&authority));
     let prepared = Prepared::on(&server, "pgtls");
-    let folder = tempfile::tempdir().unwrap();
-    let ours = folder.path().join("ca.pem");
+    let directory = tempfile::tempdir().unwrap();
+    let ours = directory.path().join("ca.pem");
     std::fs::write(&ours, authority.pem()).unwrap();
-    let strangers = folder.path().join("stranger.pem");
+    let strangers = directory.path().join("stranger.pem");
     std::fs::write(&strangers, Authority::new("stranger").pem()).unwrap();
     let drain = |mode: &str| {
         prepared
@@ -141,8 +141,8 @@ fn postgresql_over_tls_as_libpq_does_it() {
 #[test]
 fn postgresql_with_a_certificate_of_another_host_or_without_tls() {
     let authority = Authority::new("ours");
-    let folder = tempfile::tempdir().unwrap();
-    let ca = folder.path().join("ca.pem");
+    let directory = tempfile::tempdir().unwrap();
+    let ca = directory.path().join("ca.pem");
     std::fs::write(&ca, authority.pem()).unwrap();
     let elsewhere = Postgres::options()
         .tls_with(

@@ -208,8 +208,8 @@ fn offsets_that_are_gone_fail_their_partition_only() {
             kafka.produce(&topic, partition, &records(0..50));
         }
         let tool = "org.apache.kafka.tools.DeleteRecordsCommand";
-        let folder = tempfile::tempdir().unwrap();
-        let list = folder.path().join("offsets.json");
+        let directory = tempfile::tempdir().unwrap();
+        let list = directory.path().join("offsets.json");
         let text = format!(
             r#"{{"partitions":[{{"topic":"{topic}","partition":1,"offset":20}}],"version":1}}"#
         );

@@ -37,8 +37,8 @@ fn with_tls(client: Client, kafka: &Kafka) -> KafkaSettings {
 #[test]
 fn a_bad_certificate_of_the_broker_is_told_apart() {
     let authority = Authority::new("Sitewatch tests");
-    let folder = tempfile::tempdir().unwrap();
-    authority.write_client_dir(folder.path()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    authority.write_client_dir(directory.path()).unwrap();
     for (kind, cause) in [
         (Kind::Expired, "has expired"),
         (Kind::NotYetValid, "not valid yet"),
@@ -55,7 +55,7 @@ fn a_bad_certificate_of_the_broker_is_told_apart() {
         let broker = tls_server(&authority, kind);
         for client in BOTH {
             let settings = within(plain(client, &broker, "t"), SOON);
-            refused(&mutual_tls(settings, folder.path()), cause);
+            refused(&mutual_tls(settings, directory.path()), cause);
         }
     }
 }
@@ -88,8 +88,8 @@ pub(crate) fn tls_server(authority: &Authority, kind: Kind) -> String {
 fn the_wrong_authority_is_refused_by_a_real_broker_too() {
     for client in BOTH {
         let kafka = shared::kafka(Version::V3_9);
-        let folder = tempfile::tempdir().unwrap();
-        let wrong = folder.path().join("ca.pem");
+        let directory = tempfile::tempdir().unwrap();
+        let wrong = directory.path().join("ca.pem");
         fs::write(&wrong, Authority::new("another").pem()).unwrap();
         let mut settings = with_tls(client, kafka);
         settings.security.ca_file = Some(wrong);
@@ -106,11 +106,11 @@ fn a_missing_or_bad_certificate_of_ours_is_refused() {
         settings.security.key_file = None;
         refused(&settings, "KAFKA_CERT_FILE");
 
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let expired = kafka.authority().client("late", Validity::expired());
         let unknown = Authority::new("another").client("stranger", Validity::days(1));
         for issued in [expired, unknown] {
-            let (cert, key) = (folder.path().join("cert"), folder.path().join("key"));
+            let (cert, key) = (directory.path().join("cert"), directory.path().join("key"));
             fs::write(&cert, issued.chain).unwrap();
             fs::write(&key, issued.key).unwrap();
             let mut settings = with_tls(client, kafka);
@@ -125,11 +125,11 @@ fn a_missing_or_bad_certificate_of_ours_is_refused() {
 fn files_that_cannot_be_used_are_named_with_their_variable() {
     for client in BOTH {
         let kafka = shared::kafka(Version::V3_9);
-        let folder = tempfile::tempdir().unwrap();
-        let text = folder.path().join("text");
+        let directory = tempfile::tempdir().unwrap();
+        let text = directory.path().join("text");
         fs::write(&text, "not PEM").unwrap();
         let another = kafka.authority().client("another", Validity::days(1));
-        let key = folder.path().join("another.key");
+        let key = directory.path().join("another.key");
         fs::write(&key, another.key).unwrap();
         let configuration = |settings: &KafkaSettings, words: &str| {
             let error = refusal(settings);

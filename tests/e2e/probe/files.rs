@@ -25,7 +25,7 @@ fn a_file_outside_the_directory_or_that_is_none_stops_the_run_before_any_check()
     fs::create_dir(&inside).unwrap();
     let path = |name: &str| inside.join(name).display().to_string();
     mknodat(CWD, path("fifo"), FileType::Fifo, Mode::RUSR, 0).unwrap();
-    fs::create_dir(path("folder")).unwrap();
+    fs::create_dir(path("directory")).unwrap();
     fs::File::create(path("huge"))
         .unwrap()
         .set_len(1 << 40)
@@ -46,7 +46,7 @@ fn a_file_outside_the_directory_or_that_is_none_stops_the_run_before_any_check()
         ("device".to_owned(), "it is not inside"),
         ("fifo".to_owned(), "it is no regular file"),
         (path("fifo"), "it is no regular file"),
-        ("folder".to_owned(), "it is no regular file"),
+        ("directory".to_owned(), "it is no regular file"),
         (".".to_owned(), "it is no regular file"),
         ("huge".to_owned(), "it is larger than 16MiB"),
         ("empty".to_owned(), "it holds no certificate"),
@@ -59,7 +59,7 @@ fn a_file_outside_the_directory_or_that_is_none_stops_the_run_before_any_check()
         let key = json!({"tls_cert_file": file, "tls_key_file": file});
         sites.push(site(&format!("cert-{number}"), &website.url(), &key));
     }
-    for name in ["fifo", "device", "folder", "huge"] {
+    for name in ["fifo", "device", "directory", "huge"] {
         let secret = json!({"bearer_token": {"file": name}});
         sites.push(site(&format!("secret-{name}"), &website.url(), &secret));
     }
@@ -78,7 +78,7 @@ fn a_file_outside_the_directory_or_that_is_none_stops_the_run_before_any_check()
     for (name, why) in [
         ("fifo", "it is no regular file"),
         ("device", "it is not inside"),
-        ("folder", "it is no regular file"),
+        ("directory", "it is no regular file"),
         ("huge", "it is larger than 16MiB"),
     ] {
         let told =
@@ -94,18 +94,22 @@ fn a_file_outside_the_directory_or_that_is_none_stops_the_run_before_any_check()
 
 #[test]
 fn a_file_inside_is_named_by_its_name_its_path_or_a_link_that_stays() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let authority = Authority::new("files");
     // As Kubernetes mounts a secret.
-    fs::create_dir(folder.path().join("..2026_11_25")).unwrap();
-    fs::write(folder.path().join("..2026_11_25/ca.pem"), authority.pem()).unwrap();
-    symlink("..2026_11_25", folder.path().join("..data")).unwrap();
-    symlink("..data/ca.pem", folder.path().join("ca.pem")).unwrap();
+    fs::create_dir(directory.path().join("..2026_11_25")).unwrap();
+    fs::write(
+        directory.path().join("..2026_11_25/ca.pem"),
+        authority.pem(),
+    )
+    .unwrap();
+    symlink("..2026_11_25", directory.path().join("..data")).unwrap();
+    symlink("..data/ca.pem", directory.path().join("ca.pem")).unwrap();
     let website = Website::start_tls(
         Behaviour::Page(Page::ok("x")),
         &Tls::new(&authority, Kind::Good),
     );
-    let whole = folder.path().join("ca.pem").display().to_string();
+    let whole = directory.path().join("ca.pem").display().to_string();
     let sites = [
         ("name", "ca.pem"),
         ("path", &whole),
@@ -113,7 +117,7 @@ fn a_file_inside_is_named_by_its_name_its_path_or_a_link_that_stays() {
     ]
     .map(|(name, file)| site(name, &website.url(), &json!({"tls_ca_file": file})));
     let finished = probe(&sites)
-        .var("SITES_TLS_DIR", folder.path())
+        .var("SITES_TLS_DIR", directory.path())
         .run()
         .exits(0);
     let events = events(&finished);

@@ -402,8 +402,8 @@ fn hung_sites_are_down_however_busy_this_machine_is() {
     let (full, _waiting) = full();
     let unconnected = format!("http://{}/", full.local_addr().unwrap());
     // The system's certificates take a processor longer to load than the check may take.
-    let folder = tempfile::tempdir().unwrap();
-    let ca = folder.path().join("ca.pem");
+    let directory = tempfile::tempdir().unwrap();
+    let ca = directory.path().join("ca.pem");
     std::fs::write(&ca, Authority::new("busy").pem()).unwrap();
     let mut hung = Vec::new();
     for number in 0..5 {

@@ -245,8 +245,8 @@ fn tunnel() -> (String, mpsc::Receiver<String>) {
 #[test]
 fn the_other_end_of_a_tunnel_is_the_site() {
     let authority = Authority::new("Sitewatch test authority");
-    let folder = tempfile::tempdir().unwrap();
-    let ca = folder.path().join("ca.pem");
+    let directory = tempfile::tempdir().unwrap();
+    let ca = directory.path().join("ca.pem");
     std::fs::write(&ca, authority.pem()).unwrap();
     let website = Website::start_tls(
         Behaviour::Page(Page::ok("from the site")),

@@ -50,9 +50,9 @@ pub(super) fn ids(kafka: &Kafka, topic: &str) -> Vec<String> {
 }
 
 /// The ids of the results in the spool.
-pub(super) fn spooled(folder: &Path) -> BTreeSet<String> {
+pub(super) fn spooled(directory: &Path) -> BTreeSet<String> {
     let mut ids = BTreeSet::new();
-    for path in spool_files(folder) {
+    for path in spool_files(directory) {
         // One that a run has just removed is no longer in the spool.
         let Ok(text) = std::fs::read_to_string(path) else {
             continue;
@@ -70,8 +70,8 @@ pub(super) fn spooled(folder: &Path) -> BTreeSet<String> {
 
 /// The files whose results are not sent yet. A kill in the middle of a write leaves half a line,
 /// which is in another file then.
-pub(super) fn spool_files(folder: &Path) -> BTreeSet<PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap();
+pub(super) fn spool_files(directory: &Path) -> BTreeSet<PathBuf> {
+    let entries = std::fs::read_dir(directory).unwrap();
     entries
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|kind| kind == "spool"))
@@ -114,8 +114,8 @@ fn what_kafka_does_not_take_is_spooled_and_sent_first_by_the_next_run() {
     let topic = unique("spool");
     kafka.create_topic(&topic, 1);
     let website = Website::up("x");
-    let folder = tempfile::tempdir().unwrap();
-    let spool = folder.path().join("spool");
+    let directory = tempfile::tempdir().unwrap();
+    let spool = directory.path().join("spool");
     let with_spool = |run: Run| run.var("PROBE_SPOOL_DIR", &spool);
     for round in 1..=2 {
         with_spool(to_kafka(NOWHERE, &topic, &sites(&website, 20)))
@@ -144,8 +144,8 @@ fn a_signal_while_kafka_does_not_answer_loses_no_result() {
     // Takes connections, and says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let website = Website::up("x");
-    let folder = tempfile::tempdir().unwrap();
-    let spool = folder.path().join("spool");
+    let directory = tempfile::tempdir().unwrap();
+    let spool = directory.path().join("spool");
     let brokers = silent.local_addr().unwrap().to_string();
     let run = to_kafka(&brokers, "any", &sites(&website, 20))
         .var("KAFKA_TIMEOUT", "30s")
@@ -166,9 +166,9 @@ fn a_signal_while_kafka_does_not_answer_loses_no_result() {
 #[test]
 fn what_does_not_fit_the_spool_is_printed() {
     let website = Website::up("x");
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let finished = to_kafka(NOWHERE, "topic", &sites(&website, 20))
-        .var("PROBE_SPOOL_DIR", folder.path())
+        .var("PROBE_SPOOL_DIR", directory.path())
         .var("PROBE_SPOOL_MAX", "4kB")
         .run()
         .exits(69);
@@ -178,13 +178,13 @@ fn what_does_not_fit_the_spool_is_printed() {
         .filter_map(|line| CheckEvent::decode(line.as_bytes()).ok())
         .map(|event| event.id.to_string())
         .collect();
-    let kept = spooled(folder.path());
+    let kept = spooled(directory.path());
     assert!(!kept.is_empty() && !printed.is_empty(), "{finished}");
     assert_eq!(kept.union(&printed).count(), 20);
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_to_is_told_at_once() {
+fn a_directory_that_cannot_be_written_to_is_told_at_once() {
     to_kafka(NOWHERE, "topic", "https://a.example")
         .var("PROBE_SPOOL_DIR", "/proc/spool")
         .run()
@@ -221,12 +221,12 @@ fn a_broker_that_stops_in_the_middle_of_a_round() {
     let kafka = shared::borrow_kafka(Version::V4_1);
     let topic = unique("stops");
     kafka.create_topic(&topic, 1);
-    let folder = tempfile::tempdir().unwrap();
-    let spool = folder.path().to_str().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let spool = directory.path().to_str().unwrap();
     broker_dies_in_the_middle(&kafka, &topic, &[("PROBE_SPOOL_DIR", spool)])
         .exits(75)
         .stderr_has("200 checks: 200 up, 0 down");
-    let kept = spooled(folder.path());
+    let kept = spooled(directory.path());
     kafka.start_again();
     let taken: BTreeSet<String> = ids(&kafka, &topic).into_iter().collect();
     // An acknowledgement that was lost makes an event be in both places: harmless, it has one id.
@@ -262,10 +262,10 @@ fn kill_9_at_any_instant_loses_nothing_that_was_kept() {
     let topic = unique("kills");
     kafka.create_topic(&topic, 1);
     let website = Website::up("x");
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let sites = sites(&website, 40);
     let run =
-        |brokers: &str| to_kafka(brokers, &topic, &sites).var("PROBE_SPOOL_DIR", folder.path());
+        |brokers: &str| to_kafka(brokers, &topic, &sites).var("PROBE_SPOOL_DIR", directory.path());
     // By turns a run that can only spool, and one that sends the spool and its own.
     let brokers = [NOWHERE.to_owned(), kafka.bootstrap()];
     // How long they take when nobody kills them: with this machine, and with what else it does.
@@ -289,12 +289,12 @@ fn kill_9_at_any_instant_loses_nothing_that_was_kept() {
             false if instant > takes[turn] => takes[turn] * 11 / 10,
             false => takes[turn],
         };
-        kept_once.extend(spooled(folder.path()));
+        kept_once.extend(spooled(directory.path()));
         number += 1;
         assert!(number < 4 * KILLS, "{killed} of {number} runs were killed");
     }
     run(&kafka.bootstrap()).run().exits(0);
-    assert_eq!(spool_files(folder.path()), BTreeSet::new());
+    assert_eq!(spool_files(directory.path()), BTreeSet::new());
     let on_topic: BTreeSet<String> = ids(kafka, &topic).into_iter().collect();
     let lost = kept_once.difference(&on_topic).count();
     assert_eq!(lost, 0, "of {} spooled results", kept_once.len());
@@ -311,10 +311,10 @@ fn runs_that_share_a_spool_send_each_result_once() {
     let topic = unique("shared");
     kafka.create_topic(&topic, 1);
     let website = Website::up("x");
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     for _ in 0..6 {
         to_kafka(NOWHERE, &topic, &sites(&website, 30))
-            .var("PROBE_SPOOL_DIR", folder.path())
+            .var("PROBE_SPOOL_DIR", directory.path())
             .run()
             .exits(75);
     }
@@ -322,7 +322,7 @@ fn runs_that_share_a_spool_send_each_result_once() {
     let runs: Vec<_> = (0..4)
         .map(|_| {
             to_kafka(&kafka.bootstrap(), &topic, &one)
-                .var("PROBE_SPOOL_DIR", folder.path())
+                .var("PROBE_SPOOL_DIR", directory.path())
                 .spawn()
         })
         .collect();

@@ -28,34 +28,34 @@ fn name(kind: &str) -> String {
 }
 
 /// Spools the results of this many sites, and returns the file.
-fn spool(folder: &Path, count: usize) -> PathBuf {
+fn spool(directory: &Path, count: usize) -> PathBuf {
     let website = Website::up("x");
-    let before = paths(folder);
+    let before = paths(directory);
     to_kafka(NOWHERE, "any", &sites(&website, count))
-        .var("PROBE_SPOOL_DIR", folder)
+        .var("PROBE_SPOOL_DIR", directory)
         .run()
         .exits(75)
         .stderr_has(&format!("{count} spooled"));
-    let new: Vec<PathBuf> = paths(folder).difference(&before).cloned().collect();
+    let new: Vec<PathBuf> = paths(directory).difference(&before).cloned().collect();
     let [file] = new.as_slice() else {
         panic!("one file was expected: {new:?}");
     };
     file.clone()
 }
 
-fn paths(folder: &Path) -> BTreeSet<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else {
+fn paths(directory: &Path) -> BTreeSet<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else {
         return BTreeSet::new();
     };
     entries.map(|entry| entry.unwrap().path()).collect()
 }
 
 /// A topic of its own, and a run that publishes one result of its own and what is in the spool.
-fn send(kafka: &Kafka, topic: &str, folder: &Path) -> Finished {
+fn send(kafka: &Kafka, topic: &str, directory: &Path) -> Finished {
     kafka.create_topic(topic, 1);
     let website = Website::up("x");
     to_kafka(&kafka.bootstrap(), topic, &sites(&website, 1))
-        .var("PROBE_SPOOL_DIR", folder)
+        .var("PROBE_SPOOL_DIR", directory)
         .run()
         .exits(0)
 }
@@ -63,7 +63,7 @@ fn send(kafka: &Kafka, topic: &str, folder: &Path) -> Finished {
 #[test]
 fn what_is_not_its_own_is_not_touched() {
     let kafka = shared::kafka(Version::V4_1);
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let result = lines(&[up("foreign", 5)]);
     let id = uuid::Uuid::now_v7();
     let names = [
@@ -78,7 +78,7 @@ fn what_is_not_its_own_is_not_touched() {
         format!("{}.jsonl", uuid::Uuid::nil()),
     ];
     for name in &names {
-        fs::write(folder.path().join(name), &result).unwrap();
+        fs::write(directory.path().join(name), &result).unwrap();
     }
     // More than the cap, which is the spool's and not the directory's.
     let topic = unique("foreign");
@@ -86,25 +86,25 @@ fn what_is_not_its_own_is_not_touched() {
     let website = Website::up("x");
     for brokers in [NOWHERE, &kafka.bootstrap()] {
         let finished = to_kafka(brokers, &topic, &sites(&website, 1))
-            .var("PROBE_SPOOL_DIR", folder.path())
+            .var("PROBE_SPOOL_DIR", directory.path())
             .var("PROBE_SPOOL_MAX", "1kB")
             .run();
         assert!(!finished.stderr.contains("foreign"), "{finished}");
         finished.exits(if brokers == NOWHERE { 75 } else { 0 });
     }
     for name in &names {
-        let found = fs::read(folder.path().join(name));
+        let found = fs::read(directory.path().join(name));
         assert_eq!(found.ok().as_deref(), Some(result.as_slice()), "{name}");
     }
-    assert_eq!(paths(folder.path()).len(), names.len());
+    assert_eq!(paths(directory.path()).len(), names.len());
     assert_eq!(ids(kafka, &topic).len(), 2);
 }
 
 #[test]
 fn a_line_that_is_no_result_is_kept_aside_and_told_once() {
     let kafka = shared::kafka(Version::V4_1);
-    let folder = tempfile::tempdir().unwrap();
-    let file = spool(folder.path(), 4);
+    let directory = tempfile::tempdir().unwrap();
+    let file = spool(directory.path(), 4);
     let mut lines: Vec<Vec<u8>> = fs::read(&file)
         .unwrap()
         .split(|byte| *byte == b'\n')
@@ -122,16 +122,16 @@ fn a_line_that_is_no_result_is_kept_aside_and_told_once() {
 
     let topic = unique("aside");
     let aside = file.with_extension("unreadable");
-    send(kafka, &topic, folder.path())
+    send(kafka, &topic, directory.path())
         .stderr_has("1 sent from the spool")
         .stderr_has("3 lines in the spool's file")
         .stderr_has(aside.to_str().unwrap());
     assert_eq!(ids(kafka, &topic).len(), 2);
-    assert_eq!(paths(folder.path()), BTreeSet::from([aside.clone()]));
+    assert_eq!(paths(directory.path()), BTreeSet::from([aside.clone()]));
     let kept = [&lines[1..].join(&b'\n')[..], b"\n"].concat();
     assert_eq!(fs::read(&aside).unwrap(), kept);
 
-    let quiet = send(kafka, &unique("aside"), folder.path());
+    let quiet = send(kafka, &unique("aside"), directory.path());
     assert!(!quiet.stderr.contains("unreadable"), "{quiet}");
     assert_eq!(fs::read(&aside).unwrap(), kept);
 }
@@ -139,21 +139,21 @@ fn a_line_that_is_no_result_is_kept_aside_and_told_once() {
 #[test]
 fn a_spool_of_the_release_before_is_sent() {
     let kafka = shared::kafka(Version::V4_1);
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let whole = [up("one", 90), up("two", 80)];
     let partial = lines(&[up("three", 70), up("four", 60)]);
-    fs::write(folder.path().join(name("jsonl")), lines(&whole)).unwrap();
+    fs::write(directory.path().join(name("jsonl")), lines(&whole)).unwrap();
     // Its run was killed in the middle of a line.
     let cut = &partial[..partial.len() - 20];
-    fs::write(folder.path().join(format!(".{}", name("partial"))), cut).unwrap();
+    fs::write(directory.path().join(format!(".{}", name("partial"))), cut).unwrap();
     let topic = unique("before");
-    send(kafka, &topic, folder.path())
+    send(kafka, &topic, directory.path())
         .stderr_has("3 sent from the spool")
         .stderr_has("1 line in the spool's file");
     let sent = kafka.consume_all(&topic);
     let keys: Vec<&[u8]> = sent.iter().filter_map(|sent| sent.key.as_deref()).collect();
     assert_eq!(keys, [&b"one"[..], b"two", b"three", b"site-0"]);
-    let left = paths(folder.path());
+    let left = paths(directory.path());
     let [aside] = Vec::from_iter(&left)[..] else {
         panic!("{left:?}");
     };
@@ -163,13 +163,13 @@ fn a_spool_of_the_release_before_is_sent() {
 #[test]
 fn what_is_no_regular_file_of_ours_is_refused_and_nobody_waits_for_it() {
     let kafka = shared::kafka(Version::V4_1);
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let elsewhere = tempfile::tempdir().unwrap();
     let target = elsewhere.path().join("results");
     fs::write(&target, lines(&[up("elsewhere", 5)])).unwrap();
     let mut refused = Vec::new();
     let mut put = |kind: &str| {
-        let path = folder.path().join(name(kind));
+        let path = directory.path().join(name(kind));
         refused.push(path.clone());
         path
     };
@@ -186,9 +186,9 @@ fn what_is_no_regular_file_of_ours_is_refused_and_nobody_waits_for_it() {
         }
     }
     // Behind them, so that it waits when any of them is waited for.
-    let own = spool(folder.path(), 2);
+    let own = spool(directory.path(), 2);
     let topic = unique("refused");
-    let finished = send(kafka, &topic, folder.path()).stderr_has("2 sent from the spool");
+    let finished = send(kafka, &topic, directory.path()).stderr_has("2 sent from the spool");
     for path in &refused {
         let told = finished.stderr.lines().any(|line| {
             line.contains(path.to_str().unwrap())
@@ -208,8 +208,8 @@ fn what_is_no_regular_file_of_ours_is_refused_and_nobody_waits_for_it() {
 
 #[test]
 fn nobody_else_reads_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let directory = folder.path().join("new/spool");
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("new/spool");
     let file = spool(&directory, 1);
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
     assert_eq!(mode(&directory), 0o700);
@@ -266,12 +266,12 @@ fn kill_9_costs_no_more_than_the_check_under_way() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = silent.local_addr().unwrap().to_string();
     for brokers in [NOWHERE.to_owned(), silent, kafka.bootstrap()] {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let topic = unique("gate");
         kafka.create_topic(&topic, 1);
         let gate = Gate::at(ANSWERED + 1);
         let run = to_kafka(&brokers, &topic, &sites(&gate.website, 2 * ANSWERED))
-            .var("PROBE_SPOOL_DIR", folder.path())
+            .var("PROBE_SPOOL_DIR", directory.path())
             .var("CHECK_CONCURRENCY", "1")
             .var("KAFKA_TIMEOUT", "30s")
             .spawn();
@@ -279,18 +279,18 @@ fn kill_9_costs_no_more_than_the_check_under_way() {
         run.signal(Signal::KILL);
         run.wait();
         gate.let_go.send(()).unwrap();
-        let kept = spooled(folder.path());
+        let kept = spooled(directory.path());
         assert_eq!(kept.len(), ANSWERED, "{brokers}");
         let website = Website::up("x");
         to_kafka(&kafka.bootstrap(), &topic, &sites(&website, 1))
-            .var("PROBE_SPOOL_DIR", folder.path())
+            .var("PROBE_SPOOL_DIR", directory.path())
             .run()
             .exits(0)
             .stderr_has(&format!("{ANSWERED} sent from the spool"));
         let published: BTreeSet<String> = ids(kafka, &topic).into_iter().collect();
         assert_eq!(published.len(), ANSWERED + 1, "{brokers}");
         assert!(kept.is_subset(&published));
-        assert_eq!(paths(folder.path()), BTreeSet::new());
+        assert_eq!(paths(directory.path()), BTreeSet::new());
     }
 }
 
@@ -333,7 +333,7 @@ fn kill_9_at_any_instant_costs_no_more_than_the_checks_under_way() {
     let topic = unique("instants");
     kafka.create_topic(&topic, 1);
     let website = Website::up("x");
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let start = |number: usize| -> Run {
         let sites: Vec<Value> = (0..100)
             .map(|of| {
@@ -348,7 +348,7 @@ fn kill_9_at_any_instant_costs_no_more_than_the_checks_under_way() {
             &Value::from(sites).to_string(),
         )
         .var("PROBE_LOCATION", format!("run-{number}"))
-        .var("PROBE_SPOOL_DIR", folder.path())
+        .var("PROBE_SPOOL_DIR", directory.path())
         .var("CHECK_CONCURRENCY", AT_ONCE.to_string())
     };
     let asked = |number: usize| {
@@ -378,7 +378,7 @@ fn kill_9_at_any_instant_costs_no_more_than_the_checks_under_way() {
     }
     // An even number is without Kafka; this one sends what is left.
     start(2 * number + 1).run().exits(0);
-    assert_eq!(spool_files(folder.path()), BTreeSet::new());
+    assert_eq!(spool_files(directory.path()), BTreeSet::new());
     let mut recorded: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for record in kafka.consume_all(&topic) {
         let payload = record.payload.unwrap_or_default();
@@ -406,7 +406,7 @@ fn a_long_run_whose_results_kafka_takes_does_not_fill_it() {
     let topic = unique("long");
     kafka.create_topic(&topic, 1);
     let gate = Gate::at(ANSWERED + 1);
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let labels: BTreeMap<String, String> = (0..20)
         .map(|number| (format!("label-{number}"), "x".repeat(200)))
         .collect();
@@ -423,7 +423,7 @@ fn a_long_run_whose_results_kafka_takes_does_not_fill_it() {
         .var("SITES_FILE", list.path())
         .var("KAFKA_BROKERS", kafka.bootstrap())
         .var("KAFKA_TOPIC", &topic)
-        .var("PROBE_SPOOL_DIR", folder.path())
+        .var("PROBE_SPOOL_DIR", directory.path())
         .var("CHECK_CONCURRENCY", "1")
         .spawn();
     gate.wait();
@@ -431,12 +431,12 @@ fn a_long_run_whose_results_kafka_takes_does_not_fill_it() {
         "the file is empty, and the run goes on",
         Duration::from_secs(180),
         || {
-            let found = paths(folder.path());
+            let found = paths(directory.path());
             found.len() == 1 && found.iter().all(|path| path.metadata().unwrap().len() == 0)
         },
     );
     gate.let_go.send(()).unwrap();
     run.wait().exits(0);
-    assert_eq!(paths(folder.path()), BTreeSet::new());
+    assert_eq!(paths(directory.path()), BTreeSet::new());
     assert_eq!(ids(kafka, &topic).len(), ANSWERED + 1);
 }

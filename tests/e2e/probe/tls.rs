@@ -12,14 +12,14 @@ use super::{assert_is, events, probe, site};
 
 struct World {
     authority: Authority,
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl World {
     fn new() -> Self {
         let world = Self {
             authority: Authority::new("Sitewatch test authority"),
-            folder: tempfile::tempdir().unwrap(),
+            directory: tempfile::tempdir().unwrap(),
         };
         std::fs::write(world.path("ca.pem"), world.authority.pem()).unwrap();
         let client = world.authority.client("probe", Validity::days(1));
@@ -29,11 +29,11 @@ impl World {
     }
 
     fn path(&self, name: &str) -> String {
-        self.folder.path().join(name).display().to_string()
+        self.directory.path().join(name).display().to_string()
     }
 
     fn probe(&self, sites: &[Value]) -> Run {
-        probe(sites).var("SITES_TLS_DIR", self.folder.path())
+        probe(sites).var("SITES_TLS_DIR", self.directory.path())
     }
 
     fn website(&self, kind: Kind) -> Website {
@@ -228,9 +228,9 @@ fn a_file_that_is_missing_is_told_before_any_check() {
         "https://127.0.0.1:1/",
         &json!({"tls_ca_file": "nowhere.pem"}),
     )];
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let finished = probe(&sites)
-        .var("SITES_TLS_DIR", folder.path())
+        .var("SITES_TLS_DIR", directory.path())
         .run()
         .exits(78);
     finished

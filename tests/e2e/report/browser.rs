@@ -23,7 +23,7 @@ fn browse(page: &Path, more: &[String]) -> Shown {
         .iter()
         .find(|name| {
             std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
-                .any(|folder| folder.join(name).is_file())
+                .any(|directory| directory.join(name).is_file())
         })
         .expect("Chromium is installed; tests/install.sh does that");
     let output = Command::new(browser)
@@ -59,7 +59,7 @@ fn browse(page: &Path, more: &[String]) -> Shown {
 
 const EVIL: &str = "<script>document.title='owned'</script>";
 
-fn page(folder: &Path) -> std::path::PathBuf {
+fn page(directory: &Path) -> std::path::PathBuf {
     let prepared = Prepared::new("report");
     // A day and a half, one of the sites down for a while, so that everything is drawn.
     let mut events: Vec<CheckEvent<'_>> = (1..36 * 6)
@@ -94,7 +94,7 @@ fn page(folder: &Path) -> std::path::PathBuf {
         .batch_execute("update checks set error = error || E'\\x1b[31m' where error like '<img%'")
         .unwrap();
     prepared.maintain().run().exits(0);
-    let path = folder.join("status.html");
+    let path = directory.join("status.html");
     prepared
         .report()
         .var("REPORT_FORMAT", "html")
@@ -107,8 +107,8 @@ fn page(folder: &Path) -> std::path::PathBuf {
 
 #[test]
 fn the_page_renders_and_what_is_foreign_is_text() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = page(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    let path = page(directory.path());
     let html = std::fs::read_to_string(&path).unwrap();
     for absent in ["<script", "http://", "https://", " style=", "<b>", "<img"] {
         let found = html
@@ -136,7 +136,7 @@ fn the_page_renders_and_what_is_foreign_is_text() {
         assert!(shown.dom.contains(present), "{present} in {}", shown.dom);
     }
     assert!(!shown.dom.contains('\u{1b}'));
-    let picture = folder.path().join("page.png");
+    let picture = directory.path().join("page.png");
     for more in [vec![], vec!["--force-dark-mode".to_owned()]] {
         let mut arguments = vec![
             format!("--screenshot={}", picture.display()),
@@ -152,13 +152,13 @@ fn the_page_renders_and_what_is_foreign_is_text() {
 /// In a frame as wide as a small phone, within a page that may run scripts and tells what it sees.
 #[test]
 fn a_phone_shows_all_of_it_without_scrolling_sideways() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = page(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    let path = page(directory.path());
     let html = std::fs::read_to_string(&path)
         .unwrap()
         .replace("<details>", "<details open>");
     let measured = |html: &str| {
-        let frame = folder.path().join("frame.html");
+        let frame = directory.path().join("frame.html");
         let attribute = html.replace('&', "&amp;").replace('"', "&quot;");
         let text = format!(
             r#"<!doctype html><iframe width="320" height="700" srcdoc="{attribute}"></iframe>
@@ -182,8 +182,8 @@ fn a_phone_shows_all_of_it_without_scrolling_sideways() {
 
 #[test]
 fn what_the_policy_forbids_would_be_noticed() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = page(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    let path = page(directory.path());
     let html = std::fs::read_to_string(&path).unwrap();
     let html = html.replacen("<main>", "<main style=\"color:red\"><script>1</script>", 1);
     std::fs::write(&path, html).unwrap();

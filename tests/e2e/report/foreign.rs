@@ -185,7 +185,7 @@ fn a_log_line_shows_what_it_does_not_obey() {
         let said = prepared
             .report()
             .var("LOG_FORMAT", format)
-            .var("REPORT_OUTPUT", "no\u{202e}such\u{9b}folder/x")
+            .var("REPORT_OUTPUT", "no\u{202e}such\u{9b}directory/x")
             .run()
             .exits(78)
             .stderr;

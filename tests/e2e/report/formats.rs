@@ -129,8 +129,8 @@ fn every_column_is_documented() {
 #[test]
 fn a_file_is_written_whole_and_its_trouble_is_told() {
     let prepared = filled();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("sites.csv");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("sites.csv");
     prepared
         .report()
         .var("REPORT_FORMAT", "csv")
@@ -139,10 +139,10 @@ fn a_file_is_written_whole_and_its_trouble_is_told() {
         .exits(0)
         .stdout_is("");
     assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 5);
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
     prepared
         .report()
-        .var("REPORT_OUTPUT", folder.path().join("none/sites.txt"))
+        .var("REPORT_OUTPUT", directory.path().join("none/sites.txt"))
         .run()
         .exits(78)
         .stderr_has("REPORT_OUTPUT cannot be written");

@@ -53,8 +53,8 @@ const FILL: &str = "
     analyze";
 
 /// Runs `report` into a file; returns what it wrote.
-fn report(prepared: &Prepared, folder: &Path, variables: &[(&str, &str)]) -> String {
-    let path = folder.join("report");
+fn report(prepared: &Prepared, directory: &Path, variables: &[(&str, &str)]) -> String {
+    let path = directory.join("report");
     let run = prepared
         .report()
         .vars(variables.iter().copied())
@@ -74,8 +74,8 @@ fn report(prepared: &Prepared, folder: &Path, variables: &[(&str, &str)]) -> Str
 fn memory_is_bounded_for_any_number_of_sites_and_every_line_is_right() {
     let prepared = Prepared::new("report");
     prepared.client().batch_execute(FILL).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let report = |variables: &[(&str, &str)]| report(&prepared, folder.path(), variables);
+    let directory = tempfile::tempdir().unwrap();
+    let report = |variables: &[(&str, &str)]| report(&prepared, directory.path(), variables);
 
     let sites = report(&[("REPORT_FORMAT", "json")]);
     let mut seen = 0;

@@ -91,15 +91,15 @@ fn a_client_certificate_is_demanded_and_checked() {
     let authority = Authority::new("Sitewatch tests");
     let tls = Tls::new(&authority, Kind::Good).client_certificate(&authority);
     let site = site(&tls);
-    let folder = tempfile::tempdir().unwrap();
-    authority.write_client_dir(folder.path()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    authority.write_client_dir(directory.path()).unwrap();
 
     let mut known = client(&authority);
     known
-        .set_certificate_chain_file(folder.path().join("service.cert"))
+        .set_certificate_chain_file(directory.path().join("service.cert"))
         .unwrap();
     known
-        .set_private_key_file(folder.path().join("service.key"), SslFiletype::PEM)
+        .set_private_key_file(directory.path().join("service.key"), SslFiletype::PEM)
         .unwrap();
     assert!(
         page(&mut handshake(&site, known).unwrap())
@@ -127,7 +127,7 @@ fn a_client_certificate_is_demanded_and_checked() {
         ("service.cert", "-----BEGIN CERTIFICATE-----"),
         ("service.key", "-----BEGIN PRIVATE KEY-----"),
     ] {
-        let text = fs::read_to_string(folder.path().join(name)).unwrap();
+        let text = fs::read_to_string(directory.path().join(name)).unwrap();
         assert!(text.starts_with(begins), "{name}");
     }
 }

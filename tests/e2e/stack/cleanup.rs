@@ -17,7 +17,7 @@ pub(super) fn is_alive(pid: u32) -> bool {
 }
 
 #[test]
-fn a_killed_process_takes_its_servers_and_folders_along() {
+fn a_killed_process_takes_its_servers_and_directories_along() {
     let mut victim = Run::program(env::current_exe().unwrap())
         .arg("--exact")
         .arg("stack::cleanup::the_victim")
@@ -39,18 +39,20 @@ fn a_killed_process_takes_its_servers_and_folders_along() {
         panic!("the victim said {line}");
     };
     let pids = [postgres, kafka].map(|pid| pid.parse().unwrap());
-    let folders = [first, second].map(Path::new);
+    let directories = [first, second].map(Path::new);
     assert!(pids.iter().all(|&pid| is_alive(pid)));
-    assert!(folders.iter().all(|folder| folder.exists()));
+    assert!(directories.iter().all(|directory| directory.exists()));
 
     victim.signal(Signal::KILL);
 
     wait::until("the servers to be gone", Duration::from_secs(60), || {
         !pids.iter().any(|&pid| is_alive(pid))
     });
-    wait::until("the folders to be gone", Duration::from_secs(60), || {
-        !folders.iter().any(|folder| folder.exists())
-    });
+    wait::until(
+        "the directories to be gone",
+        Duration::from_secs(60),
+        || !directories.iter().any(|directory| directory.exists()),
+    );
 }
 
 #[test]

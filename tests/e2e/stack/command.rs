@@ -46,7 +46,7 @@ fn the_environment_is_what_the_test_says() {
     assert_eq!(
         finished.stderr.lines().count(),
         1,
-        "an empty folder: {finished}"
+        "an empty directory: {finished}"
     );
 }
 

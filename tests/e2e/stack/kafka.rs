@@ -196,10 +196,10 @@ fn it_is_gone_after_a_test_that_panics() {
             .unwrap();
         panic::panic_any((kafka.pid().unwrap(), port, kafka.data_dir()));
     });
-    let (pid, port, folder) = *seen.unwrap_err().downcast::<(u32, u16, PathBuf)>().unwrap();
+    let (pid, port, directory) = *seen.unwrap_err().downcast::<(u32, u16, PathBuf)>().unwrap();
     assert!(!super::cleanup::is_alive(pid));
     assert!(!port::is_open(port));
-    assert!(!folder.exists());
+    assert!(!directory.exists());
 }
 
 #[test]

@@ -54,8 +54,8 @@ fn main() {
     }
     println!("topics filled in {:.1} s", began.elapsed().as_secs_f64());
 
-    let folder = tempfile::tempdir().expect("make a temporary folder");
-    let rows = folder.path().join("rows");
+    let directory = tempfile::tempdir().expect("make a temporary directory");
+    let rows = directory.path().join("rows");
     let mut results = Results::default();
     for round in 1..=rounds {
         let timed = |name: &str, run: &mut dyn FnMut() -> Taken| {
@@ -221,7 +221,9 @@ fn run_any(mut command: Command) -> Taken {
 
 fn executable(name: &str) -> PathBuf {
     let here = std::env::current_exe().expect("know where this program is");
-    here.parent().expect("a program is in a folder").join(name)
+    here.parent()
+        .expect("a program is in a directory")
+        .join(name)
 }
 
 fn drain(kafka: &Kafka, topic: &str, database: &Database, more: &[(&str, &str)]) -> Command {

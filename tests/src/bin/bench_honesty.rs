@@ -74,10 +74,10 @@ fn main() {
         named.is_empty() || named.iter().any(|wanted| *wanted == name)
     };
     let names: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
-    let folder = tempfile::tempdir().expect("make a temporary folder");
+    let directory = tempfile::tempdir().expect("make a temporary directory");
     let authority = Authority::new("bench");
     let certificate = authority.server(&["127.0.0.1", "localhost"], Validity::days(30));
-    let ca = folder.path().join("ca.pem");
+    let ca = directory.path().join("ca.pem");
     std::fs::write(&ca, authority.pem()).expect("write the authority's certificate");
     let cgroup = Cgroup::make();
     for scenario in SCENARIOS {
@@ -113,7 +113,7 @@ fn main() {
             let (mut ours, mut curls) = (Errors::default(), Errors::default());
             for _ in 0..rounds {
                 ours.add(probe(scenario, &base, &ca, within), &log);
-                curls.add(curl(scenario, &base, &ca, folder.path(), within), &log);
+                curls.add(curl(scenario, &base, &ca, directory.path(), within), &log);
             }
             ours.print("probe");
             curls.print("curl");
@@ -128,7 +128,7 @@ fn probe(scenario: &Scenario, base: &str, ca: &Path, cgroup: Option<&Cgroup>) ->
     let here = std::env::current_exe().expect("know where this program is");
     let program = here
         .parent()
-        .expect("a program is in a folder")
+        .expect("a program is in a directory")
         .join("probe");
     let sites: Vec<String> = (1..=scenario.sites)
         .map(|number| {
@@ -173,7 +173,7 @@ fn curl(
     scenario: &Scenario,
     base: &str,
     ca: &Path,
-    folder: &Path,
+    directory: &Path,
     cgroup: Option<&Cgroup>,
 ) -> Said {
     // As many as curl takes.
@@ -183,7 +183,7 @@ fn curl(
         writeln!(pages, "url = \"{base}{number}\"\noutput = \"/dev/null\"")
             .expect("a string grows");
     }
-    let list = folder.join("curl");
+    let list = directory.join("curl");
     std::fs::write(&list, pages).expect("write curl's list");
     let mut command = Cgroup::command(cgroup, Path::new("curl"));
     command

@@ -6,8 +6,8 @@
 //! those of ratios from the two runs of each round.
 //! With `kafka` among the arguments each round is made again with results to a real Kafka, and once
 //! more with a spool before it.
-//! `bench_probe serve SCENARIO FOLDER` starts only the website, writes the site list and the
-//! authority's certificate into FOLDER and waits: for profilers and other programs.
+//! `bench_probe serve SCENARIO DIRECTORY` starts only the website, writes the site list and the
+//! authority's certificate into DIRECTORY and waits: for profilers and other programs.
 //! The website runs in this process, on the same cores. The results include the machine's own
 //! noise: run it on a machine with nothing else to do.
 #![allow(clippy::print_stdout, reason = "showing results is what it is for")]
@@ -72,10 +72,10 @@ fn scenarios() -> Vec<Scenario> {
 
 fn main() {
     let mut wanted: Vec<String> = std::env::args().skip(1).collect();
-    if let [serve, name, folder] = wanted.as_slice()
+    if let [serve, name, directory] = wanted.as_slice()
         && serve == "serve"
     {
-        return serve_only(name, Path::new(folder));
+        return serve_only(name, Path::new(directory));
     }
     if let [floor, address, pages, rest] = wanted.as_slice() {
         let address = address.parse().expect("an address");
@@ -93,7 +93,7 @@ fn main() {
         .and_then(|first| first.parse::<u32>().ok())
         .inspect(|_| drop(wanted.remove(0)))
         .unwrap_or(5);
-    let folder = tempfile::tempdir().expect("make a temporary folder");
+    let directory = tempfile::tempdir().expect("make a temporary directory");
     let kafka = wanted.iter().position(|name| name == "kafka").map(|place| {
         wanted.remove(place);
         let kafka = Kafka::start(Version::V4_1);
@@ -102,7 +102,7 @@ fn main() {
     });
     let authority = Authority::new("bench");
     let certificate = authority.server(&["127.0.0.1", "localhost"], Validity::days(30));
-    let ca = folder.path().join("ca.pem");
+    let ca = directory.path().join("ca.pem");
     std::fs::write(&ca, authority.pem()).expect("write the authority's certificate");
     for scenario in scenarios() {
         if !wanted.is_empty() && !wanted.iter().any(|name| name == scenario.name) {
@@ -110,10 +110,10 @@ fn main() {
         }
         let address = serve(scenario.manner, tls(&scenario, &certificate));
         println!("\n{}: {} sites", scenario.name, scenario.sites);
-        let sites = site_file(&scenario, address, folder.path());
-        let events = folder.path().join("events");
+        let sites = site_file(&scenario, address, directory.path());
+        let events = directory.path().join("events");
         let (mut floor, mut bare, mut plain) = (Vec::new(), Vec::new(), Vec::new());
-        let spool = folder.path().join("spool");
+        let spool = directory.path().join("spool");
         let (mut to_kafka, mut spooled) = (Vec::new(), Vec::new());
         let mut reported = Reported::default();
         for _ in 0..rounds {
@@ -183,16 +183,16 @@ fn median(results: impl Iterator<Item = f64>) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
-fn serve_only(name: &str, folder: &Path) {
+fn serve_only(name: &str, directory: &Path) {
     let authority = Authority::new("bench");
     let certificate = authority.server(&["127.0.0.1", "localhost"], Validity::days(30));
-    std::fs::write(folder.join("ca.pem"), authority.pem()).expect("write the certificate");
+    std::fs::write(directory.join("ca.pem"), authority.pem()).expect("write the certificate");
     let scenario = scenarios()
         .into_iter()
         .find(|scenario| scenario.name == name);
     let scenario = scenario.expect("name one of the scenarios");
     let address = serve(scenario.manner, tls(&scenario, &certificate));
-    let sites = site_file(&scenario, address, folder);
+    let sites = site_file(&scenario, address, directory);
     println!("{address}, sites in {}", sites.display());
     loop {
         std::thread::park();
@@ -265,8 +265,8 @@ fn ab(scenario: &Scenario, address: SocketAddr) -> Option<Taken> {
 }
 
 /// Each site with a name, an expression and a timeout of its own.
-fn site_file(scenario: &Scenario, address: SocketAddr, folder: &Path) -> PathBuf {
-    let path = folder.join("sites.json");
+fn site_file(scenario: &Scenario, address: SocketAddr, directory: &Path) -> PathBuf {
+    let path = directory.join("sites.json");
     let mut file = std::io::BufWriter::new(File::create(&path).expect("make a file"));
     let scheme = if scenario.tls.is_some() {
         "https"
@@ -289,7 +289,7 @@ fn probe(scenario: &Scenario, sites: &Path, ca: &Path) -> Command {
     let here = std::env::current_exe().expect("know where this program is");
     let probe = here
         .parent()
-        .expect("a program is in a folder")
+        .expect("a program is in a directory")
         .join("probe");
     let mut command = Command::new(probe);
     command

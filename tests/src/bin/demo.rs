@@ -45,12 +45,12 @@ fn main() -> ExitCode {
         began.elapsed().as_secs_f64()
     );
 
-    let folder = tempfile::tempdir().expect("make a temporary folder");
+    let directory = tempfile::tempdir().expect("make a temporary directory");
     let given: Vec<(String, String)> = ["SITES", "SITES_FILE"]
         .into_iter()
         .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)))
         .collect();
-    let local = given.is_empty().then(|| Websites::start(folder.path()));
+    let local = given.is_empty().then(|| Websites::start(directory.path()));
     let sites = match &local {
         Some(websites) => {
             say("Starting nine websites that behave differently …");
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
                 ("SITES_FILE".to_owned(), websites.list.display().to_string()),
                 (
                     "SITES_TLS_DIR".to_owned(),
-                    folder.path().display().to_string(),
+                    directory.path().display().to_string(),
                 ),
             ]
         }
@@ -127,9 +127,9 @@ struct Websites {
 }
 
 impl Websites {
-    fn start(folder: &Path) -> Self {
+    fn start(directory: &Path) -> Self {
         let authority = Authority::new("demo authority");
-        let ca = folder.join("ca.pem");
+        let ca = directory.join("ca.pem");
         std::fs::write(&ca, authority.pem()).expect("write the authority's certificate");
         let page = || Page::ok("<h1>Welcome</h1> to a page that is as it should be");
         let welcome = || Behaviour::Page(page());
@@ -174,7 +174,7 @@ impl Websites {
             // RFC 2606 keeps .invalid free of names for ever.
             "url": format!("http://no-such-host.invalid:{}/", port::reserve()),
         }));
-        let list = folder.join("sites.json");
+        let list = directory.join("sites.json");
         std::fs::write(&list, serde_json::Value::from(sites).to_string())
             .expect("write the list of sites");
         Self {
@@ -184,10 +184,12 @@ impl Websites {
     }
 }
 
-/// The folder of the functions' executables: they are built beside this one.
+/// The directory of the functions' executables: they are built beside this one.
 fn executables() -> PathBuf {
     let here = std::env::current_exe().expect("know where this program is");
-    here.parent().expect("a program is in a folder").to_owned()
+    here.parent()
+        .expect("a program is in a directory")
+        .to_owned()
 }
 
 fn run(function: &str, about: &str, variables: &[(String, String)]) -> Result<(), String> {

@@ -9,8 +9,8 @@ use std::{
 
 /// The executable of the function in `functions/NAME`.
 pub(super) fn executable(name: &str) -> PathBuf {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    let path = FOLDER.get_or_init(build_all).join(name);
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    let path = DIRECTORY.get_or_init(build_all).join(name);
     assert!(
         path.is_file(),
         "functions/{name} made no executable at {}",
@@ -21,12 +21,12 @@ pub(super) fn executable(name: &str) -> PathBuf {
 
 /// Builds every function in the profile of this very process, and returns where they are.
 fn build_all() -> PathBuf {
-    let folder = profile_folder();
-    let profile = match folder.file_name().and_then(|name| name.to_str()) {
-        // The one profile whose folder has another name.
+    let directory = profile_directory();
+    let profile = match directory.file_name().and_then(|name| name.to_str()) {
+        // The one profile whose directory has another name.
         Some("debug") => "dev",
         Some(name) => name,
-        None => panic!("{} names no profile", folder.display()),
+        None => panic!("{} names no profile", directory.display()),
     };
     // `cargo test` names the cargo it is; a test started by hand takes the one on PATH.
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -54,7 +54,7 @@ fn build_all() -> PathBuf {
             command.env_remove(&*name);
         }
     }
-    if let Some(target) = folder.parent() {
+    if let Some(target) = directory.parent() {
         command.arg("--target-dir").arg(target);
     }
     let output = command.output().expect("start cargo");
@@ -63,13 +63,13 @@ fn build_all() -> PathBuf {
         "the functions do not compile:\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    folder
+    directory
 }
 
 /// `target/debug`, when this is `target/debug/deps/e2e-0123`.
-fn profile_folder() -> PathBuf {
+fn profile_directory() -> PathBuf {
     let here = env::current_exe().expect("know where this executable is");
-    let parent = here.parent().expect("an executable is in a folder");
+    let parent = here.parent().expect("an executable is in a directory");
     // Tests and benchmarks are in `deps`, examples in `examples`, the demo beside the functions.
     match parent.file_name().and_then(|name| name.to_str()) {
         Some("deps" | "examples") => parent.parent().unwrap_or(parent).to_owned(),
@@ -80,5 +80,5 @@ fn profile_folder() -> PathBuf {
 fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
-        .expect("this crate is a folder of the workspace")
+        .expect("this crate is a directory of the workspace")
 }

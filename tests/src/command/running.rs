@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use super::{Finished, OnTerminal, terminal};
 use crate::{
-    folder::Folder,
+    directory::Directory,
     wait,
     watchdog::{self, Farewell},
 };
@@ -27,7 +27,7 @@ pub struct Running {
     stdout: Capture,
     stderr: Capture,
     /// Its working directory, when that is ours to remove.
-    _directory: Option<Folder>,
+    _directory: Option<Directory>,
 }
 
 impl Running {
@@ -36,7 +36,7 @@ impl Running {
         mut command: Command,
         stdin: Vec<u8>,
         patience: Duration,
-        directory: Option<Folder>,
+        directory: Option<Directory>,
         on_terminal: OnTerminal,
     ) -> Self {
         let stdout = on_terminal.stdout.then(|| {

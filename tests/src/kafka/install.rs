@@ -2,8 +2,8 @@
 //!
 //! They are fetched once per machine with Maven, into `$SITEWATCH_CACHE`, `$XDG_CACHE_HOME/sitewatch`
 //! or `~/.cache/sitewatch`, and appear there complete or not at all: processes that want them at the
-//! same time wait for the first. Beside the jars are a formatted, empty data folder and an archive
-//! of loaded classes, which together halve the start of a broker.
+//! same time wait for the first. Beside the jars are a formatted, empty data directory and an
+//! archive of loaded classes, which together halve the start of a broker.
 
 mod fetch;
 
@@ -16,11 +16,11 @@ use std::{
 
 use crate::{Failure, cache};
 
-/// The one node every formatted data folder is for.
+/// The one node every formatted data directory is for.
 pub(super) const NODE_ID: u32 = 1;
 /// Any identifier does, for clusters that never meet.
 pub(super) const CLUSTER: &str = "c2l0ZXdhdGNoLXRlc3RzLQ";
-/// Part of the folder's name: raised when what [`fetch`] puts there changes.
+/// Part of the directory's name: raised when what [`fetch`] puts there changes.
 const RECIPE: u32 = 1;
 
 const JARS: &str = "jars";
@@ -52,7 +52,7 @@ impl Version {
 
 /// One version of Kafka, ready to run.
 pub(super) struct Install {
-    folder: PathBuf,
+    directory: PathBuf,
     java: PathBuf,
     class_path: String,
 }
@@ -74,14 +74,14 @@ impl Install {
 
     fn prepare(version: Version) -> Result<Self, Failure> {
         let name = format!("kafka-{}-{RECIPE}", version.number());
-        let folder = cache::folder(&name, |fresh| fetch::fetch(version, fresh))?;
-        Self::at(&folder)
+        let directory = cache::directory(&name, |fresh| fetch::fetch(version, fresh))?;
+        Self::at(&directory)
     }
 
-    /// The jars in `folder`. The class path is relative to it and sorted, because the archive of
+    /// The jars in `directory`. The class path is relative to it and sorted, because the archive of
     /// classes holds only for the very same class path.
-    fn at(folder: &Path) -> Result<Self, Failure> {
-        let jars = folder.join(JARS);
+    fn at(directory: &Path) -> Result<Self, Failure> {
+        let jars = directory.join(JARS);
         let mut names: Vec<String> = fs::read_dir(&jars)
             .map_err(|error| Failure::new(format!("cannot read {}: {error}", jars.display())))?
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
@@ -89,21 +89,21 @@ impl Install {
             .collect();
         names.sort();
         Ok(Self {
-            folder: folder.to_owned(),
+            directory: directory.to_owned(),
             java: java(),
             class_path: names.join(":"),
         })
     }
 
-    /// An empty data folder of a broker that has never run.
+    /// An empty data directory of a broker that has never run.
     pub(super) fn formatted(&self) -> PathBuf {
-        self.folder.join(FORMATTED)
+        self.directory.join(FORMATTED)
     }
 
     /// A broker, lacking its properties file.
     pub(super) fn broker(&self) -> Command {
         let mut command = self.java("kafka.Kafka", "info");
-        command.current_dir(&self.folder);
+        command.current_dir(&self.directory);
         command
     }
 
@@ -111,8 +111,8 @@ impl Install {
         &self.java
     }
 
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// The arguments that run a class of these jars.
@@ -143,7 +143,7 @@ impl Install {
         let mut command = Command::new(&self.java);
         command
             .args(self.java_arguments(class, log_level))
-            .current_dir(&self.folder);
+            .current_dir(&self.directory);
         command
     }
 }

@@ -9,14 +9,14 @@ use super::{
 use crate::{
     Failure,
     certificates::{Authority, Issued, Validity},
-    folder::{self, Folder},
+    directory::{self, Directory},
     port,
     proxy::Proxy,
 };
 
 pub(super) const PROPERTIES_FILE: &str = "server.properties";
-pub(super) const DATA_FOLDER: &str = "data";
-pub(super) const CLIENT_FOLDER: &str = "client";
+pub(super) const DATA_DIRECTORY: &str = "data";
+pub(super) const CLIENT_DIRECTORY: &str = "client";
 /// The node that [`Options::join`] adds.
 const JOINED_NODE_ID: u32 = NODE_ID + 1;
 
@@ -134,7 +134,7 @@ impl Options {
             behind_proxy,
             proxy: proxy.as_ref().map(Proxy::port),
         };
-        let folder = self
+        let directory = self
             .write(install, &ports)
             .map_err(|error| Failure::new(format!("cannot write Kafka's files: {error}")))?;
         let broker = Kafka {
@@ -144,18 +144,18 @@ impl Options {
             ports,
             process: Mutex::new(None),
             proxy,
-            folder,
+            directory,
         };
         broker.run()?;
         Ok(broker)
     }
 
-    fn write(&self, install: &Install, ports: &Ports) -> io::Result<Folder> {
-        let folder = Folder::new("kafka")?;
-        let data = folder.join(DATA_FOLDER);
+    fn write(&self, install: &Install, ports: &Ports) -> io::Result<Directory> {
+        let directory = Directory::new("kafka")?;
+        let data = directory.join(DATA_DIRECTORY);
         let mut properties = match self.joined {
             None => {
-                folder::copy_all(&install.formatted(), &data)?;
+                directory::copy_all(&install.formatted(), &data)?;
                 properties(ports, &data)
             }
             Some(controller) => {
@@ -166,12 +166,12 @@ impl Options {
             }
         };
         if let Some(authority) = &self.authority {
-            properties += &tls(authority, folder.path())?;
-            authority.write_client_dir(&folder.join(CLIENT_FOLDER))?;
+            properties += &tls(authority, directory.path())?;
+            authority.write_client_dir(&directory.join(CLIENT_DIRECTORY))?;
         }
         properties += &self.properties;
-        fs::write(folder.join(PROPERTIES_FILE), properties)?;
-        Ok(folder)
+        fs::write(directory.join(PROPERTIES_FILE), properties)?;
+        Ok(directory)
     }
 }
 
@@ -254,10 +254,10 @@ listener.name.{listener}.scram-sha-512.sasl.jaas.config={modules}.scram.ScramLog
     )
 }
 
-fn tls(authority: &Authority, folder: &Path) -> io::Result<String> {
+fn tls(authority: &Authority, directory: &Path) -> io::Result<String> {
     let Issued { chain, key } = authority.server(&["localhost", "127.0.0.1"], Validity::days(30));
-    let keystore = folder.join("server.pem");
-    let truststore = folder.join("authority.pem");
+    let keystore = directory.join("server.pem");
+    let truststore = directory.join("authority.pem");
     fs::write(&keystore, format!("{key}{chain}"))?;
     fs::write(&truststore, authority.pem())?;
     Ok(format!(

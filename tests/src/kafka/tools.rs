@@ -30,7 +30,7 @@ impl Kafka {
 
     /// A run of a tool by its class, to be told more and then started.
     pub fn tool_run(&self, class: &str, arguments: &[&str]) -> Run {
-        let run = Run::program(self.install.java_program()).in_dir(self.install.folder());
+        let run = Run::program(self.install.java_program()).in_dir(self.install.directory());
         self.install
             .java_arguments(class, "error")
             .iter()

@@ -67,7 +67,7 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        // The server may be stopped, and then the database goes with its folder.
+        // The server may be stopped, and then the database goes with its directory.
         if let Ok(mut client) = self.superuser.connect(NoTls) {
             client
                 .batch_execute(&format!(r#"drop database "{}" with (force)"#, self.name))

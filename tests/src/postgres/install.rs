@@ -1,5 +1,5 @@
-//! The PostgreSQL of this machine: where its executables are, whom they run as, and a data folder
-//! initialised once per test process and copied for every server.
+//! The PostgreSQL of this machine: where its executables are, whom they run as, and a data
+//! directory initialised once per test process and copied for every server.
 
 use std::{
     cmp::Reverse,
@@ -15,25 +15,26 @@ use std::{
 
 use crate::{
     Failure,
-    folder::{self, Folder},
+    directory::{self, Directory},
 };
 
 pub(super) const SUPERUSER: &str = "postgres";
 pub(super) const SUPERUSER_PASSWORD: &str = "superuser-only";
 
-/// Where Debian, Fedora and a plain build put the executables; folders on PATH come after these.
-const VERSIONED_FOLDERS: [&str; 2] = ["/usr/lib/postgresql", "/usr"];
+/// Where Debian, Fedora and a plain build put the executables; directories on PATH come after
+/// these.
+const VERSIONED_DIRECTORIES: [&str; 2] = ["/usr/lib/postgresql", "/usr"];
 
 pub(super) struct Install {
     bin: PathBuf,
     /// PostgreSQL refuses to run as root; this is whom it runs as instead.
     user: Option<(u32, u32)>,
-    template: Folder,
+    template: Directory,
 }
 
 impl Install {
-    /// The PostgreSQL whose executables `SITEWATCH_POSTGRES` names the folder of, else the newest
-    /// found, with its data template ready.
+    /// The PostgreSQL whose executables `SITEWATCH_POSTGRES` names the directory of, else the
+    /// newest found, with its data template ready.
     pub(super) fn find() -> Result<&'static Self, Failure> {
         static INSTALL: OnceLock<Result<Install, Failure>> = OnceLock::new();
         INSTALL
@@ -44,33 +45,33 @@ impl Install {
 
     fn prepare() -> Result<Self, Failure> {
         let bin = executables().ok_or_else(|| {
-            Failure::new("PostgreSQL is not installed: run tests/install.sh, put `postgres` and `initdb` on PATH, or name their folder in SITEWATCH_POSTGRES")
+            Failure::new("PostgreSQL is not installed: run tests/install.sh, put `postgres` and `initdb` on PATH, or name their directory in SITEWATCH_POSTGRES")
         })?;
         let user = unprivileged_user()?;
-        let folder = Folder::new("postgres-template").map_err(cannot_prepare)?;
+        let directory = Directory::new("postgres-template").map_err(cannot_prepare)?;
         let install = Self {
             bin,
             user,
-            template: folder,
+            template: directory,
         };
         install.initialise()?;
         Ok(install)
     }
 
     fn initialise(&self) -> Result<(), Failure> {
-        let folder = &self.template;
-        let password = folder.join("password");
+        let directory = &self.template;
+        let password = directory.join("password");
         fs::write(&password, SUPERUSER_PASSWORD).map_err(cannot_prepare)?;
-        self.own(folder.path()).map_err(cannot_prepare)?;
+        self.own(directory.path()).map_err(cannot_prepare)?;
         let output = self
-            .command("initdb", folder.path())
+            .command("initdb", directory.path())
             // Only the servers promise durability; the template may be lost with the machine.
             .args(["--no-sync", "--no-locale", "--encoding=UTF8"])
             .args(["--auth=scram-sha-256", "--username", SUPERUSER])
             .arg("--pwfile")
             .arg(&password)
             .arg("-D")
-            .arg(folder.join("data"))
+            .arg(directory.join("data"))
             .output()
             .map_err(cannot_prepare)?;
         if output.status.success() {
@@ -85,30 +86,33 @@ impl Install {
         }
     }
 
-    /// A new folder with initialised data in `data`, the server's user's own.
-    pub(super) fn new_data(&self, in_memory: bool) -> Result<Folder, Failure> {
+    /// A new directory with initialised data in `data`, the server's user's own.
+    pub(super) fn new_data(&self, in_memory: bool) -> Result<Directory, Failure> {
         let create = || {
-            let folder = if in_memory {
-                Folder::in_memory("postgres")?
+            let directory = if in_memory {
+                Directory::in_memory("postgres")?
             } else {
-                Folder::new("postgres")?
+                Directory::new("postgres")?
             };
-            folder::copy_all(&self.template.join("data"), &folder.join("data"))?;
-            self.own(folder.path())?;
-            Ok(folder)
+            directory::copy_all(&self.template.join("data"), &directory.join("data"))?;
+            self.own(directory.path())?;
+            Ok(directory)
         };
         create().map_err(cannot_prepare)
     }
 
     /// One of PostgreSQL's programs, as the right user and deaf to the environment of the tests.
-    pub(super) fn command(&self, program: &str, folder: &Path) -> Command {
-        self.program(&self.bin.join(program), folder)
+    pub(super) fn command(&self, program: &str, directory: &Path) -> Command {
+        self.program(&self.bin.join(program), directory)
     }
 
     /// Any program, likewise.
-    pub(super) fn program(&self, path: &Path, folder: &Path) -> Command {
+    pub(super) fn program(&self, path: &Path, directory: &Path) -> Command {
         let mut command = Command::new(path);
-        command.env_clear().env("LC_ALL", "C").current_dir(folder);
+        command
+            .env_clear()
+            .env("LC_ALL", "C")
+            .current_dir(directory);
         if let Some(path) = env::var_os("PATH") {
             command.env("PATH", path);
         }
@@ -127,7 +131,7 @@ impl Install {
 
     pub(super) fn own(&self, path: &Path) -> io::Result<()> {
         self.user
-            .map_or(Ok(()), |(uid, gid)| folder::give_all(path, uid, gid))
+            .map_or(Ok(()), |(uid, gid)| directory::give_all(path, uid, gid))
     }
 }
 
@@ -150,9 +154,9 @@ fn executables() -> Option<PathBuf> {
         .find(complete)
 }
 
-/// The `bin` folders of versioned installations, the highest version first.
+/// The `bin` directories of versioned installations, the highest version first.
 fn newest_first() -> Vec<PathBuf> {
-    let mut found: Vec<(u32, PathBuf)> = VERSIONED_FOLDERS
+    let mut found: Vec<(u32, PathBuf)> = VERSIONED_DIRECTORIES
         .iter()
         .filter_map(|parent| fs::read_dir(parent).ok())
         .flatten()

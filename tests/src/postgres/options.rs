@@ -6,7 +6,7 @@ use super::{Postgres, install::Install};
 use crate::{
     Failure,
     certificates::{Authority, Issued, Validity},
-    folder::Folder,
+    directory::Directory,
     port,
 };
 
@@ -97,15 +97,15 @@ impl Options {
     /// Writes the files the server is to read, and returns all its settings but the port.
     pub(super) fn write(
         self,
-        folder: &Folder,
+        directory: &Directory,
         install: &Install,
     ) -> Result<Vec<(String, String)>, Failure> {
         let demand = self.tls.as_ref().map(|(.., demand)| *demand);
-        let hba = put(folder, install, "pg_hba.conf", &access(demand))?;
+        let hba = put(directory, install, "pg_hba.conf", &access(demand))?;
         let mut settings = vec![
             ("hba_file".to_owned(), hba),
             ("listen_addresses".to_owned(), "127.0.0.1".to_owned()),
-            ("unix_socket_directories".to_owned(), text(folder.path())),
+            ("unix_socket_directories".to_owned(), text(directory.path())),
         ];
         if let Some((authority, Issued { chain, key }, _)) = self.tls {
             settings.push(("ssl".to_owned(), "on".to_owned()));
@@ -114,7 +114,7 @@ impl Options {
                 ("ssl_cert_file", "server.cert", &chain),
                 ("ssl_key_file", "server.key", &key),
             ] {
-                let path = put(folder, install, name, content)?;
+                let path = put(directory, install, name, content)?;
                 settings.push((setting.to_owned(), path));
             }
         }
@@ -133,8 +133,13 @@ fn access(demand: Option<Tls>) -> String {
     format!("local all all scram-sha-256\n{tcp}\n")
 }
 
-fn put(folder: &Folder, install: &Install, name: &str, text: &str) -> Result<String, Failure> {
-    let path = folder.join(name);
+fn put(
+    directory: &Directory,
+    install: &Install,
+    name: &str,
+    text: &str,
+) -> Result<String, Failure> {
+    let path = directory.join(name);
     fs::write(&path, text)
         .and_then(|()| install.own_secret(&path))
         .map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))?;

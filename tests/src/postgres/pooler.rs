@@ -5,14 +5,14 @@ use std::{fmt::Write as _, fs, path::PathBuf, time::Duration};
 use super::{PASSWORD, Postgres, USER};
 use crate::{
     daemon::Daemon,
-    folder::Folder,
+    directory::Directory,
     port::{self, is_open},
     wait,
     watchdog::Farewell,
 };
 
 /// Debian puts it where only root looks.
-const FOLDERS: [&str; 2] = ["/usr/sbin", "/usr/bin"];
+const DIRECTORIES: [&str; 2] = ["/usr/sbin", "/usr/bin"];
 
 const START: Duration = Duration::from_secs(20);
 
@@ -20,7 +20,7 @@ const START: Duration = Duration::from_secs(20);
 pub struct Pooler {
     port: u16,
     _process: Daemon,
-    _folder: Folder,
+    _directory: Directory,
 }
 
 impl Postgres {
@@ -45,14 +45,14 @@ impl Postgres {
 
     #[track_caller]
     fn pooler_by(&self, mode: &str, size: u16) -> Pooler {
-        let program = FOLDERS
+        let program = DIRECTORIES
             .iter()
-            .map(|folder| PathBuf::from(folder).join("pgbouncer"))
+            .map(|directory| PathBuf::from(directory).join("pgbouncer"))
             .find(|program| program.is_file())
             .expect("PgBouncer is not installed: run tests/install.sh");
-        let folder = Folder::new("pgbouncer").expect("make a folder for PgBouncer");
+        let directory = Directory::new("pgbouncer").expect("make a directory for PgBouncer");
         let port = port::reserve();
-        let users = folder.join("users.txt");
+        let users = directory.join("users.txt");
         let mut settings = String::from("[databases]\n");
         let mut set = |line: &str| writeln!(settings, "{line}").expect("a String takes all");
         set(&format!("* = host=127.0.0.1 port={}", self.port));
@@ -65,16 +65,16 @@ impl Postgres {
         set(&format!("auth_file = {}", users.display()));
         set(&format!("default_pool_size = {size}"));
         set("max_client_conn = 200");
-        let file = folder.join("pgbouncer.ini");
+        let file = directory.join("pgbouncer.ini");
         let written = fs::write(&users, format!("\"{USER}\" \"{PASSWORD}\"\n"))
             .and_then(|()| fs::write(&file, settings))
-            .and_then(|()| self.install.own(folder.path()));
+            .and_then(|()| self.install.own(directory.path()));
         written.expect("write PgBouncer's files");
 
         // As PostgreSQL's user: it does not run as root either.
-        let mut command = self.install.program(&program, folder.path());
+        let mut command = self.install.program(&program, directory.path());
         command.arg("-q").arg(&file);
-        let mut process = Daemon::start(&mut command, &folder.join("log"), Farewell::Kill)
+        let mut process = Daemon::start(&mut command, &directory.join("log"), Farewell::Kill)
             .expect("start PgBouncer");
         let answers = wait::holds_within(START, || process.ended().is_some() || is_open(port));
         assert!(
@@ -85,7 +85,7 @@ impl Postgres {
         Pooler {
             port,
             _process: process,
-            _folder: folder,
+            _directory: directory,
         }
     }
 }

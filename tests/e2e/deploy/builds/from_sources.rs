@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What is found by looking up from here: `target/debug/setup` has both.
 struct Target {
-    folder: PathBuf,
+    directory: PathBuf,
     profile: String,
 }
 
@@ -28,13 +28,14 @@ impl Target {
         let profile = setup.executable().parent().unwrap();
         let name = profile.file_name().unwrap().to_str().unwrap();
         Self {
-            folder: profile.parent().unwrap().to_owned(),
-            // The one profile whose folder has another name.
+            directory: profile.parent().unwrap().to_owned(),
+            // The one profile whose directory has another name.
             profile: if name == "debug" { "dev" } else { name }.to_owned(),
         }
     }
 
-    /// A run that compiles: what is in between goes to the tests' folder, what comes out does not.
+    /// A run that compiles: what is in between goes to the tests' directory, what comes out does
+    /// not.
     fn compiling(&self, program: &str) -> Run {
         let inherited = ["CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "RUSTFLAGS"];
         Run::program(program)
@@ -43,16 +44,16 @@ impl Target {
                     .iter()
                     .filter_map(|name| Some((name, std::env::var_os(name)?))),
             )
-            .var("CARGO_BUILD_BUILD_DIR", &self.folder)
+            .var("CARGO_BUILD_BUILD_DIR", &self.directory)
             .timeout(PATIENCE)
     }
 }
 
 #[test]
-fn cargo_installs_each_function_from_its_own_folder() {
+fn cargo_installs_each_function_from_its_own_directory() {
     let target = Target::of_the_tests();
-    let folder = tempfile::tempdir().unwrap();
-    let installed = folder.path().join("root");
+    let directory = tempfile::tempdir().unwrap();
+    let installed = directory.path().join("root");
     for function in FUNCTIONS {
         target
             .compiling("cargo")
@@ -64,7 +65,7 @@ fn cargo_installs_each_function_from_its_own_folder() {
             .arg(&installed)
             .arg("--profile")
             .arg(&target.profile)
-            .var("CARGO_TARGET_DIR", folder.path().join("target"))
+            .var("CARGO_TARGET_DIR", directory.path().join("target"))
             .run()
             .exits(0);
         Run::program(installed.join("bin").join(function))
@@ -77,9 +78,9 @@ fn cargo_installs_each_function_from_its_own_folder() {
     assert_eq!(all, FUNCTIONS.len());
 }
 
-/// Does what the build stage of the Dockerfile says, in its order, below a folder: `/src` and
+/// Does what the build stage of the Dockerfile says, in its order, below a directory: `/src` and
 /// `/image` are there. Nothing else is changed.
-fn build_image(folder: &Path, target: &Target) {
+fn build_image(root: &Path, target: &Target) {
     let stage = &manifests::read()["dockerfile"][0];
     let mut variables = Vec::new();
     let mut directory = None;
@@ -87,7 +88,7 @@ fn build_image(folder: &Path, target: &Target) {
         let (verb, rest) = instruction.as_str().unwrap().split_once(' ').unwrap();
         match verb {
             "WORKDIR" => {
-                let path = folder.join(rest.trim_start_matches('/'));
+                let path = root.join(rest.trim_start_matches('/'));
                 fs::create_dir_all(&path).unwrap();
                 directory = Some(path);
             }
@@ -98,7 +99,7 @@ fn build_image(folder: &Path, target: &Target) {
             }
             "COPY" => copy(rest, directory.as_deref().unwrap()),
             "RUN" => {
-                let image = folder.join("image");
+                let image = root.join("image");
                 let script = rest.replace("/image", image.to_str().unwrap());
                 target
                     .compiling("/bin/sh")
@@ -148,16 +149,16 @@ fn copy(arguments: &str, directory: &Path) {
 fn the_dockerfile_builds_an_image_that_has_all_that_its_executables_need() {
     let target = Target::of_the_tests();
     // Always the same place: cargo knows packages by it, and would keep a build of each.
-    let folder = target.folder.join("dockerfile");
-    fs::create_dir_all(&folder).unwrap();
-    let lock = File::create(folder.join("lock")).unwrap();
+    let directory = target.directory.join("dockerfile");
+    fs::create_dir_all(&directory).unwrap();
+    let lock = File::create(directory.join("lock")).unwrap();
     lock.lock().unwrap();
     for part in ["src", "image"] {
-        fs::remove_dir_all(folder.join(part)).ok();
+        fs::remove_dir_all(directory.join(part)).ok();
     }
-    build_image(&folder, &target);
+    build_image(&directory, &target);
 
-    let image = folder.join("image");
+    let image = directory.join("image");
     for path in [
         "etc/ssl/certs",
         "usr/lib/ssl/openssl.cnf",
@@ -179,19 +180,19 @@ fn the_dockerfile_builds_an_image_that_has_all_that_its_executables_need() {
         .lines()
         .find(|path| path.contains("/ld-linux"))
         .expect("the loader is in the image");
-    let mut folders: Vec<&str> = libraries
+    let mut directories: Vec<&str> = libraries
         .lines()
         .filter_map(|path| path.rsplit_once('/'))
-        .map(|(folder, _)| folder)
+        .map(|(directory, _)| directory)
         .collect();
-    folders.sort_unstable();
-    folders.dedup();
+    directories.sort_unstable();
+    directories.dedup();
     // By the image's own loader, with the image's libraries.
     let load = || {
         Run::program(loader)
             .arg("--inhibit-cache")
             .arg("--library-path")
-            .arg(folders.join(":"))
+            .arg(directories.join(":"))
     };
     for function in FUNCTIONS {
         let executable = image.join(BIN.trim_start_matches('/')).join(function);
@@ -208,5 +209,5 @@ fn the_dockerfile_builds_an_image_that_has_all_that_its_executables_need() {
     }
     // Large, and of no use to anybody.
     fs::remove_dir_all(image).unwrap();
-    fs::remove_dir_all(folder.join("src/target")).unwrap();
+    fs::remove_dir_all(directory.join("src/target")).unwrap();
 }

@@ -11,8 +11,8 @@ use crate::documents::{FUNCTIONS, root};
 
 #[test]
 fn it_holds_the_functions_their_units_and_a_file_of_settings_that_upgrades_leave() {
-    let folder = tempfile::tempdir().unwrap();
-    let package = package::build(folder.path()).unwrap_or_else(|failure| panic!("{failure}"));
+    let directory = tempfile::tempdir().unwrap();
+    let package = package::build(directory.path()).unwrap_or_else(|failure| panic!("{failure}"));
     let dpkg = |arguments: &[&str]| {
         let run = Run::program("dpkg-deb").arg(arguments[0]).arg(&package);
         let run = arguments
@@ -21,9 +21,9 @@ fn it_holds_the_functions_their_units_and_a_file_of_settings_that_upgrades_leave
             .fold(run, |run, argument| run.arg(argument));
         run.run().exits(0)
     };
-    let clean = folder.path().join("root");
+    let clean = directory.path().join("root");
     dpkg(&["--extract", clean.to_str().unwrap()]);
-    let control = folder.path().join("control");
+    let control = directory.path().join("control");
     dpkg(&["--control", control.to_str().unwrap()]);
 
     let mode = |path: &str| {

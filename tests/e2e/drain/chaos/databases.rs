@@ -319,17 +319,19 @@ fn through_a_unix_socket_and_over_ipv6() {
         .set("listen_addresses", "127.0.0.1,::1")
         .start();
     set_up(&server);
-    let (port, folder) = (server.port(), server.socket_dir().display());
+    let (port, directory) = (server.port(), server.socket_dir().display());
     records_one(
         Run::drain().var(
             "DATABASE_URL",
-            format!("host={folder} port={port} user={USER} password={PASSWORD} dbname={DATABASE}"),
+            format!(
+                "host={directory} port={port} user={USER} password={PASSWORD} dbname={DATABASE}"
+            ),
         ),
         1,
     );
     records_one(
         Run::drain()
-            .var("PGHOST", folder.to_string())
+            .var("PGHOST", directory.to_string())
             .var("PGPORT", port.to_string())
             .var("PGUSER", USER)
             .var("PGPASSWORD", PASSWORD)
@@ -387,9 +389,9 @@ fn with_a_client_certificate_and_not_without() {
     let server = Postgres::options()
         .tls(&authority, Tls::ClientCertificates)
         .start();
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
-        let path = folder.path().join(name);
+        let path = directory.path().join(name);
         fs::write(&path, text).unwrap();
         path
     };

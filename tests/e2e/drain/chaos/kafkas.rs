@@ -95,8 +95,8 @@ fn a_wrong_password_is_one_line_that_names_it() {
 fn a_broker_with_a_bad_certificate_is_one_line_that_names_it() {
     let prepared = Prepared::new("certificate");
     let authority = Authority::new("ours");
-    let folder = tempfile::tempdir().unwrap();
-    let ca = folder.path().join("ca.pem");
+    let directory = tempfile::tempdir().unwrap();
+    let ca = directory.path().join("ca.pem");
     fs::write(&ca, authority.pem()).unwrap();
     for (kind, part) in [
         (Kind::Expired, "has expired"),

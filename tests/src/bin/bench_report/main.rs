@@ -159,9 +159,9 @@ impl Results {
 }
 
 fn reports(database: &Database, rounds: u32, results: &mut Results) {
-    let folder = tempfile::tempdir().expect("make a temporary folder");
-    let page = folder.path().join("page.html").display().to_string();
-    let metrics = folder.path().join("sites.prom").display().to_string();
+    let directory = tempfile::tempdir().expect("make a temporary directory");
+    let page = directory.path().join("page.html").display().to_string();
+    let metrics = directory.path().join("sites.prom").display().to_string();
     let checks = count(database, "checks");
     for (name, variables) in [
         ("table", vec![]),
@@ -271,7 +271,10 @@ struct Function {
 fn function(name: &str, database: &Database, variables: &[(&str, &str)]) -> Function {
     let here = std::env::current_exe().expect("know where this program is");
     Function {
-        path: here.parent().expect("a program is in a folder").join(name),
+        path: here
+            .parent()
+            .expect("a program is in a directory")
+            .join(name),
         variables: [
             ("LOG_LEVEL", "warn"),
             ("DATABASE_URL", database.url()),

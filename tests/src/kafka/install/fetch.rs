@@ -27,20 +27,21 @@ const SLF4J: &str = "1.7.36";
 /// A first start without archived classes, on a machine busy with compiling.
 const FIRST_START: Duration = Duration::from_secs(120);
 
-/// Fills `folder` with the jars, a formatted data folder and the archive of classes.
-pub(super) fn fetch(version: Version, folder: &Path) -> Result<(), Failure> {
+/// Fills `directory` with the jars, a formatted data directory and the archive of classes.
+pub(super) fn fetch(version: Version, directory: &Path) -> Result<(), Failure> {
     let number = version.number();
-    fs::write(folder.join("pom.xml"), pom(number))
-        .map_err(|error| Failure::new(format!("cannot write in {}: {error}", folder.display())))?;
+    fs::write(directory.join("pom.xml"), pom(number)).map_err(|error| {
+        Failure::new(format!("cannot write in {}: {error}", directory.display()))
+    })?;
     run(
         &format!("fetch Kafka {number} with Maven (see tests/install.sh)"),
         Command::new("mvn")
             .args(["--batch-mode", "--quiet", "dependency:copy-dependencies"])
             .arg(format!("-DoutputDirectory={JARS}"))
             .arg("-DincludeScope=runtime")
-            .current_dir(folder),
+            .current_dir(directory),
     )?;
-    let install = Install::at(folder)?;
+    let install = Install::at(directory)?;
     format(&install)?;
     archive_classes(&install)
 }
@@ -65,12 +66,12 @@ fn pom(number: &str) -> String {
     )
 }
 
-/// Makes the data folder that every broker gets a copy of, with the users of SCRAM in it.
+/// Makes the data directory that every broker gets a copy of, with the users of SCRAM in it.
 fn format(install: &Install) -> Result<(), Failure> {
     let properties = write_properties(install, &Ports::minimal(), &install.formatted())?;
     let user = |mechanism: &str| format!("{mechanism}=[name={USER},password={PASSWORD}]");
     run(
-        "format a data folder for Kafka",
+        "format a data directory for Kafka",
         install
             .java("kafka.tools.StorageTool", "warn")
             .args(["format", "-t", CLUSTER, "-c", &properties])
@@ -81,12 +82,12 @@ fn format(install: &Install) -> Result<(), Failure> {
 
 /// Runs a broker once and keeps what it loaded, in the form the next one maps into memory.
 fn archive_classes(install: &Install) -> Result<(), Failure> {
-    let data = install.folder.join("first-run");
+    let data = install.directory.join("first-run");
     let failed = |error| Failure::new(format!("cannot prepare a first run of Kafka: {error}"));
-    crate::folder::copy_all(&install.formatted(), &data).map_err(failed)?;
+    crate::directory::copy_all(&install.formatted(), &data).map_err(failed)?;
     let ports = Ports::minimal();
     let properties = write_properties(install, &ports, &data)?;
-    let log = install.folder.join("first-run.log");
+    let log = install.directory.join("first-run.log");
     let mut command = Command::new(&install.java);
     command
         .arg(format!("-XX:ArchiveClassesAtExit={CLASSES}"))
@@ -97,13 +98,13 @@ fn archive_classes(install: &Install) -> Result<(), Failure> {
                 .filter(|argument| !argument.starts_with("-XX:SharedArchiveFile")),
         )
         .arg(properties)
-        .current_dir(&install.folder);
+        .current_dir(&install.directory);
     let mut broker = Daemon::start(&mut command, &log, Farewell::Kill).map_err(failed)?;
     wait::holds_within(FIRST_START, || {
         broker.ended().is_some() || ready::is_ready(ports.plain)
     });
     broker.stop(Signal::TERM, FIRST_START);
-    if install.folder.join(CLASSES).is_file() {
+    if install.directory.join(CLASSES).is_file() {
         fs::remove_dir_all(&data).map_err(failed)
     } else {
         Err(Failure::with_log(
@@ -114,7 +115,7 @@ fn archive_classes(install: &Install) -> Result<(), Failure> {
 }
 
 fn write_properties(install: &Install, ports: &Ports, data: &Path) -> Result<String, Failure> {
-    let path = install.folder.join(options::PROPERTIES_FILE);
+    let path = install.directory.join(options::PROPERTIES_FILE);
     fs::write(&path, options::properties(ports, data))
         .map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))?;
     Ok(path.display().to_string())

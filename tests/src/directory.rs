@@ -1,4 +1,4 @@
-//! Temporary folders that are gone when the test process is, however it ends.
+//! Temporary directories that are gone when the test process is, however it ends.
 
 use std::{
     env, fs, io,
@@ -11,8 +11,8 @@ use tempfile::TempDir;
 
 use crate::watchdog;
 
-/// A folder of our own, removed on drop or, failing that, by the watchdog.
-pub(crate) struct Folder(TempDir);
+/// A directory of our own, removed on drop or, failing that, by the watchdog.
+pub(crate) struct Directory(TempDir);
 
 /// Where files are in memory only, on every Linux. In a container it may be small.
 const MEMORY: &str = "/dev/shm";
@@ -21,7 +21,7 @@ const MEMORY: &str = "/dev/shm";
 /// log, and what a test with 100,000 sites fills.
 const ROOM: u64 = 4 << 30;
 
-impl Folder {
+impl Directory {
     pub(crate) fn new(purpose: &str) -> io::Result<Self> {
         Self::within(&env::temp_dir(), purpose)
     }
@@ -39,11 +39,11 @@ impl Folder {
     }
 
     fn within(parent: &Path, purpose: &str) -> io::Result<Self> {
-        let folder = tempfile::Builder::new()
+        let directory = tempfile::Builder::new()
             .prefix(&format!("sitewatch-{purpose}-"))
             .tempdir_in(parent)?;
-        watchdog::watch_folder(folder.path());
-        Ok(Self(folder))
+        watchdog::watch_directory(directory.path());
+        Ok(Self(directory))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -55,7 +55,7 @@ impl Folder {
     }
 }
 
-/// Copies the files and folders below `from` to `to`, which must not exist yet.
+/// Copies the files and directories below `from` to `to`, which must not exist yet.
 pub(crate) fn copy_all(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir(to)?;
     fs::set_permissions(to, fs::metadata(from)?.permissions())?;
