@@ -83,7 +83,7 @@ look() {
     [ -x /usr/sbin/cron ] || lacks "Debian's cron; it need not run" cron
     has proot || lacks "PRoot" proot
     [ -e /usr/share/zoneinfo/UTC ] || lacks "time zones" tzdata
-    [ -d /etc/ssl/certs ] || lacks "certificate authorities" ca-certificates
+    [ -d /etc/ssl/certs ] || lacks "CA certificates" ca-certificates
     has_go || lacks "Go 1.$go or newer" golang-go
     python3 -c 'import ensurepip, venv' 2>/dev/null || lacks "Python with venv" python3-venv
     has chromium || has chromium-browser || has google-chrome || lacks "Chromium" chromium

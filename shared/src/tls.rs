@@ -10,7 +10,7 @@ use openssl::x509::X509;
 ///
 /// # Errors
 /// A sentence that names the file, to follow the name of the variable.
-pub fn authorities(path: &Path) -> Result<Vec<Certificate>, String> {
+pub fn ca_certificates(path: &Path) -> Result<Vec<Certificate>, String> {
     let pem = read(path)?;
     let certificates = X509::stack_from_pem(&pem)
         .map_err(|error| format!("is {path:?}, which is not a PEM certificate: {error}"))?;

@@ -170,9 +170,6 @@ fn any_answer_of_a_server_makes_a_result() {
         .collect();
     let finished = probe(&sites).run().exits(0);
     let told = finished.stderr.to_lowercase();
-    assert!(
-        !told.contains("defect") && !told.contains("internal error"),
-        "{finished}"
-    );
+    assert!(!told.contains("internal error"), "{finished}");
     assert_eq!(events(&finished).len(), ANSWERS, "{}", finished.stderr);
 }

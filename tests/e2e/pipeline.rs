@@ -250,7 +250,7 @@ fn a_signal_ends_a_probe_that_waits_for_a_silent_site() {
     );
     assert_eq!(
         finished.stdout, "",
-        "a check that was broken off is not a result"
+        "a check that was cancelled is not a result"
     );
 }
 

@@ -14,9 +14,9 @@ pub use kind::Kind;
 pub use validity::Validity;
 
 /// Longer than any test runs, and never the reason why a certificate fails.
-const AUTHORITY_DAYS: u32 = 3650;
+const CA_DAYS: u32 = 3650;
 
-/// A certificate with the chain that leads to its authority, and its key; both as PEM.
+/// A certificate with the chain that leads to its CA, and its key; both as PEM.
 #[derive(Clone)]
 pub struct Issued {
     /// The certificate itself, then its intermediates; without the root.
@@ -25,9 +25,9 @@ pub struct Issued {
     pub key: String,
 }
 
-/// Who signs certificates. Cheap to clone; clones are the same authority.
+/// Who signs certificates. Cheap to clone; clones are the same CA.
 #[derive(Clone)]
-pub struct Authority(Arc<Inner>);
+pub struct CertificateAuthority(Arc<Inner>);
 
 struct Inner {
     pem: String,
@@ -36,14 +36,14 @@ struct Inner {
     issuer: Issuer<'static, KeyPair>,
 }
 
-impl Authority {
+impl CertificateAuthority {
     /// A new root called `name`, with a key of its own.
     pub fn new(name: &str) -> Self {
         let key = new_key();
-        let params = authority_params(name);
+        let params = ca_params(name);
         let pem = params
             .self_signed(&key)
-            .expect("sign an authority with its own key")
+            .expect("sign a CA with its own key")
             .pem();
         Self(Arc::new(Inner {
             pem,
@@ -52,11 +52,11 @@ impl Authority {
         }))
     }
 
-    /// An authority called `name` that this one vouches for. What it issues carries its certificate
+    /// A CA called `name` that this one vouches for. What it issues carries its certificate
     /// in the chain.
     pub fn intermediate(&self, name: &str) -> Self {
         let key = new_key();
-        let params = authority_params(name);
+        let params = ca_params(name);
         let pem = params
             .signed_by(&key, &self.0.issuer)
             .expect("sign an intermediate")
@@ -68,7 +68,7 @@ impl Authority {
         }))
     }
 
-    /// The authority's own certificate, as PEM: what clients are told to trust.
+    /// The CA's own certificate, as PEM: what clients are told to trust.
     pub fn pem(&self) -> &str {
         &self.0.pem
     }
@@ -156,8 +156,8 @@ impl Authority {
     }
 }
 
-fn authority_params(name: &str) -> CertificateParams {
-    let validity = Validity::days(AUTHORITY_DAYS);
+fn ca_params(name: &str) -> CertificateParams {
+    let validity = Validity::days(CA_DAYS);
     let mut params = CertificateParams::default();
     params.distinguished_name.remove(DnType::CommonName);
     params.distinguished_name.push(DnType::CommonName, name);

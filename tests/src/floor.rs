@@ -138,7 +138,7 @@ pub fn secure(address: SocketAddr, ca: &Path, pages: u32) {
     // More only cost more.
     const THREADS: usize = 8;
     let mut connector = SslConnector::builder(SslMethod::tls_client()).expect("a TLS context");
-    connector.set_ca_file(ca).expect("read the authority");
+    connector.set_ca_file(ca).expect("read the CA certificate");
     let connector = connector.build();
     let begun = AtomicU32::new(0);
     thread::scope(|scope| {

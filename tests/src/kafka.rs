@@ -30,7 +30,7 @@ pub use transaction::End;
 
 use crate::{
     Failure,
-    certificates::Authority,
+    certificates::CertificateAuthority,
     daemon::{self, Daemon},
     directory::Directory,
     proxy::Proxy,
@@ -54,7 +54,7 @@ const STOP: Duration = Duration::from_secs(30);
 pub struct Kafka {
     install: &'static Install,
     version: Version,
-    authority: Option<Authority>,
+    authority: Option<CertificateAuthority>,
     ports: Ports,
     process: Mutex<Option<Daemon>>,
     proxy: Option<Proxy>,
@@ -129,7 +129,7 @@ impl Kafka {
 
     /// Who signed the broker's certificate and is believed by it.
     #[track_caller]
-    pub fn authority(&self) -> &Authority {
+    pub fn authority(&self) -> &CertificateAuthority {
         self.authority
             .as_ref()
             .expect("started with `Options::tls`")

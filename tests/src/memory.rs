@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Between two looks at most: looking takes the processor's time from what is measured.
+/// Between two looks at most: looking takes CPU time from what is measured.
 const LONGEST: Duration = Duration::from_millis(20);
 /// And at least.
 const SHORTEST: Duration = Duration::from_micros(100);

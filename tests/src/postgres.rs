@@ -27,7 +27,7 @@ pub use pooler::Pooler;
 
 use crate::{
     Failure,
-    certificates::Authority,
+    certificates::CertificateAuthority,
     clock,
     daemon::{self, Daemon},
     directory::Directory,
@@ -66,12 +66,12 @@ pub struct Postgres {
 
 impl Postgres {
     /// Starts a server with default settings; with `tls`, it has a certificate for localhost and
-    /// 127.0.0.1 from that authority, and accepts both plain and encrypted connections.
+    /// 127.0.0.1 from that CA, and accepts both plain and encrypted connections.
     ///
     /// # Panics
     /// When the server does not start, with the end of its log.
     #[track_caller]
-    pub fn start(tls: Option<&Authority>) -> Self {
+    pub fn start(tls: Option<&CertificateAuthority>) -> Self {
         match tls {
             Some(authority) => Self::options().tls(authority, Tls::Offered).start(),
             None => Self::options().start(),

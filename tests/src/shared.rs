@@ -11,15 +11,15 @@ use std::{
 };
 
 use crate::{
-    certificates::Authority,
+    certificates::CertificateAuthority,
     kafka::{Kafka, Options, Version},
     postgres::Postgres,
 };
 
 /// Who signed the certificates of the shared servers.
-pub fn authority() -> &'static Authority {
-    static AUTHORITY: OnceLock<Authority> = OnceLock::new();
-    AUTHORITY.get_or_init(|| Authority::new("Sitewatch tests"))
+pub fn authority() -> &'static CertificateAuthority {
+    static AUTHORITY: OnceLock<CertificateAuthority> = OnceLock::new();
+    AUTHORITY.get_or_init(|| CertificateAuthority::new("Sitewatch tests"))
 }
 
 /// A PostgreSQL without TLS: a handshake for each of thousands of short runs would be a tenth of the

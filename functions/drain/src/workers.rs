@@ -209,5 +209,7 @@ fn write(store: &mut Store, batch: &Batch) -> Report {
 }
 
 fn gone() -> Report {
-    Report::Failed(Failure::Defect("a writer's thread broke off".to_owned()))
+    Report::Failed(Failure::InternalError(
+        "a writer's thread panicked".to_owned(),
+    ))
 }

@@ -39,7 +39,7 @@ fn work(settings: &Settings, run: &Run, client: &mut Client) -> Result<Summary, 
     });
     match (result, stop.requested()) {
         (Ok(Finished::Everything), _) | (Ok(Finished::Early), None) => Ok(counters.summary(None)),
-        // What was broken off is done again by the next run.
+        // What was cancelled is done again by the next run.
         (Ok(Finished::Early) | Err(_), Some(why)) => Ok(counters.summary(Some(why))),
         (Err(failure), None) => Err(failure),
     }
@@ -172,7 +172,7 @@ fn drop_what_is_old(
     Ok(Finished::Everything)
 }
 
-/// Runs `work` and, once the run should end, breaks off the statement it waits for.
+/// Runs `work` and, once the run should end, cancels the statement it waits for.
 fn interruptible<T>(stop: &Stop, cancel: &Cancel, work: impl FnOnce() -> T) -> T {
     const LOOK: Duration = Duration::from_millis(50);
     let (done, ended) = mpsc::channel::<()>();

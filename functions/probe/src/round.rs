@@ -95,7 +95,7 @@ pub(crate) fn run(mut settings: Settings, run: &Run) -> Result<Summary, Failure>
         obstacle: found.obstacle,
         delivered,
         left: checks.left(),
-        broken: found.broken,
+        panicked: found.panicked,
         refused: refused.left_out(),
         stopped: stop.requested(),
         fail_on_down: settings.fail_on_down,

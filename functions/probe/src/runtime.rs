@@ -1,4 +1,4 @@
-//! The threads that make the checks: one for each processor, with a runtime of tokio's each. A check
+//! The threads that make the checks: one for each CPU, with a runtime of tokio's each. A check
 //! stays on its thread from its first line to its last.
 //!
 //! Nothing here keeps checks from being late: their measurements come from the kernel, which is
@@ -54,8 +54,8 @@ pub(crate) struct Found {
     pub(crate) obstacle: Option<String>,
     /// Checks that are over, whatever came of them.
     pub(crate) over: u64,
-    /// Of these, those that a defect of ours ended; each was told where it happened.
-    pub(crate) broken: u64,
+    /// Of these, those that panicked; each was told where it happened.
+    pub(crate) panicked: u64,
 }
 
 /// The checks of a run, on their threads.
@@ -203,7 +203,7 @@ async fn make(shared: &Arc<Shared>, part: usize) {
     drop(free.acquire_many(all).await);
 }
 
-/// Makes a check and records what came of it, also when a defect ends it.
+/// Makes a check and records what came of it, also when it panics.
 struct Record(Arc<Shared>);
 
 impl Record {
@@ -240,7 +240,7 @@ impl Drop for Record {
         if std::thread::panicking() {
             let mut found = self.0.found();
             found.over += 1;
-            found.broken += 1;
+            found.panicked += 1;
         }
     }
 }

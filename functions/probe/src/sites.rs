@@ -139,7 +139,7 @@ pub(crate) fn prepare(
                 problems.add(format!("site {}: {field}", site.name), why);
             }
         }
-        // The system's authorities take long to load: not before a check needs them.
+        // The system's CA certificates take long to load: not before a check needs them.
         if (site.tls.ca_file.is_some() || site.tls.client.is_some())
             && let Err(why) = tls.get(&site.tls)
         {

@@ -22,8 +22,8 @@ pub(crate) struct Ended {
     pub(crate) delivered: Delivered,
     /// Checks that were due and not begun.
     pub(crate) left: usize,
-    /// Checks that a defect of ours ended, of which there is no result; each was told.
-    pub(crate) broken: u64,
+    /// Checks that panicked, of which there is no result; each was told.
+    pub(crate) panicked: u64,
     /// Sites that cannot be checked as they are; each was told.
     pub(crate) refused: usize,
     pub(crate) stopped: Option<Why>,
@@ -37,7 +37,7 @@ pub(crate) fn summary(ended: Ended) -> Summary {
         obstacle,
         delivered,
         left,
-        broken,
+        panicked,
         refused,
         stopped,
         fail_on_down,
@@ -72,8 +72,8 @@ pub(crate) fn summary(ended: Ended) -> Summary {
     if left > 0 {
         parts.push(format!("{left} not begun"));
     }
-    if broken > 0 {
-        parts.push(format!("{broken} broken off by a defect of ours"));
+    if panicked > 0 {
+        parts.push(format!("{panicked} panicked"));
     }
     if refused > 0 {
         let sites = if refused == 1 { "site" } else { "sites" };
@@ -82,8 +82,8 @@ pub(crate) fn summary(ended: Ended) -> Summary {
     if let Some(why) = stopped {
         parts.push(format!("stopped by {}", why.words()));
     }
-    let exit = if broken > 0 {
-        Exit::Defect
+    let exit = if panicked > 0 {
+        Exit::InternalError
     } else if delivered.printed > 0 || (delivered.spooled == 0 && delivered.trouble.is_some()) {
         Exit::Unavailable
     } else if delivered.spooled > 0 || left > 0 || stopped.is_some() {
@@ -120,8 +120,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_check_that_a_defect_ended_is_not_a_run_that_is_done() {
-        let ended = |broken| Ended {
+    fn a_check_that_panicked_is_not_a_run_that_is_done() {
+        let ended = |panicked| Ended {
             counters: Counters {
                 up: 2,
                 ..Counters::default()
@@ -129,14 +129,14 @@ mod tests {
             obstacle: None,
             delivered: Delivered::default(),
             left: 0,
-            broken,
+            panicked,
             refused: 0,
             stopped: None,
             fail_on_down: false,
         };
         assert_eq!(summary(ended(0)).exit, Exit::Done);
         let told = summary(ended(1));
-        assert_eq!(told.exit, Exit::Defect);
-        assert!(told.sentence.contains("1 broken off"), "{}", told.sentence);
+        assert_eq!(told.exit, Exit::InternalError);
+        assert!(told.sentence.contains("1 panicked"), "{}", told.sentence);
     }
 }

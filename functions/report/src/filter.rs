@@ -10,7 +10,7 @@ pub(crate) type Labels = BTreeMap<String, String>;
 /// What was asked for; everything when nothing was.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
-    /// Names, as one expression.
+    /// Names, as one pattern.
     pub(crate) names: Option<Regex>,
     /// Labels that must all be there.
     pub(crate) labels: Labels,
@@ -41,7 +41,7 @@ impl Filter {
     }
 }
 
-/// `shop,blog-*` as an expression that matches whole names.
+/// `shop,blog-*` as a pattern that matches whole names.
 pub(crate) fn names(text: &str) -> Result<Regex, String> {
     let names: Vec<String> = text
         .split(',')

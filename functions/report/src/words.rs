@@ -21,7 +21,7 @@ pub(crate) fn time(time: Timestamp) -> String {
 /// A percentage; empty when there is none. Rounded down, so that only what never failed is 100 %, and
 /// only what never did anything else is 0 %.
 pub(crate) fn percentage(percentage: Option<f64>) -> String {
-    // 100 * 9957 / 10000 is a little less than 99.57 to a processor.
+    // 100 * 9957 / 10000 is a little less than 99.57 in binary.
     let down = |value: f64, steps: f64| (value * steps + 1e-9).floor() / steps;
     match percentage {
         None => String::new(),

@@ -97,7 +97,7 @@ fn refused(error: &refinery::Error) -> Failure {
             format!("was made by migrations that differ from this release's: {error}"),
         )
         .into(),
-        _ => Failure::Defect(format!("the migrations could not be applied: {innermost}")),
+        _ => Failure::InternalError(format!("the migrations could not be applied: {innermost}")),
     }
 }
 

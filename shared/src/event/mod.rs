@@ -83,7 +83,7 @@ pub struct CheckEvent<'a> {
     pub body_us: Option<u32>,
     /// The whole check, from before the look-up to after the body, without waiting of our own.
     pub total_us: u32,
-    /// What the check took beyond that: waiting for a processor of ours, our part of the
+    /// What the check took beyond that: waiting for a CPU of ours, our part of the
     /// cryptography, searching the body. Not part of the site's response time.
     #[serde(default)]
     pub local_wait_us: Option<u32>,

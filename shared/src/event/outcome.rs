@@ -41,7 +41,7 @@ pub enum Outcome {
     Denied = 12,
     /// The check could not be made for a reason of our own: no route, no name server that answers, no
     /// uplink (as far as canaries tell), no file descriptors, no memory, or a timeout that our own
-    /// processor caused. Says nothing about the site.
+    /// CPU caused. Says nothing about the site.
     Local = 13,
 }
 

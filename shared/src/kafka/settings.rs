@@ -76,7 +76,7 @@ pub struct Sasl {
 pub struct Security {
     /// What the broker's listener speaks.
     pub protocol: Protocol,
-    /// PEM file of the authorities that the broker's certificate may come from; `None`: the
+    /// PEM file of the CA certificates that may sign the broker's certificate; `None`: the
     /// system's.
     pub ca_file: Option<PathBuf>,
     /// PEM file of our own certificate (and its chain), for mutual TLS.

@@ -142,7 +142,7 @@ fn certificate_words(host: &str, verdict: X509VerifyResult) -> String {
              use a name from the certificate in KAFKA_BROKERS"
         ),
         _ => format!(
-            "the broker's certificate is not signed by an authority in KAFKA_CA_FILE ({})",
+            "the broker's certificate is not signed by a CA certificate in KAFKA_CA_FILE ({})",
             verdict.error_string()
         ),
     }

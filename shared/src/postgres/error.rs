@@ -69,7 +69,7 @@ pub fn explain(doing: &str, error: &postgres::Error) -> Failure {
         "08" | "57" | "53" | "28" | "58" | "25" => Failure::Unavailable(format!(
             "PostgreSQL refused while {doing}: {cause}; nothing is lost, the next run takes it up"
         )),
-        _ => Failure::Defect(format!(
+        _ => Failure::InternalError(format!(
             "PostgreSQL did not accept a statement while {doing}: {cause} (SQLSTATE {})",
             state.code()
         )),

@@ -120,7 +120,7 @@ fn leave(mut client: Client, trace: Trace) {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         let written = retried(|| trace.write(&mut client));
-        // Closed in the same time, or PostgreSQL logs that we broke off.
+        // Closed in the same time, or PostgreSQL logs that the client went away.
         drop(client);
         // Nobody listens any more once the time is over.
         drop(sender.send(written));

@@ -1,7 +1,7 @@
 //! TLS with PostgreSQL, made ready when a server speaks it, and once for all connections.
 //!
-//! Making it ready reads the system's authorities, whether they are of use or not: native-tls offers
-//! no other way. That is 45 ms of CPU, nine times all else that a run without work does.
+//! Making it ready reads the system's CA certificates, whether they are of use or not: native-tls
+//! offers no other way. That is 45 ms of CPU, nine times all else that a run without work does.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -84,20 +84,20 @@ impl TlsConnect<Socket> for Handshake {
 }
 
 fn build(settings: &DatabaseSettings) -> Result<TlsConnector, Failure> {
-    let verify_authority = match settings.ssl_mode {
+    let verify_ca = match settings.ssl_mode {
         SslMode::VerifyCa | SslMode::VerifyFull => true,
         SslMode::Require => settings.ca_file.is_some(),
         SslMode::Disable | SslMode::Prefer => false,
     };
     let mut builder = TlsConnector::builder();
-    builder.danger_accept_invalid_certs(!verify_authority);
+    builder.danger_accept_invalid_certs(!verify_ca);
     builder.danger_accept_invalid_hostnames(settings.ssl_mode != SslMode::VerifyFull);
     if let Some(path) = &settings.ca_file {
         builder.disable_built_in_roots(true);
-        for authority in
-            tls::authorities(path).map_err(|why| file_problem("DATABASE_CA_FILE", &why))?
+        for ca_certificate in
+            tls::ca_certificates(path).map_err(|why| file_problem("DATABASE_CA_FILE", &why))?
         {
-            builder.add_root_certificate(authority);
+            builder.add_root_certificate(ca_certificate);
         }
     }
     if let Some((certificate, key)) = &settings.certificate {

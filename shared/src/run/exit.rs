@@ -18,8 +18,8 @@ pub enum Exit {
     /// Kafka or PostgreSQL cannot be reached or refused us, or this machine kept every check from
     /// being made; nothing is lost.
     Unavailable = 69,
-    /// A defect of ours.
-    Defect = 70,
+    /// An internal error.
+    InternalError = 70,
     /// Part of the work is left and nobody is doing it; nothing is lost.
     Unfinished = 75,
     /// The configuration is wrong; trying again does not help.
@@ -41,7 +41,7 @@ pub enum Failure {
     /// Kafka or PostgreSQL cannot be reached or refused us.
     Unavailable(String),
     /// Something that cannot happen happened.
-    Defect(String),
+    InternalError(String),
     /// Part of the work is left; the next run takes it up.
     Unfinished(String),
     /// What the person configured is wrong.
@@ -54,7 +54,7 @@ impl Failure {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Unavailable(_) => Exit::Unavailable,
-            Self::Defect(_) => Exit::Defect,
+            Self::InternalError(_) => Exit::InternalError,
             Self::Unfinished(_) => Exit::Unfinished,
             Self::Configuration(_) => Exit::Configuration,
         }
@@ -65,7 +65,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unavailable(text) | Self::Unfinished(text) => f.write_str(text),
-            Self::Defect(text) => write!(f, "{text}; this is a defect of ours, please report it"),
+            Self::InternalError(text) => {
+                write!(f, "{text}; this is an internal error, please report it")
+            }
             Self::Configuration(problems) => write!(f, "{problems}"),
         }
     }

@@ -30,7 +30,7 @@ impl Heartbeat {
         if let Some(start) = self.start
             && start.join().is_err()
         {
-            log::warn!("the heartbeat's thread ended by a defect of ours");
+            log::warn!("the heartbeat's thread panicked");
         }
         if let Some(url) = &self.url {
             ping(url, if success { "" } else { "/fail" });

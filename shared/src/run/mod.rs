@@ -104,7 +104,7 @@ fn whole<S: Send + 'static>(
     };
     watch.announce(heartbeat_url);
     let outcome = stop
-        .map_err(|error| Failure::Defect(format!("no signal handler could be set: {error}")))
+        .map_err(|error| Failure::InternalError(format!("no signal handler could be set: {error}")))
         .and_then(|stop| {
             let run = Run {
                 started: watch.started,
@@ -155,15 +155,15 @@ fn answer_arguments(
     Some(Exit::Done)
 }
 
-/// A panic is a defect of ours: said once, in one line, with its own exit code.
+/// A panic is an internal error: said once, in one line, with its own exit code.
 fn guarded<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic
+        let location = panic
             .location()
-            .map_or_else(String::new, |place| format!(" at {place}"));
+            .map_or_else(String::new, |location| format!(" at {location}"));
         let text = panic.payload_as_str().unwrap_or("panic");
-        log::error!("defect{place}: {text}");
+        log::error!("internal error{location}: {text}");
     }));
     std::panic::catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err(Failure::Defect("the run broke off".to_owned())))
+        .unwrap_or_else(|_| Err(Failure::InternalError("the run panicked".to_owned())))
 }

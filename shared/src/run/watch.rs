@@ -116,8 +116,8 @@ impl Watch {
             match outcome.recv_timeout(POLL_INTERVAL) {
                 Ok(exit) => break exit,
                 Err(RecvTimeoutError::Disconnected) => {
-                    self.say("the run broke off; this is a defect of ours, please report it");
-                    break Exit::Defect;
+                    self.say("the run panicked; this is an internal error, please report it");
+                    break Exit::InternalError;
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }

@@ -38,7 +38,7 @@ catalogue! {
     KAFKA_CA_FILE = kafka_ca_file {
         group: Kafka, aliases: &["KAFKA_CAFILE"],
         wants: "the path of a PEM file", example: "/etc/sitewatch/certs/ca.pem",
-        help: "PEM file of the authorities that the broker's certificate may come from. When not set: ca.pem of KAFKA_CERT_DIR, else the system's authorities.",
+        help: "PEM file of the CA certificates that may sign the broker's certificate. When not set: ca.pem of KAFKA_CERT_DIR, else the system's CA certificates.",
     }
     KAFKA_CERT_FILE = kafka_cert_file {
         group: Kafka, aliases: &["KAFKA_CERTFILE"],
@@ -121,7 +121,7 @@ catalogue! {
     DATABASE_CA_FILE = database_ca_file {
         group: Database, aliases: &["PGSSLROOTCERT"],
         wants: "the path of a PEM file", example: "/etc/sitewatch/certs/database-ca.pem",
-        help: "PEM file of the authorities that the server's certificate may come from. When not set: the system's.",
+        help: "PEM file of the CA certificates that may sign the server's certificate. When not set: the system's.",
     }
     DATABASE_CERT_FILE = database_cert_file {
         group: Database, aliases: &["PGSSLCERT"],
@@ -238,7 +238,7 @@ catalogue! {
     CHECK_TLS_CA_FILE = check_tls_ca_file {
         group: Checks,
         wants: "the path of a PEM file", example: "/etc/sitewatch/certs/sites-ca.pem",
-        help: "PEM file of the authorities that sites' certificates may come from. When not set: the system's.",
+        help: "PEM file of the CA certificates that may sign sites' certificates. When not set: the system's.",
     }
     CHECK_CERTIFICATE_MIN_DAYS = check_certificate_min_days {
         group: Checks,

@@ -35,7 +35,7 @@ pub enum SslMode {
     Prefer,
     /// Always, without verification, unless a CA file is given: then as [`SslMode::VerifyCa`].
     Require,
-    /// Always, and the certificate must come from a known authority.
+    /// Always, and the certificate must be signed by a known CA certificate.
     VerifyCa,
     /// Always, and the certificate must also be the host's.
     VerifyFull,
@@ -58,7 +58,7 @@ pub struct DatabaseSettings {
     pub config: postgres::Config,
     /// How much of TLS is asked for.
     pub ssl_mode: SslMode,
-    /// PEM file of the authorities that the server's certificate may come from; `None`: the
+    /// PEM file of the CA certificates that may sign the server's certificate; `None`: the
     /// system's.
     pub ca_file: Option<PathBuf>,
     /// PEM file of our own certificate, and of its key.

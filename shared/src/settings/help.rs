@@ -29,7 +29,7 @@ pub fn help(name: &str, about: &str, variables: &[&[&Variable]]) -> String {
     text.push_str(
         "\nExit codes: 0 done; 64 unknown argument; 69 Kafka or PostgreSQL cannot be reached or refused us,\n\
          or no check could be made from this machine;\n\
-         70 a defect of ours; 75 part of the work is left, try again; 78 the configuration is wrong.\n",
+         70 an internal error; 75 part of the work is left, try again; 78 the configuration is wrong.\n",
     );
     text
 }

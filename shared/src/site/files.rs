@@ -9,8 +9,8 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// The largest file that is read, in bytes: seventy times the authorities of all browsers, and a body
-/// to be posted may be larger than those.
+/// The largest file that is read, in bytes: seventy times the CA certificates of all browsers, and
+/// a body to be posted may be larger than those.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 
 /// Reads a file of the directory, which is named without it or with it. Links are followed as long

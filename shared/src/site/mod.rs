@@ -1,8 +1,8 @@
 //! `Site`: what to check and what counts as up.
 //!
 //! A site is read from a list (JSON, or plain URLs) or from a row of `websites`; the same fields
-//! everywhere, the same parser behind all of them. A [`Site`] that exists is valid: URLs, regular
-//! expressions, header names and ranges were checked when it was read, and everything that was
+//! everywhere, the same parser behind all of them. A [`Site`] that exists is valid: URLs, patterns,
+//! header names and ranges were checked when it was read, and everything that was
 //! wrong with the list was told at once ([`SiteProblems`]).
 //!
 //! Options that most sites leave alone are behind an [`Arc`] and shared, so that a list of 100,000
@@ -154,7 +154,7 @@ pub enum AddressFamily {
 pub struct Tls {
     /// Whether a certificate that is not to be trusted is tolerated. It is reported all the same.
     pub accept_invalid: bool,
-    /// PEM file of the authorities that count; `None`: the system's.
+    /// PEM file of the CA certificates that count; `None`: the system's.
     pub ca_file: Option<CaFile>,
     /// PEM files of our certificate (with its chain) and its key, inside `SITES_TLS_DIR`; `None`: we
     /// have none.
@@ -167,7 +167,7 @@ pub struct Tls {
     pub certificate_min_days: Option<u16>,
 }
 
-/// A file of authorities, by who names it.
+/// A file of CA certificates, by who names it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CaFile {
     /// The operator, who may name any (`CHECK_TLS_CA_FILE`).

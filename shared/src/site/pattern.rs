@@ -1,6 +1,6 @@
 //! A regular expression that is known to be good, as text.
 //!
-//! A list may hold 100,000 different expressions, and a compiled one takes a hundred times the
+//! A list may hold 100,000 different patterns, and a compiled one takes a hundred times the
 //! memory of its text; so it is compiled where it is needed, and here only proven to compile.
 
 use std::fmt;
@@ -13,13 +13,13 @@ use regex_automata::nfa::thompson;
 pub struct Pattern(Box<str>);
 
 impl Pattern {
-    /// Longest expression, in bytes: longer ones are data, not expressions.
+    /// Longest pattern, in bytes: longer ones are data, not patterns.
     pub const MAX_LENGTH: usize = 4_096;
     /// Largest compiled size in bytes: a few thousand states of Unicode classes. What grows beyond
     /// it (nested counted repetition) is a way to use up our memory.
     pub const MAX_COMPILED: usize = 1 << 20;
 
-    /// Checks an expression.
+    /// Checks a pattern.
     ///
     /// # Errors
     /// What is wrong with it, and at which character.
@@ -68,7 +68,7 @@ impl Pattern {
             .map_or(Self::MAX_COMPILED, |nfa| nfa.memory_usage())
     }
 
-    /// The expression.
+    /// The pattern.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,6 +1,6 @@
 //! Certificates and passwords, right and wrong, towards Kafka and PostgreSQL.
 
-use sitewatch_tests::certificates::{Authority, Kind};
+use sitewatch_tests::certificates::{CertificateAuthority, Kind};
 use sitewatch_tests::command::{Finished, Run};
 use sitewatch_tests::kafka::Version;
 use sitewatch_tests::postgres::{Postgres, Tls};
@@ -42,7 +42,7 @@ fn over_mutual_tls(version: Version, client: &str) {
     assert_eq!(last_line(&finished.stderr), "100 checks recorded");
 
     let stranger = tempfile::tempdir().unwrap();
-    Authority::new("stranger")
+    CertificateAuthority::new("stranger")
         .write_client_dir(stranger.path())
         .unwrap();
     refused_in_one_line(
@@ -110,14 +110,14 @@ fn certificates_that_cannot_be_read_are_a_wrong_configuration() {
 
 #[test]
 fn postgresql_over_tls_as_libpq_does_it() {
-    let authority = Authority::new("ours");
+    let authority = CertificateAuthority::new("ours");
     let server = Postgres::start(Some(&authority));
     let prepared = Prepared::on(&server, "pgtls");
     let directory = tempfile::tempdir().unwrap();
     let ours = directory.path().join("ca.pem");
     std::fs::write(&ours, authority.pem()).unwrap();
     let strangers = directory.path().join("stranger.pem");
-    std::fs::write(&strangers, Authority::new("stranger").pem()).unwrap();
+    std::fs::write(&strangers, CertificateAuthority::new("stranger").pem()).unwrap();
     let drain = |mode: &str| {
         prepared
             .drain()
@@ -130,7 +130,7 @@ fn postgresql_over_tls_as_libpq_does_it() {
     }
     for mode in ["require", "verify-ca", "verify-full"] {
         drain(mode).var("PGSSLROOTCERT", &ours).run().exits(0);
-        // libpq too verifies with `require` once it is given an authority.
+        // libpq too verifies with `require` once it is given a CA certificate.
         refused_in_one_line(
             drain(mode).var("PGSSLROOTCERT", &strangers).run(),
             &["no TLS with PostgreSQL at ", "certificate verify failed"],
@@ -140,7 +140,7 @@ fn postgresql_over_tls_as_libpq_does_it() {
 
 #[test]
 fn postgresql_with_a_certificate_of_another_host_or_without_tls() {
-    let authority = Authority::new("ours");
+    let authority = CertificateAuthority::new("ours");
     let directory = tempfile::tempdir().unwrap();
     let ca = directory.path().join("ca.pem");
     std::fs::write(&ca, authority.pem()).unwrap();

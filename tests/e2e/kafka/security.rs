@@ -9,7 +9,7 @@ use openssl::{
 };
 use sitewatch::kafka::{Client, KafkaError, KafkaSettings, Mechanism, Protocol, Reader};
 use sitewatch_tests::{
-    certificates::{Authority, Kind, Validity},
+    certificates::{CertificateAuthority, Kind, Validity},
     kafka::{Kafka, PASSWORD, Version},
     shared,
 };
@@ -36,7 +36,7 @@ fn with_tls(client: Client, kafka: &Kafka) -> KafkaSettings {
 
 #[test]
 fn a_bad_certificate_of_the_broker_is_told_apart() {
-    let authority = Authority::new("Sitewatch tests");
+    let authority = CertificateAuthority::new("Sitewatch tests");
     let directory = tempfile::tempdir().unwrap();
     authority.write_client_dir(directory.path()).unwrap();
     for (kind, cause) in [
@@ -44,12 +44,12 @@ fn a_bad_certificate_of_the_broker_is_told_apart() {
         (Kind::NotYetValid, "not valid yet"),
         (Kind::WrongHost, "not for \"127.0.0.1\""),
         (
-            Kind::UnknownAuthority,
-            "not signed by an authority in KAFKA_CA_FILE",
+            Kind::UnknownCa,
+            "not signed by a CA certificate in KAFKA_CA_FILE",
         ),
         (
             Kind::SelfSigned,
-            "not signed by an authority in KAFKA_CA_FILE",
+            "not signed by a CA certificate in KAFKA_CA_FILE",
         ),
     ] {
         let broker = tls_server(&authority, kind);
@@ -61,7 +61,7 @@ fn a_bad_certificate_of_the_broker_is_told_apart() {
 }
 
 /// Shakes hands with whoever comes, and says nothing more.
-pub(crate) fn tls_server(authority: &Authority, kind: Kind) -> String {
+pub(crate) fn tls_server(authority: &CertificateAuthority, kind: Kind) -> String {
     let issued = authority.certificate(kind);
     let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
     let chain = X509::stack_from_pem(issued.chain.as_bytes()).unwrap();
@@ -85,12 +85,12 @@ pub(crate) fn tls_server(authority: &Authority, kind: Kind) -> String {
 }
 
 #[test]
-fn the_wrong_authority_is_refused_by_a_real_broker_too() {
+fn the_wrong_ca_is_refused_by_a_real_broker_too() {
     for client in BOTH {
         let kafka = shared::kafka(Version::V3_9);
         let directory = tempfile::tempdir().unwrap();
         let wrong = directory.path().join("ca.pem");
-        fs::write(&wrong, Authority::new("another").pem()).unwrap();
+        fs::write(&wrong, CertificateAuthority::new("another").pem()).unwrap();
         let mut settings = with_tls(client, kafka);
         settings.security.ca_file = Some(wrong);
         refused(&settings, "KAFKA_CA_FILE");
@@ -108,7 +108,7 @@ fn a_missing_or_bad_certificate_of_ours_is_refused() {
 
         let directory = tempfile::tempdir().unwrap();
         let expired = kafka.authority().client("late", Validity::expired());
-        let unknown = Authority::new("another").client("stranger", Validity::days(1));
+        let unknown = CertificateAuthority::new("another").client("stranger", Validity::days(1));
         for issued in [expired, unknown] {
             let (cert, key) = (directory.path().join("cert"), directory.path().join("key"));
             fs::write(&cert, issued.chain).unwrap();

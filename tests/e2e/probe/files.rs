@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::json;
 use sitewatch::event::Outcome;
-use sitewatch_tests::certificates::{Authority, Kind};
+use sitewatch_tests::certificates::{CertificateAuthority, Kind};
 use sitewatch_tests::websites::{Behaviour, Page, Tls, Website};
 
 use super::{assert_is, events, probe, site};
@@ -19,7 +19,7 @@ const AT_MOST: Duration = Duration::from_secs(30);
 #[test]
 fn a_file_outside_the_directory_or_that_is_none_stops_the_run_before_any_check() {
     let outside = tempfile::tempdir().unwrap();
-    let authority = Authority::new("files");
+    let authority = CertificateAuthority::new("files");
     fs::write(outside.path().join("ca.pem"), authority.pem()).unwrap();
     let inside = outside.path().join("inside");
     fs::create_dir(&inside).unwrap();
@@ -95,7 +95,7 @@ fn a_file_outside_the_directory_or_that_is_none_stops_the_run_before_any_check()
 #[test]
 fn a_file_inside_is_named_by_its_name_its_path_or_a_link_that_stays() {
     let directory = tempfile::tempdir().unwrap();
-    let authority = Authority::new("files");
+    let authority = CertificateAuthority::new("files");
     // As Kubernetes mounts a secret.
     fs::create_dir(directory.path().join("..2026_11_25")).unwrap();
     fs::write(

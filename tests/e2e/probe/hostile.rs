@@ -11,7 +11,7 @@ use openssl::ssl::{SslAcceptor, SslMethod};
 use openssl::x509::X509;
 use serde_json::{Value, json};
 use sitewatch::event::{CheckEvent, Outcome};
-use sitewatch_tests::certificates::{Authority, Kind};
+use sitewatch_tests::certificates::{CertificateAuthority, Kind};
 use sitewatch_tests::memory;
 use sitewatch_tests::websites::{Behaviour, Page, Website};
 
@@ -314,7 +314,7 @@ fn flood(again: &'static [u8]) -> SocketAddr {
 
 /// A chain of a thousand certificates, none of which leads anywhere.
 fn long_chain() -> SocketAddr {
-    let issued = Authority::new("long").certificate(Kind::Good);
+    let issued = CertificateAuthority::new("long").certificate(Kind::Good);
     let certificate = X509::from_pem(issued.chain.as_bytes()).unwrap();
     let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
     acceptor.set_certificate(&certificate).unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sitewatch::event::{CheckEvent, Outcome};
-use sitewatch_tests::certificates::Authority;
+use sitewatch_tests::certificates::CertificateAuthority;
 use sitewatch_tests::command::{Finished, Run};
 use sitewatch_tests::names::NameServer;
 use sitewatch_tests::namespace;
@@ -401,10 +401,10 @@ fn hung_sites_are_down_however_busy_this_machine_is() {
     let silent = listener.local_addr().unwrap();
     let (full, _waiting) = full();
     let unconnected = format!("http://{}/", full.local_addr().unwrap());
-    // The system's certificates take a processor longer to load than the check may take.
+    // The system's certificates take a CPU longer to load than the check may take.
     let directory = tempfile::tempdir().unwrap();
     let ca = directory.path().join("ca.pem");
-    std::fs::write(&ca, Authority::new("busy").pem()).unwrap();
+    std::fs::write(&ca, CertificateAuthority::new("busy").pem()).unwrap();
     let mut hung = Vec::new();
     for number in 0..5 {
         hung.push((format!("no answer {number}"), format!("http://{silent}/")));

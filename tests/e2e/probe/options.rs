@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use sitewatch::event::Outcome;
-use sitewatch_tests::certificates::{Authority, Kind};
+use sitewatch_tests::certificates::{CertificateAuthority, Kind};
 use sitewatch_tests::websites::{Behaviour, Page, Tls, Website};
 
 use super::{assert_is, check, check_with, events, plain, probe, site};
@@ -244,7 +244,7 @@ fn tunnel() -> (String, mpsc::Receiver<String>) {
 
 #[test]
 fn the_other_end_of_a_tunnel_is_the_site() {
-    let authority = Authority::new("Sitewatch test authority");
+    let authority = CertificateAuthority::new("Sitewatch test CA");
     let directory = tempfile::tempdir().unwrap();
     let ca = directory.path().join("ca.pem");
     std::fs::write(&ca, authority.pem()).unwrap();

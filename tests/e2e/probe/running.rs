@@ -154,7 +154,7 @@ impl Drop for Over<'_> {
     }
 }
 
-/// A run whose probe shares its only processor with threads that the kernel prefers.
+/// A run whose probe shares its only CPU with threads that the kernel prefers.
 pub(super) fn starved(sites: &[Value]) -> Finished {
     let starved = Run::program("taskset")
         .arg("--cpu-list")
@@ -183,7 +183,7 @@ pub(super) fn starved(sites: &[Value]) -> Finished {
 }
 
 #[test]
-fn a_processor_that_has_no_time_for_us_is_not_the_sites_fault() {
+fn a_cpu_that_has_no_time_for_us_is_not_the_sites_fault() {
     const SITES: usize = 60;
     let website = Website::up("hello");
     // The website itself must get by with what the busy threads leave.

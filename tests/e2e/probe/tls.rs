@@ -4,21 +4,21 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 use sitewatch::event::Outcome;
-use sitewatch_tests::certificates::{Authority, Kind, Validity};
+use sitewatch_tests::certificates::{CertificateAuthority, Kind, Validity};
 use sitewatch_tests::command::Run;
 use sitewatch_tests::websites::{Behaviour, Page, SslVersion, Tls, Website};
 
 use super::{assert_is, events, probe, site};
 
 struct World {
-    authority: Authority,
+    authority: CertificateAuthority,
     directory: tempfile::TempDir,
 }
 
 impl World {
     fn new() -> Self {
         let world = Self {
-            authority: Authority::new("Sitewatch test authority"),
+            authority: CertificateAuthority::new("Sitewatch test CA"),
             directory: tempfile::tempdir().unwrap(),
         };
         std::fs::write(world.path("ca.pem"), world.authority.pem()).unwrap();
@@ -40,7 +40,7 @@ impl World {
         serving(&Tls::new(&self.authority, kind))
     }
 
-    /// Trusting the authority, and whatever `more` says.
+    /// Trusting the CA, and whatever `more` says.
     fn site(&self, name: &str, url: &str, more: &Value) -> Value {
         let mut fields = more.clone();
         fields["tls_ca_file"] = self.path("ca.pem").into();
@@ -76,11 +76,7 @@ fn each_certificate_is_judged_and_tolerated_ones_still_tell_why() {
         ("expired", Kind::Expired, "expired on"),
         ("not yet valid", Kind::NotYetValid, "is not valid before"),
         ("wrong host", Kind::WrongHost, "is for another host"),
-        (
-            "unknown authority",
-            Kind::UnknownAuthority,
-            "issuer is unknown here",
-        ),
+        ("unknown CA", Kind::UnknownCa, "issuer is unknown here"),
         ("signed by itself", Kind::SelfSigned, "signed by itself"),
         (
             "incomplete chain",

@@ -12,12 +12,12 @@ use openssl::{
     x509::X509,
 };
 use sitewatch_tests::{
-    certificates::{Authority, Kind},
+    certificates::{CertificateAuthority, Kind},
     websites::{Behaviour, Page, SslVersion, Tls, Website},
 };
 
 /// A client that trusts `authority` and nobody else.
-fn client(authority: &Authority) -> SslConnectorBuilder {
+fn client(authority: &CertificateAuthority) -> SslConnectorBuilder {
     let mut builder = SslConnector::builder(SslMethod::tls_client()).unwrap();
     let root = X509::from_pem(authority.pem().as_bytes()).unwrap();
     let mut store = openssl::x509::store::X509StoreBuilder::new().unwrap();
@@ -47,7 +47,7 @@ fn site(tls: &Tls) -> Website {
 
 #[test]
 fn each_kind_is_judged_as_it_should_be() {
-    let authority = Authority::new("Sitewatch tests");
+    let authority = CertificateAuthority::new("Sitewatch tests");
     for (kind, judgement) in [
         (Kind::Good, "ok"),
         (Kind::EndsInDays(3), "ok"),
@@ -55,10 +55,7 @@ fn each_kind_is_judged_as_it_should_be() {
         (Kind::Expired, "certificate has expired"),
         (Kind::NotYetValid, "certificate is not yet valid"),
         (Kind::WrongHost, "hostname mismatch"),
-        (
-            Kind::UnknownAuthority,
-            "unable to get local issuer certificate",
-        ),
+        (Kind::UnknownCa, "unable to get local issuer certificate"),
         (
             Kind::MissingIntermediate,
             "unable to get local issuer certificate",
@@ -88,7 +85,7 @@ fn each_kind_is_judged_as_it_should_be() {
 
 #[test]
 fn a_client_certificate_is_demanded_and_checked() {
-    let authority = Authority::new("Sitewatch tests");
+    let authority = CertificateAuthority::new("Sitewatch tests");
     let tls = Tls::new(&authority, Kind::Good).client_certificate(&authority);
     let site = site(&tls);
     let directory = tempfile::tempdir().unwrap();
@@ -108,7 +105,7 @@ fn a_client_certificate_is_demanded_and_checked() {
     );
 
     // With TLS 1.3 the refusal comes after the client's side of the handshake.
-    let stranger = Authority::new("Sitewatch tests")
+    let stranger = CertificateAuthority::new("Sitewatch tests")
         .client("stranger", sitewatch_tests::certificates::Validity::days(1));
     let mut unknown = client(&authority);
     unknown
@@ -134,7 +131,7 @@ fn a_client_certificate_is_demanded_and_checked() {
 
 #[test]
 fn only_the_versions_named_are_spoken() {
-    let authority = Authority::new("Sitewatch tests");
+    let authority = CertificateAuthority::new("Sitewatch tests");
     for version in [
         SslVersion::TLS1,
         SslVersion::TLS1_1,

@@ -107,7 +107,7 @@ fn every_listener_demands_what_it_should() {
         let mutual = [ssl.clone(), ca.clone(), certificate.clone(), key.clone()];
         assert!(works(&tls, &mutual), "mutual TLS");
         assert!(!works(&tls, &[ssl.clone(), ca.clone()]), "no certificate");
-        assert!(!works(&tls, &[ssl, certificate, key]), "unknown authority");
+        assert!(!works(&tls, &[ssl, certificate, key]), "unknown CA");
 
         for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
             let with = |protocol: &str, password: &str| {

@@ -6,7 +6,7 @@ use native_tls::{Certificate, Identity, TlsConnector};
 use postgres::{Client, Config, NoTls};
 use postgres_native_tls::MakeTlsConnector;
 use sitewatch_tests::{
-    certificates::{Authority, Issued, Validity},
+    certificates::{CertificateAuthority, Issued, Validity},
     port,
     postgres::{PASSWORD, Postgres, Tls, USER},
     shared,
@@ -129,7 +129,7 @@ fn a_failed_start_tells_what_the_server_said() {
 
 #[test]
 fn tls_is_offered_required_or_mutual() {
-    let authority = Authority::new("stack");
+    let authority = CertificateAuthority::new("stack");
     let connector = |identity: Option<Identity>| {
         let root = Certificate::from_pem(authority.pem().as_bytes()).unwrap();
         let mut builder = TlsConnector::builder();

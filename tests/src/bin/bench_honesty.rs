@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use openssl::ssl::SslVersion;
-use sitewatch_tests::certificates::{Authority, Validity};
+use sitewatch_tests::certificates::{CertificateAuthority, Validity};
 use sitewatch_tests::pages::{Log, Manner, Tls, Wrote, serve_and_log};
 
 /// One way to serve.
@@ -75,10 +75,10 @@ fn main() {
     };
     let names: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
     let directory = tempfile::tempdir().expect("make a temporary directory");
-    let authority = Authority::new("bench");
+    let authority = CertificateAuthority::new("bench");
     let certificate = authority.server(&["127.0.0.1", "localhost"], Validity::days(30));
     let ca = directory.path().join("ca.pem");
-    std::fs::write(&ca, authority.pem()).expect("write the authority's certificate");
+    std::fs::write(&ca, authority.pem()).expect("write the CA certificate");
     let cgroup = Cgroup::make();
     for scenario in SCENARIOS {
         if !is_wanted(scenario.name, &names) {

@@ -7,7 +7,7 @@
 //! With `kafka` among the arguments each round is made again with results to a real Kafka, and once
 //! more with a spool before it.
 //! `bench_probe serve SCENARIO DIRECTORY` starts only the website, writes the site list and the
-//! authority's certificate into DIRECTORY and waits: for profilers and other programs.
+//! CA certificate into DIRECTORY and waits: for profilers and other programs.
 //! The website runs in this process, on the same cores. The results include the machine's own
 //! noise: run it on a machine with nothing else to do.
 #![allow(clippy::print_stdout, reason = "showing results is what it is for")]
@@ -21,7 +21,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use openssl::ssl::SslVersion;
-use sitewatch_tests::certificates::{Authority, Issued, Validity};
+use sitewatch_tests::certificates::{CertificateAuthority, Issued, Validity};
 use sitewatch_tests::floor;
 use sitewatch_tests::kafka::{Kafka, Version};
 use sitewatch_tests::memory;
@@ -100,10 +100,10 @@ fn main() {
         kafka.create_topic("bench", 4);
         kafka
     });
-    let authority = Authority::new("bench");
+    let authority = CertificateAuthority::new("bench");
     let certificate = authority.server(&["127.0.0.1", "localhost"], Validity::days(30));
     let ca = directory.path().join("ca.pem");
-    std::fs::write(&ca, authority.pem()).expect("write the authority's certificate");
+    std::fs::write(&ca, authority.pem()).expect("write the CA certificate");
     for scenario in scenarios() {
         if !wanted.is_empty() && !wanted.iter().any(|name| name == scenario.name) {
             continue;
@@ -184,7 +184,7 @@ fn median(results: impl Iterator<Item = f64>) -> f64 {
 }
 
 fn serve_only(name: &str, directory: &Path) {
-    let authority = Authority::new("bench");
+    let authority = CertificateAuthority::new("bench");
     let certificate = authority.server(&["127.0.0.1", "localhost"], Validity::days(30));
     std::fs::write(directory.join("ca.pem"), authority.pem()).expect("write the certificate");
     let scenario = scenarios()
@@ -264,7 +264,7 @@ fn ab(scenario: &Scenario, address: SocketAddr) -> Option<Taken> {
         .stderr(Stdio::null()))
 }
 
-/// Each site with a name, an expression and a timeout of its own.
+/// Each site with a name, a pattern and a timeout of its own.
 fn site_file(scenario: &Scenario, address: SocketAddr, directory: &Path) -> PathBuf {
     let path = directory.join("sites.json");
     let mut file = std::io::BufWriter::new(File::create(&path).expect("make a file"));

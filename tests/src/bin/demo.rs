@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use sitewatch_tests::certificates::{Authority, Kind};
+use sitewatch_tests::certificates::{CertificateAuthority, Kind};
 use sitewatch_tests::kafka::{Kafka, Version};
 use sitewatch_tests::port;
 use sitewatch_tests::postgres::Postgres;
@@ -128,9 +128,9 @@ struct Websites {
 
 impl Websites {
     fn start(directory: &Path) -> Self {
-        let authority = Authority::new("demo authority");
+        let authority = CertificateAuthority::new("demo CA");
         let ca = directory.join("ca.pem");
-        std::fs::write(&ca, authority.pem()).expect("write the authority's certificate");
+        std::fs::write(&ca, authority.pem()).expect("write the CA certificate");
         let page = || Page::ok("<h1>Welcome</h1> to a page that is as it should be");
         let welcome = || Behaviour::Page(page());
         let running = [

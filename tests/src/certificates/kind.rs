@@ -3,7 +3,7 @@
 use openssl::{pkey::PKey, rsa::Rsa};
 use rcgen::{ExtendedKeyUsagePurpose, PKCS_RSA_SHA256, PublicKeyData, SignatureAlgorithm};
 
-use super::{Authority, Issued, Validity};
+use super::{CertificateAuthority, Issued, Validity};
 
 /// For these a good certificate holds.
 const HOSTS: [&str; 2] = ["localhost", "127.0.0.1"];
@@ -25,20 +25,20 @@ pub enum Kind {
     WrongHost,
     /// For localhost by its common name, and for no host by its alternative names.
     CommonNameOnly,
-    /// Signed by an authority nobody was told of.
-    UnknownAuthority,
+    /// Signed by a CA nobody was told of.
+    UnknownCa,
     /// Signed by its own key.
     SelfSigned,
-    /// From an intermediate authority, whose certificate the server sends along: good.
+    /// From an intermediate CA, whose certificate the server sends along: good.
     WithIntermediate,
-    /// From an intermediate authority, whose certificate the server forgets to send.
+    /// From an intermediate CA, whose certificate the server forgets to send.
     MissingIntermediate,
     /// An RSA key of 1024 bits.
     WeakKey,
 }
 
 impl Kind {
-    pub(super) fn issue(self, authority: &Authority) -> Issued {
+    pub(super) fn issue(self, authority: &CertificateAuthority) -> Issued {
         let month = Validity::days(30);
         match self {
             Self::Good => authority.server(&HOSTS, month),
@@ -47,7 +47,7 @@ impl Kind {
             Self::NotYetValid => authority.server(&HOSTS, Validity::not_yet()),
             Self::WrongHost => authority.server(&["elsewhere.example"], month),
             Self::CommonNameOnly => authority.server_called("localhost", &[], month),
-            Self::UnknownAuthority => Authority::new("unknown").server(&HOSTS, month),
+            Self::UnknownCa => CertificateAuthority::new("unknown").server(&HOSTS, month),
             Self::SelfSigned => self_signed(),
             Self::WithIntermediate => intermediate(authority).server(&HOSTS, month),
             Self::MissingIntermediate => {
@@ -62,7 +62,7 @@ impl Kind {
     }
 }
 
-fn intermediate(authority: &Authority) -> Authority {
+fn intermediate(authority: &CertificateAuthority) -> CertificateAuthority {
     authority.intermediate("Sitewatch tests, intermediate")
 }
 
@@ -83,7 +83,7 @@ fn first_of(chain: &str) -> String {
 }
 
 /// rcgen makes no key this weak, but signs one that is given.
-fn weak(authority: &Authority) -> Issued {
+fn weak(authority: &CertificateAuthority) -> Issued {
     struct WeakKey(Vec<u8>);
     impl PublicKeyData for WeakKey {
         fn der_bytes(&self) -> &[u8] {

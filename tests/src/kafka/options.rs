@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Failure,
-    certificates::{Authority, Issued, Validity},
+    certificates::{CertificateAuthority, Issued, Validity},
     directory::{self, Directory},
     port,
     proxy::Proxy,
@@ -39,7 +39,7 @@ log.cleaner.dedupe.buffer.size=4194304
 #[must_use]
 pub struct Options {
     version: Version,
-    authority: Option<Authority>,
+    authority: Option<CertificateAuthority>,
     sasl: bool,
     proxied: bool,
     /// The port of the controller of the cluster to join; `None`: a cluster of its own.
@@ -74,7 +74,7 @@ impl Options {
 
     /// Also listens with TLS, requiring client certificates of `authority`. The broker's own
     /// certificate is for localhost and 127.0.0.1.
-    pub fn tls(mut self, authority: &Authority) -> Self {
+    pub fn tls(mut self, authority: &CertificateAuthority) -> Self {
         self.authority = Some(authority.clone());
         self
     }
@@ -254,10 +254,10 @@ listener.name.{listener}.scram-sha-512.sasl.jaas.config={modules}.scram.ScramLog
     )
 }
 
-fn tls(authority: &Authority, directory: &Path) -> io::Result<String> {
+fn tls(authority: &CertificateAuthority, directory: &Path) -> io::Result<String> {
     let Issued { chain, key } = authority.server(&["localhost", "127.0.0.1"], Validity::days(30));
     let keystore = directory.join("server.pem");
-    let truststore = directory.join("authority.pem");
+    let truststore = directory.join("ca.pem");
     fs::write(&keystore, format!("{key}{chain}"))?;
     fs::write(&truststore, authority.pem())?;
     Ok(format!(

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use super::{Postgres, install::Install};
 use crate::{
     Failure,
-    certificates::{Authority, Issued, Validity},
+    certificates::{CertificateAuthority, Issued, Validity},
     directory::Directory,
     port,
 };
@@ -17,7 +17,7 @@ pub enum Tls {
     Offered,
     /// Plain connections are refused.
     Required,
-    /// Plain connections and those without a client certificate of the authority are refused.
+    /// Plain connections and those without a client certificate of the CA are refused.
     ClientCertificates,
 }
 
@@ -34,14 +34,19 @@ pub struct Options {
 
 impl Options {
     /// Gives the server a certificate for localhost and 127.0.0.1 from `authority`.
-    pub fn tls(self, authority: &Authority, demand: Tls) -> Self {
+    pub fn tls(self, authority: &CertificateAuthority, demand: Tls) -> Self {
         let certificate = authority.server(&["localhost", "127.0.0.1"], Validity::days(30));
         self.tls_with(authority, certificate, demand)
     }
 
     /// Gives the server a certificate of the caller's choice; client certificates are checked
     /// against `authority`.
-    pub fn tls_with(mut self, authority: &Authority, certificate: Issued, demand: Tls) -> Self {
+    pub fn tls_with(
+        mut self,
+        authority: &CertificateAuthority,
+        certificate: Issued,
+        demand: Tls,
+    ) -> Self {
         self.tls = Some((authority.pem().to_owned(), certificate, demand));
         self
     }

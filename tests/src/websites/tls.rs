@@ -8,19 +8,19 @@ use openssl::{
 
 pub use openssl::ssl::SslVersion;
 
-use crate::certificates::{Authority, Issued, Kind};
+use crate::certificates::{CertificateAuthority, Issued, Kind};
 
 /// How a website speaks TLS.
 #[must_use]
 pub struct Tls {
     certificate: Issued,
-    clients: Option<Authority>,
+    clients: Option<CertificateAuthority>,
     versions: Option<(SslVersion, SslVersion)>,
 }
 
 impl Tls {
     /// With a certificate of this kind, for localhost and 127.0.0.1, and no further demands.
-    pub fn new(authority: &Authority, kind: Kind) -> Self {
+    pub fn new(authority: &CertificateAuthority, kind: Kind) -> Self {
         Self::with(authority.certificate(kind))
     }
 
@@ -34,7 +34,7 @@ impl Tls {
     }
 
     /// Demands a client certificate from `authority`.
-    pub fn client_certificate(mut self, authority: &Authority) -> Self {
+    pub fn client_certificate(mut self, authority: &CertificateAuthority) -> Self {
         self.clients = Some(authority.clone());
         self
     }

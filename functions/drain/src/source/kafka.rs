@@ -201,7 +201,7 @@ fn connect_both(
         });
         let reader = reader
             .join()
-            .map_err(|_| Failure::Defect("connecting to Kafka broke off".to_owned()))?;
+            .map_err(|_| Failure::InternalError("connecting to Kafka panicked".to_owned()))?;
         match (client, reader) {
             (Ok(client), reader) => Ok((client, reader.map_err(Failure::from))),
             (Err(failure), Ok(_)) => Err(failure),

@@ -1,7 +1,7 @@
 //! Rows in the binary form of COPY, as PostgreSQL's documentation of COPY has it.
 //!
 //! The client library has a writer of this form, which enters its runtime for every row: that
-//! alone was a tenth of a drain's processor time.
+//! alone was a tenth of a drain's CPU time.
 
 use std::io::{self, Write};
 use std::net::IpAddr;

@@ -208,7 +208,7 @@ struct Watch<'a> {
     regex_not: Vec<Search>,
     /// The body so far, when JSON is expected.
     json: Option<Vec<u8>>,
-    /// The text so far, when an expression needs all of it.
+    /// The text so far, when a pattern needs all of it.
     text: Option<Vec<u8>>,
 }
 

@@ -81,9 +81,9 @@ fn reason(
         NOT_YET_VALID => format!("the certificate is not valid before{}", day(from)),
         EXPIRED => format!("the certificate expired on{}", day(until)),
         SELF_SIGNED => "the certificate is signed by itself".to_owned(),
-        SELF_SIGNED_CHAIN => "the certificate's chain ends in an authority that is not trusted here".to_owned(),
+        SELF_SIGNED_CHAIN => "the certificate's chain ends in a CA certificate that is not trusted here".to_owned(),
         NO_ISSUER_LOCALLY | NO_CHAIN => {
-            "the certificate's issuer is unknown here: an authority not trusted, or a chain that the server sends incomplete".to_owned()
+            "the certificate's issuer is unknown here: a CA certificate that is not trusted, or a chain that the server sends incomplete".to_owned()
         }
         WRONG_HOST | WRONG_ADDRESS if !named => {
             "the certificate has no subject alternative names, and its common name does not count".to_owned()

@@ -395,7 +395,7 @@ fn unsendable(why: &impl std::fmt::Display) -> Failure {
 
 /// `ureq-proto` always goes on once it says that it can.
 fn no_progress() -> Failure {
-    Failure::new(Outcome::Local, "the request got stuck: a defect of ours")
+    Failure::new(Outcome::Local, "the request got stuck: an internal error")
 }
 
 /// The head of a request with the whole URL in its first line.

@@ -114,7 +114,7 @@ mod tests {
         let trace = Trace::start();
         trace.enter(Phase::FirstByte);
         let done = block_on(within(&trace, Duration::from_millis(5), async {
-            // As a thread that lost its processor.
+            // As a thread that lost its CPU.
             std::thread::sleep(Duration::from_millis(20));
             trace.arrived(Some(std::time::SystemTime::now()));
         }));

@@ -42,9 +42,9 @@ pub(crate) struct BodySeen {
     pub(crate) bytes: u64,
     /// Whether reading ended at the site's limit, with more to come.
     pub(crate) cut: bool,
-    /// Whether the site's expression was found; `None`: it has none.
+    /// Whether the site's pattern was found; `None`: it has none.
     pub(crate) regex: Option<bool>,
-    /// For each expression that must not be there: whether it was found.
+    /// For each pattern that must not be there: whether it was found.
     pub(crate) regex_not: Vec<bool>,
     /// What is wrong with the JSON; `None`: nothing, or nothing is expected of it.
     pub(crate) json_problem: Option<String>,

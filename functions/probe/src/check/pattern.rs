@@ -1,4 +1,4 @@
-//! Compiled expressions: the cheapest form that can decide each, and which of them are kept.
+//! Compiled patterns: the cheapest form that can decide each, and which of them are kept.
 //!
 //! An automaton and the whole body would do for all. With these two alone a round of 10,000 sites that
 //! answer at once takes a third more CPU (`tests/bench.sh probe at-once`: 1.06 s against 0.80 s).
@@ -15,7 +15,7 @@ use regex_syntax::hir::literal::{ExtractKind, Extractor};
 use regex_syntax::hir::{Hir, HirKind};
 use sitewatch::site::Pattern;
 
-/// A compiled expression.
+/// A compiled pattern.
 #[derive(Debug)]
 pub(crate) enum Compiled {
     /// Nothing but text.
@@ -26,7 +26,8 @@ pub(crate) enum Compiled {
     Automaton(Box<DFA>),
     /// The rest.
     Whole(Box<regex::bytes::Regex>),
-    /// Nothing that could be compiled. A [`Pattern`] is known to compile, so this is a defect.
+    /// Nothing that could be compiled. A [`Pattern`] is known to compile, so this is an internal
+    /// error.
     Broken,
 }
 
@@ -67,7 +68,7 @@ impl Compiled {
     }
 }
 
-/// An expression whose every match begins with the same text. The text is looked for first, several
+/// A pattern whose every match begins with the same text. The text is looked for first, several
 /// times as fast as any automaton goes; the rest is compiled when it is found.
 #[derive(Debug)]
 pub(crate) struct Prefixed {
@@ -89,7 +90,7 @@ impl Prefixed {
         self.nfa.get_or_init(|| nfa(&self.hir)).as_ref()
     }
 
-    /// The automaton; `None` is a defect, like [`Compiled::Broken`].
+    /// The automaton; `None` is an internal error, like [`Compiled::Broken`].
     pub(super) fn dfa(&self) -> Option<&DFA> {
         self.dfa.get_or_init(|| self.nfa().and_then(dfa)).as_deref()
     }
@@ -132,7 +133,7 @@ fn nfa(hir: &Hir) -> Option<NFA> {
         .ok()
 }
 
-/// The automaton, if one over bytes can decide the expression.
+/// The automaton, if one over bytes can decide the pattern.
 fn dfa(nfa: &NFA) -> Option<Box<DFA>> {
     let config = DFA::config()
         .cache_capacity(CACHE)
@@ -141,7 +142,7 @@ fn dfa(nfa: &NFA) -> Option<Box<DFA>> {
     automaton.ok().map(Box::new)
 }
 
-/// The compiled expressions that more than one site has. One that a single site has is compiled
+/// The compiled patterns that more than one site has. One that a single site has is compiled
 /// for its check and forgotten: 10,000 different ones would take a hundred megabytes.
 #[derive(Debug, Default)]
 pub(crate) struct Patterns(HashMap<Arc<Pattern>, OnceLock<Arc<Compiled>>>);

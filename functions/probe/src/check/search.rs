@@ -1,8 +1,8 @@
 //! Searching a body for a regular expression while it arrives.
 //!
 //! A page is never held as a whole for this: a lazily built automaton is fed byte by byte and
-//! carries its state over the borders of chunks, and a plain text is looked for with an overlap.
-//! Only expressions that an automaton over bytes cannot decide (`\b` and its like in Unicode) have
+//! carries its state over the boundaries of chunks, and a plain text is looked for with an overlap.
+//! Only patterns that an automaton over bytes cannot decide (`\b` and its like in Unicode) have
 //! the body kept, once for all of a site's, up to its limit.
 
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! TLS handshakes over contexts that are shared by all sites with equal settings.
 //!
-//! A context loads the system's authorities, which takes tens of milliseconds; a handshake with a
-//! shared one does not. The certificate is judged by OpenSSL during the handshake, but we look at
+//! A context loads the system's CA certificates, which takes tens of milliseconds; a handshake with
+//! a shared one does not. The certificate is judged by OpenSSL during the handshake, but we look at
 //! the judgement only after it (`SslVerifyMode::NONE` makes OpenSSL go on and remember it): so the
 //! expiry, the issuer and the reason are known of bad certificates too. Not one byte of a request
 //! is sent before the judgement was looked at.
@@ -88,7 +88,7 @@ fn build(tls: &Tls, directory: Option<&Path>) -> Result<SslContext, String> {
         // What these versions sign with is refused from level 1 up.
         builder.set_security_level(0);
     }
-    // Only the authorities in the file count: who names one does not mean the others too.
+    // Only the CA certificates in the file count: who names one does not mean the others too.
     match &tls.ca_file {
         Some(CaFile::OfOperator(path)) => builder
             .set_ca_file(path)
@@ -96,14 +96,15 @@ fn build(tls: &Tls, directory: Option<&Path>) -> Result<SslContext, String> {
         Some(CaFile::OfSite(path)) => {
             let told = |why: &str| unusable("tls_ca_file", path, why);
             let pem = read(directory, path).map_err(|why| told(&why))?;
-            let authorities = X509::stack_from_pem(&pem).map_err(|error| told(&first(&error)))?;
-            if authorities.is_empty() {
+            let ca_certificates =
+                X509::stack_from_pem(&pem).map_err(|error| told(&first(&error)))?;
+            if ca_certificates.is_empty() {
                 return Err(told("it holds no certificate"));
             }
-            for authority in authorities {
+            for ca_certificate in ca_certificates {
                 builder
                     .cert_store_mut()
-                    .add_cert(authority)
+                    .add_cert(ca_certificate)
                     .map_err(|error| told(&first(&error)))?;
             }
         }

@@ -1,7 +1,7 @@
 //! Where an attempt's time goes: to the site, by phases, or to us.
 //!
 //! The site's time runs from what we send to what arrives, both as the kernel saw them; from what
-//! has arrived to what we send next it is ours: waiting for a processor, cryptography, searching.
+//! has arrived to what we send next it is ours: waiting for a CPU, cryptography, searching.
 //! So nothing of how late we look is in the phases.
 
 use std::cell::{Cell, RefCell, RefMut};
@@ -97,7 +97,7 @@ struct State {
     phases: Phases,
     phase: Phase,
     /// Up to here time is accounted for.
-    edge: Instant,
+    boundary: Instant,
     /// What passed and is neither the site's nor ours.
     left_out: Duration,
     clocks: Clocks,
@@ -117,7 +117,7 @@ impl Trace {
             state: RefCell::new(State {
                 phases: Phases::default(),
                 phase: Phase::Dns,
-                edge: clocks.monotonic,
+                boundary: clocks.monotonic,
                 left_out: Duration::ZERO,
                 clocks,
                 clock: Clock::Kernel,
@@ -135,7 +135,7 @@ impl Trace {
         let mut state = self.state();
         state.phase = phase;
         state.asked = Vec::new();
-        state.edge = Instant::now();
+        state.boundary = Instant::now();
     }
 
     /// The first byte has arrived; what follows it follows without a gap.
@@ -152,7 +152,7 @@ impl Trace {
     /// Something is about to be sent, or room is made for what the site sends: it could not go on
     /// before.
     pub(crate) fn sending(&self) {
-        self.state().edge = Instant::now();
+        self.state().boundary = Instant::now();
     }
 
     /// Something arrived; `when` by the kernel's stamp.
@@ -173,15 +173,15 @@ impl Trace {
         let mut state = self.state();
         state.clock = Clock::Monotonic;
         let left = self.most.get().saturating_sub(state.phases.total());
-        let passed = Instant::now().saturating_duration_since(state.edge);
-        let at = state.edge + passed.min(left);
+        let passed = Instant::now().saturating_duration_since(state.boundary);
+        let at = state.boundary + passed.min(left);
         state.charge(at);
     }
 
-    /// The phase under way took this long since its last edge, and ends.
+    /// The phase under way took this long since its last boundary, and ends.
     pub(crate) fn took(&self, time: Duration) {
         let mut state = self.state();
-        let at = state.edge + time;
+        let at = state.boundary + time;
         state.charge(at);
     }
 
@@ -190,20 +190,20 @@ impl Trace {
         self.state().charge(at);
     }
 
-    /// What passed since the last edge is nobody's.
+    /// What passed since the last boundary is nobody's.
     pub(crate) fn leave_out(&self) {
         let mut state = self.state();
         let now = Instant::now();
-        let passed = now.saturating_duration_since(state.edge);
+        let passed = now.saturating_duration_since(state.boundary);
         state.left_out += passed;
-        state.edge = now;
+        state.boundary = now;
     }
 
     /// A connection to this address begins.
     pub(crate) fn asks(&self, address: IpAddr) {
         let mut state = self.state();
         if state.asked.is_empty() {
-            state.edge = Instant::now();
+            state.boundary = Instant::now();
         }
         state.asked.push(address);
         // Should none answer: the first.
@@ -231,14 +231,14 @@ impl Trace {
     /// The same with what it is being waited for.
     pub(crate) fn charged_or_waited(&self) -> Duration {
         let state = self.state();
-        state.phases.total() + Instant::now().saturating_duration_since(state.edge)
+        state.phases.total() + Instant::now().saturating_duration_since(state.boundary)
     }
 
     /// The time is up: the site's is what it was allowed, `in_all`.
     pub(crate) fn up(&self, in_all: Duration) {
         let mut state = self.state();
         let left = in_all.saturating_sub(state.phases.total());
-        let at = state.edge + left;
+        let at = state.boundary + left;
         state.charge(at);
     }
 
@@ -276,9 +276,9 @@ impl Trace {
 impl State {
     /// The phase's time goes on to `at`.
     fn charge(&mut self, at: Instant) {
-        let time = at.saturating_duration_since(self.edge);
+        let time = at.saturating_duration_since(self.boundary);
         *self.phases.slot(self.phase).get_or_insert_default() += time;
-        self.edge = self.edge.max(at);
+        self.boundary = self.boundary.max(at);
     }
 }
 
@@ -296,7 +296,7 @@ const SET: Duration = Duration::from_millis(2);
 
 impl Clocks {
     fn now() -> Self {
-        // Losing the processor between the two readings would look as if a clock was set.
+        // Losing the CPU between the two readings would look as if a clock was set.
         let mut tries = 0;
         loop {
             let before = Instant::now();

@@ -124,9 +124,7 @@ impl KafkaSink {
                 };
                 Delivered {
                     spooled,
-                    trouble: Some(format!(
-                        "the thread for Kafka ended by a defect of ours; {rest}"
-                    )),
+                    trouble: Some(format!("the thread for Kafka panicked; {rest}")),
                     ..Delivered::default()
                 }
             })

@@ -260,7 +260,7 @@ impl Unreadable {
     fn add(&mut self, line: &[u8]) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
-            // It is there when a run broke off here before; it then gets the same lines.
+            // It is there when a run was cut short here before; it then gets the same lines.
             none => none.insert(BufWriter::new(
                 OpenOptions::new()
                     .write(true)

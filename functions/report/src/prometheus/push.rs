@@ -56,7 +56,7 @@ pub(super) fn push(
     }
     // A pipe that nobody reads any more is a gateway's refusal, which its answer tells.
     let mut answer = answer
-        .map_err(|_| Failure::Defect("sending the metrics broke off".to_owned()))?
+        .map_err(|_| Failure::InternalError("sending the metrics panicked".to_owned()))?
         .map_err(|error| refused(error.to_string()))?;
     let Some(why) = http::refusal(&answer) else {
         return Ok(());

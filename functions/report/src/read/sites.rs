@@ -204,7 +204,7 @@ impl Sites {
         match read {
             Ok(()) => Ok(sites),
             Err(Interrupted::Reading(failure)) => Err(failure),
-            Err(Interrupted::Writing(error)) => Err(Failure::Defect(error.to_string())),
+            Err(Interrupted::Writing(error)) => Err(Failure::InternalError(error.to_string())),
         }
     }
 

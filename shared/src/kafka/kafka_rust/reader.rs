@@ -107,8 +107,9 @@ impl Reader {
         self.partitions
             .iter()
             .map(|&partition| {
-                let of = |edge: &[PartitionOffset]| {
-                    edge.iter()
+                let of = |offsets: &[PartitionOffset]| {
+                    offsets
+                        .iter()
                         .find(|offset| offset.partition == partition)
                         .map(|it| it.offset)
                 };

@@ -54,8 +54,8 @@ impl Reader {
     pub(in crate::kafka) fn bounds(&mut self) -> Result<Vec<PartitionBounds>, KafkaError> {
         // Answered meanwhile.
         let identity = identity::ask(self.client.client(), &self.fetching.topic)?;
-        let firsts = self.edges(Offset::Beginning)?;
-        let ends = self.edges(Offset::End)?;
+        let firsts = self.boundaries(Offset::Beginning)?;
+        let ends = self.boundaries(Offset::End)?;
         self.topic_id = identity.answer(self.fetching.timeout.min(ASIDE));
         Ok(firsts
             .into_iter()
@@ -72,13 +72,17 @@ impl Reader {
         self.topic_id.clone()
     }
 
-    /// Asks for one edge of all partitions, in one request to each broker; `fetch_watermarks` asks
-    /// for one partition at a time.
-    fn edges(&self, edge: Offset) -> Result<Vec<(i32, i64)>, KafkaError> {
+    /// Asks for one boundary of all partitions, in one request to each broker; `fetch_watermarks`
+    /// asks for one partition at a time.
+    fn boundaries(&self, boundary: Offset) -> Result<Vec<(i32, i64)>, KafkaError> {
         const WHAT: &str = "tell what the topic holds";
         let deadline = Instant::now() + self.fetching.timeout;
         let answer = loop {
-            let asked = self.list(self.partitions.iter().map(|&partition| (partition, edge)))?;
+            let asked = self.list(
+                self.partitions
+                    .iter()
+                    .map(|&partition| (partition, boundary)),
+            )?;
             let answer = self
                 .client
                 .offsets_for_times(asked, self.fetching.timeout)
@@ -236,7 +240,7 @@ impl Record<'_> {
     pub(in crate::kafka) fn header(&self, index: usize) -> Option<(&str, Option<&[u8]>)> {
         let headers = self.0.headers()?;
         // rdkafka panics over a name that is not UTF-8, which any producer may write. The hook
-        // would tell of a defect.
+        // would tell of an internal error.
         let hook = panic::take_hook();
         panic::set_hook(Box::new(|_| {}));
         let header = panic::catch_unwind(AssertUnwindSafe(|| headers.try_get(index)));

@@ -7,7 +7,7 @@ use std::path::Path;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
-use sitewatch_tests::certificates::{Authority, Validity};
+use sitewatch_tests::certificates::{CertificateAuthority, Validity};
 use sitewatch_tests::command::{Finished, Run};
 use sitewatch_tests::kafka::Version;
 use sitewatch_tests::port;
@@ -385,7 +385,7 @@ fn of_several_hosts_the_one_that_lives_and_takes_writes() {
 
 #[test]
 fn with_a_client_certificate_and_not_without() {
-    let authority = Authority::new("ours");
+    let authority = CertificateAuthority::new("ours");
     let server = Postgres::options()
         .tls(&authority, Tls::ClientCertificates)
         .start();
@@ -397,7 +397,7 @@ fn with_a_client_certificate_and_not_without() {
     };
     let ca = write("ca.pem", authority.pem());
     let ours = authority.client(USER, Validity::days(1));
-    let theirs = Authority::new("theirs").client(USER, Validity::days(1));
+    let theirs = CertificateAuthority::new("theirs").client(USER, Validity::days(1));
     let (certificate, key) = (write("cert.pem", &ours.chain), write("key.pem", &ours.key));
     let strange = (
         write("cert2.pem", &theirs.chain),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use sitewatch_tests::certificates::{Authority, Kind};
+use sitewatch_tests::certificates::{CertificateAuthority, Kind};
 use sitewatch_tests::command::{Finished, Run};
 use sitewatch_tests::kafka::{Codec, Kafka, PASSWORD, USER, Version};
 use sitewatch_tests::shared;
@@ -94,14 +94,14 @@ fn a_wrong_password_is_one_line_that_names_it() {
 #[test]
 fn a_broker_with_a_bad_certificate_is_one_line_that_names_it() {
     let prepared = Prepared::new("certificate");
-    let authority = Authority::new("ours");
+    let authority = CertificateAuthority::new("ours");
     let directory = tempfile::tempdir().unwrap();
     let ca = directory.path().join("ca.pem");
     fs::write(&ca, authority.pem()).unwrap();
     for (kind, part) in [
         (Kind::Expired, "has expired"),
         (Kind::WrongHost, "not for \"127.0.0.1\""),
-        (Kind::UnknownAuthority, "KAFKA_CA_FILE"),
+        (Kind::UnknownCa, "KAFKA_CA_FILE"),
     ] {
         let finished = prepared
             .drain()

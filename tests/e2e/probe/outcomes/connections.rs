@@ -1,7 +1,7 @@
 //! Rows of where redirects lead, and of TLS.
 
 use serde_json::json;
-use sitewatch_tests::certificates::{Authority, Kind};
+use sitewatch_tests::certificates::{CertificateAuthority, Kind};
 use sitewatch_tests::websites::{Behaviour, Tls, Website};
 
 use super::{Outcome, Row, page, plain, redirect, row};
@@ -104,12 +104,12 @@ pub(super) fn redirects() -> Vec<Row> {
 
 /// `tls.rs` has the many ways in which a certificate can be wrong.
 pub(super) fn secure() -> Vec<Row> {
-    let authority = Authority::new("table");
+    let authority = CertificateAuthority::new("table");
     let good = Website::start_tls(page("secret"), &Tls::new(&authority, Kind::Good));
     let plain_http = Website::start(page("plain"));
     vec![
         Row {
-            name: "an unknown authority",
+            name: "an unknown CA",
             url: good.url(),
             _website: Some(good),
             more: plain(),

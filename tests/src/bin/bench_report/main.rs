@@ -104,7 +104,7 @@ fn machine(database: &Database) {
     let model = cpu
         .lines()
         .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
-        .map_or("processor unknown", |(_, model)| model);
+        .map_or("CPU unknown", |(_, model)| model);
     let version: String = database
         .client()
         .query_one("show server_version", &[])
