@@ -73,8 +73,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn openssl_is_put_into_words() {
-        for (text, words) in [
+    fn openssl_reasons_are_described() {
+        for (text, described) in [
             (
                 "error:0A000086:SSL routines:tls_post_process_server_certificate:certificate verify failed:../ssl/statem/statem_clnt.c:1889: (Hostname mismatch)",
                 "certificate verify failed (Hostname mismatch)",
@@ -85,7 +85,7 @@ mod tests {
             ),
             ("unexpected EOF", "unexpected EOF"),
         ] {
-            assert_eq!(reason(text), words);
+            assert_eq!(reason(text), described);
         }
     }
 }

@@ -2,6 +2,7 @@
 //! each partition as it is now.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use sitewatch::kafka::{PartitionBounds, Range};
 
@@ -35,13 +36,13 @@ impl Loss {
     }
 }
 
-impl Reason {
-    /// For people, in the log and in `kafka_losses`.
-    pub(crate) fn words(self) -> &'static str {
-        match self {
+/// For people, in the log and in `kafka_losses`.
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Self::Retention => "Kafka's retention removed messages that were not recorded yet",
             Self::MadeAgain => "the topic was deleted and made again",
-        }
+        })
     }
 }
 

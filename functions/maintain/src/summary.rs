@@ -69,7 +69,7 @@ impl Counters {
             parts.push("what is old kept, because a clock is not believed".to_owned());
         }
         if let Some(why) = ended {
-            parts.push(format!("ended by {}", why.words()));
+            parts.push(format!("ended by {why}"));
         }
         if parts.is_empty() {
             parts.push("nothing to do".to_owned());

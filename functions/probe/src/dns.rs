@@ -56,7 +56,7 @@ pub(crate) enum Found {
     /// No name server answered: why, for people. [`Dns::answers`] says whose fault that is.
     Silence(Arc<str>),
     /// No name server could be asked, which says nothing of the name: why, for people.
-    Unasked(Arc<str>),
+    NotAsked(Arc<str>),
 }
 
 /// The answer to a check.
@@ -138,7 +138,7 @@ impl Dns {
     fn ask_for_root(&self, name: &Arc<Name>) {
         let service = match self.service.get_or_init(start) {
             Ok(service) => service,
-            Err(why) => return name.answer(Found::Unasked(why.as_str().into()), UNANSWERED),
+            Err(why) => return name.answer(Found::NotAsked(why.as_str().into()), UNANSWERED),
         };
         let (resolver, name) = (Arc::clone(&service.resolver), Arc::clone(name));
         service.runtime.spawn(async move {
@@ -184,7 +184,7 @@ impl Dns {
                     name.answer(found, good_for);
                 });
             }
-            Err(why) => name.answer(Found::Unasked(why.as_str().into()), UNANSWERED),
+            Err(why) => name.answer(Found::NotAsked(why.as_str().into()), UNANSWERED),
         }
     }
 }
@@ -340,7 +340,9 @@ fn no_answer(why: &NetError) -> Found {
     let text = format!("no name server could answer: {why}").into();
     match why {
         NetError::Io(error) => match local_cause(error) {
-            Some(cause) => Found::Unasked(format!("no name server could be asked: {cause}").into()),
+            Some(cause) => {
+                Found::NotAsked(format!("no name server could be asked: {cause}").into())
+            }
             None => Found::Silence(text),
         },
         why if is_silence(why) => Found::Silence(text),

@@ -80,7 +80,7 @@ pub(crate) fn summary(ended: Ended) -> Summary {
         parts.push(format!("{refused} {sites} of the table not checked"));
     }
     if let Some(why) = stopped {
-        parts.push(format!("stopped by {}", why.words()));
+        parts.push(format!("stopped by {why}"));
     }
     let exit = if panicked > 0 {
         Exit::InternalError

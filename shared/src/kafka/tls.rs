@@ -72,22 +72,22 @@ pub(super) fn handshake<S: Read + Write>(
     connector: &SslConnector,
     host: &str,
     stream: S,
-) -> Result<SslStream<S>, Failure> {
+) -> Result<SslStream<S>, TlsError> {
     connector
         .connect(host, stream)
         .map_err(|error| match error {
-            HandshakeError::SetupFailure(error) => Failure::Refused(error.to_string()),
-            HandshakeError::WouldBlock(_) => Failure::Silent,
+            HandshakeError::SetupFailure(error) => TlsError::Refused(error.to_string()),
+            HandshakeError::WouldBlock(_) => TlsError::Silent,
             HandshakeError::Failure(half) => {
                 let verdict = half.ssl().verify_result();
                 if verdict != X509VerifyResult::OK {
-                    return Failure::Refused(certificate_words(host, verdict));
+                    return TlsError::Refused(describe_verification(host, verdict));
                 }
                 let error = half.into_error();
                 match (error.io_error(), error.ssl_error()) {
-                    (Some(error), _) => Failure::Broken(error.to_string()),
-                    (None, Some(error)) => Failure::Refused(alert_words(&error.to_string())),
-                    (None, None) => Failure::Broken(
+                    (Some(error), _) => TlsError::Broken(error.to_string()),
+                    (None, Some(error)) => TlsError::Refused(describe_alert(&error.to_string())),
+                    (None, None) => TlsError::Broken(
                         "it closed the connection during the TLS handshake \
                          (does KAFKA_SECURITY_PROTOCOL fit the port?)"
                             .to_owned(),
@@ -105,12 +105,12 @@ pub(super) fn diagnose(settings: &KafkaSettings) -> Option<String> {
     settings.brokers.iter().find_map(|broker| {
         let stream = dial::connect(broker, Instant::now() + DIAGNOSIS).ok()?;
         match handshake(&connector, dial::host(broker), stream) {
-            Err(Failure::Refused(cause)) => Some(cause),
-            Err(Failure::Broken(cause)) => {
+            Err(TlsError::Refused(cause)) => Some(cause),
+            Err(TlsError::Broken(cause)) => {
                 log::debug!(target: LOG, "{broker}: a handshake to learn more broke: {cause}");
                 None
             }
-            Err(Failure::Silent) | Ok(_) => None,
+            Err(TlsError::Silent) | Ok(_) => None,
         }
     })
 }
@@ -120,7 +120,7 @@ pub(super) fn diagnose(settings: &KafkaSettings) -> Option<String> {
 const DIAGNOSIS: Duration = Duration::from_secs(1);
 
 /// Why a handshake failed.
-pub(super) enum Failure {
+pub(super) enum TlsError {
     /// Trying again will not help.
     Refused(String),
     /// The connection broke.
@@ -129,7 +129,7 @@ pub(super) enum Failure {
     Silent,
 }
 
-fn certificate_words(host: &str, verdict: X509VerifyResult) -> String {
+fn describe_verification(host: &str, verdict: X509VerifyResult) -> String {
     const HOSTNAME_MISMATCH: i32 = openssl_code::HOSTNAME_MISMATCH;
     const IP_ADDRESS_MISMATCH: i32 = openssl_code::IP_ADDRESS_MISMATCH;
     match verdict.as_raw() {
@@ -157,7 +157,7 @@ mod openssl_code {
 }
 
 /// What a broker's alert, or a peer that does not speak TLS, means for who runs us.
-pub(super) fn alert_words(error: &str) -> String {
+pub(super) fn describe_alert(error: &str) -> String {
     let contains = |text| error.contains(text);
     if contains("wrong version number") || contains("packet length too long") {
         "it does not speak TLS on this port; check KAFKA_SECURITY_PROTOCOL".to_owned()

@@ -1,5 +1,6 @@
 //! When a run should come to its end: a signal, or its deadline.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -15,14 +16,13 @@ pub enum Why {
     Deadline,
 }
 
-impl Why {
-    /// The reason in words that fit after "stopped by".
-    #[must_use]
-    pub fn words(self) -> &'static str {
-        match self {
+/// The reason, to follow "stopped by".
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Self::Signal => "a signal",
             Self::Deadline => "its deadline",
-        }
+        })
     }
 }
 

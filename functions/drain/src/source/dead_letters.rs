@@ -31,10 +31,7 @@ pub(crate) fn drain(settings: &Settings, run: &Run) -> Result<Summary, Failure> 
     loop {
         if let Some(why) = stop.requested() {
             return Ok(Summary::done(
-                format!(
-                    "{recorded} dead letters recorded; stopped by {} before the end",
-                    why.words()
-                ),
+                format!("{recorded} dead letters recorded; stopped by {why} before the end"),
                 vec![("recorded", recorded), ("repeated", repeated)],
             )
             .exiting(Exit::Unfinished));

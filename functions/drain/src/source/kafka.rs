@@ -84,7 +84,7 @@ fn move_pending(
                 loss.partition,
                 loss.from,
                 loss.to,
-                loss.reason.words()
+                loss.reason
             );
             counters.lost += loss.messages();
             stored.insert(loss.partition, loss.to);
@@ -172,7 +172,7 @@ fn move_pending(
     Ok(match stopped {
         Some(why) => {
             let mut summary = summary.exiting(Exit::Unfinished);
-            summary.sentence = format!("{}; stopped by {}", summary.sentence, why.words());
+            summary.sentence = format!("{}; stopped by {why}", summary.sentence);
             summary
         }
         None if counters.left > 0 => summary.exiting(Exit::Unfinished),
@@ -256,7 +256,7 @@ fn undecided(topic: &str, losses: &[Loss]) -> Failure {
             format!("{topic} partition {}", loss.partition),
             format!(
                 "was recorded up to offset {}, and Kafka goes on at {}: {}; DRAIN_OFFSET_RESET=fail leaves it to you: earliest or latest goes on",
-                loss.from, loss.to, loss.reason.words()
+                loss.from, loss.to, loss.reason
             ),
         );
     }
@@ -288,7 +288,7 @@ fn show(
             .iter()
             .find(|loss| loss.partition == bound.partition);
         let note = loss.map_or_else(String::new, |loss| {
-            format!("  would go on at {}: {}", loss.to, loss.reason.words())
+            format!("  would go on at {}: {}", loss.to, loss.reason)
         });
         text.push_str(&format!(
             "{:>9} {recorded:>12} {:>12} {pending:>12}{note}\n",

@@ -120,9 +120,8 @@ fn record_lines(settings: &Settings, run: &Run) -> Result<Summary, Failure> {
     if let Some(why) = stopped {
         summary = summary.exiting(Exit::Unfinished);
         summary.sentence = format!(
-            "{}; stopped by {} before the input's end",
-            summary.sentence,
-            why.words()
+            "{}; stopped by {why} before the input's end",
+            summary.sentence
         );
     }
     Ok(summary)

@@ -137,7 +137,7 @@ pub(crate) fn record_losses(
                         (&loss.partition, Type::INT4),
                         (&loss.from, Type::INT8),
                         (&loss.to, Type::INT8),
-                        (&loss.reason.words(), Type::TEXT),
+                        (&loss.reason.to_string(), Type::TEXT),
                     ],
                 )?;
             }

@@ -36,7 +36,7 @@ pub(super) async fn addresses(
         match answer.found {
             Found::Addresses(addresses) => addresses.to_vec(),
             Found::Nothing(why) => return Err(Failure::new(Outcome::Dns, &*why)),
-            Found::Unasked(why) => return Err(Failure::new(Outcome::Local, &*why)),
+            Found::NotAsked(why) => return Err(Failure::new(Outcome::Local, &*why)),
             Found::Silence(why) if dns.answers().await => {
                 return Err(Failure::new(Outcome::Dns, &*why));
             }

@@ -62,8 +62,8 @@ impl TlsContexts {
 }
 
 fn build(tls: &Tls, directory: Option<&Path>) -> Result<SslContext, String> {
-    let broken = |error: ErrorStack| format!("OpenSSL cannot be set up: {error}");
-    let mut builder = SslContext::builder(SslMethod::tls_client()).map_err(broken)?;
+    let openssl_error = |error: ErrorStack| format!("OpenSSL cannot be set up: {error}");
+    let mut builder = SslContext::builder(SslMethod::tls_client()).map_err(openssl_error)?;
     builder.set_verify(SslVerifyMode::NONE);
     builder.set_mode(SslMode::AUTO_RETRY | SslMode::RELEASE_BUFFERS);
     // Each record would be read in two pieces, two system calls; a handshake has half a dozen.
@@ -83,7 +83,7 @@ fn build(tls: &Tls, directory: Option<&Path>) -> Result<SslContext, String> {
     };
     builder
         .set_min_proto_version(Some(oldest))
-        .map_err(broken)?;
+        .map_err(openssl_error)?;
     if oldest == SslVersion::TLS1 || oldest == SslVersion::TLS1_1 {
         // What these versions sign with is refused from level 1 up.
         builder.set_security_level(0);
@@ -108,7 +108,7 @@ fn build(tls: &Tls, directory: Option<&Path>) -> Result<SslContext, String> {
                     .map_err(|error| told(&first(&error)))?;
             }
         }
-        None => builder.set_default_verify_paths().map_err(broken)?,
+        None => builder.set_default_verify_paths().map_err(openssl_error)?,
     }
     if let Some((certificate, key)) = &tls.client {
         identify(&mut builder, directory, certificate, key)?;
@@ -177,10 +177,10 @@ pub(super) async fn handshake<'a>(
     trace: &Trace,
 ) -> Result<SslStream<Wire<'a>>, Failure> {
     let name = tls.server_name.as_deref().unwrap_or(host);
-    let ssl = client(context, name).map_err(|error| broken(&error))?;
-    let mut stream = SslStream::new(ssl, wire).map_err(|error| broken(&error))?;
+    let ssl = client(context, name).map_err(|error| openssl_error(&error))?;
+    let mut stream = SslStream::new(ssl, wire).map_err(|error| openssl_error(&error))?;
     if let Err(error) = Pin::new(&mut stream).connect().await {
-        return Err(unsecured(&error));
+        return Err(tls_error(&error));
     }
     let Some(certificate) = CertificateSeen::of(stream.ssl()) else {
         return Err(Failure::new(
@@ -215,14 +215,14 @@ fn client(context: &SslContext, name: &str) -> Result<Ssl, ErrorStack> {
     Ok(ssl)
 }
 
-fn broken(error: &ErrorStack) -> Failure {
+fn openssl_error(error: &ErrorStack) -> Failure {
     Failure::new(
         Outcome::Local,
         format!("no TLS connection could be set up: {}", first(error)),
     )
 }
 
-fn unsecured(error: &openssl::ssl::Error) -> Failure {
+fn tls_error(error: &openssl::ssl::Error) -> Failure {
     if let Some(error) = error.io_error() {
         return Failure::of_io(Phase::Tls, "", error);
     }

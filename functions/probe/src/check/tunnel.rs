@@ -37,8 +37,10 @@ pub(super) async fn open_tunnel(
         .and_then(|status| status.parse::<u16>().ok());
     match status {
         Some(200..=299) => Ok(()),
-        Some(status) => Err(no_tunnel(format!("the proxy answered {status} to CONNECT"))),
-        None => Err(no_tunnel("the proxy's answer to CONNECT is not HTTP")),
+        Some(status) => Err(tunnel_error(format!(
+            "the proxy answered {status} to CONNECT"
+        ))),
+        None => Err(tunnel_error("the proxy's answer to CONNECT is not HTTP")),
     }
 }
 
@@ -52,7 +54,7 @@ async fn read_head(wire: &mut Wire<'_>) -> Result<Vec<u8>, Failure> {
             return Ok(head);
         }
         if head.len() > MAX_HEAD {
-            return Err(no_tunnel("the proxy's answer to CONNECT has no end"));
+            return Err(tunnel_error("the proxy's answer to CONNECT has no end"));
         }
         match wire.read_buf(&mut head).await {
             Ok(0) => return Err(failed(&io::ErrorKind::UnexpectedEof.into())),
@@ -64,11 +66,11 @@ async fn read_head(wire: &mut Wire<'_>) -> Result<Vec<u8>, Failure> {
 
 fn failed(error: &io::Error) -> Failure {
     match error.kind() {
-        io::ErrorKind::UnexpectedEof => no_tunnel("the proxy closed the connection"),
-        _ => no_tunnel(format!("the proxy failed: {error}")),
+        io::ErrorKind::UnexpectedEof => tunnel_error("the proxy closed the connection"),
+        _ => tunnel_error(format!("the proxy failed: {error}")),
     }
 }
 
-fn no_tunnel(text: impl Into<String>) -> Failure {
+fn tunnel_error(text: impl Into<String>) -> Failure {
     Failure::new(Outcome::Connect, text)
 }

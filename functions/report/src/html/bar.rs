@@ -1,6 +1,6 @@
 //! A site's 90 days, a stroke each.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use crate::read::span::DAYS;
 use crate::words::percentage;
@@ -63,21 +63,6 @@ impl Bar {
         }
     }
 
-    /// What the bar shows, in words.
-    pub(super) fn words(&self) -> String {
-        let up: f64 = self.days.iter().map(|(up, _)| f64::from(*up)).sum();
-        let down: f64 = self.days.iter().map(|(_, down)| f64::from(*down)).sum();
-        if up + down == 0.0 {
-            return "90 days: no checks".to_owned();
-        }
-        let failed = self.days.iter().filter(|(_, down)| *down > 0).count();
-        let known = self.days.iter().filter(|day| **day != (0, 0)).count();
-        format!(
-            "90 days: {} up; failures on {failed} of {known} days",
-            percentage(Some(100.0 * up / (up + down)))
-        )
-    }
-
     /// The classes of strokes and, of each, an SVG path: horizontal lines, which the style sheet
     /// cuts into strokes by dashes. A line for a run of equal days keeps ten thousand bars small.
     pub(super) fn paths(&self) -> Vec<(&'static str, String)> {
@@ -111,6 +96,24 @@ impl Bar {
     }
 }
 
+/// What the bar shows, for people.
+impl fmt::Display for Bar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let up: f64 = self.days.iter().map(|(up, _)| f64::from(*up)).sum();
+        let down: f64 = self.days.iter().map(|(_, down)| f64::from(*down)).sum();
+        if up + down == 0.0 {
+            return f.write_str("90 days: no checks");
+        }
+        let failed = self.days.iter().filter(|(_, down)| *down > 0).count();
+        let known = self.days.iter().filter(|day| **day != (0, 0)).count();
+        write!(
+            f,
+            "90 days: {} up; failures on {failed} of {known} days",
+            percentage(Some(100.0 * up / (up + down)))
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,7 +121,7 @@ mod tests {
     #[test]
     fn days_are_strokes_and_runs_of_equal_days_are_lines() {
         let mut bar = Bar::default();
-        assert_eq!(bar.words(), "90 days: no checks");
+        assert_eq!(bar.to_string(), "90 days: no checks");
         bar.add(0, 10, 0);
         bar.add(1, 10, 0);
         bar.add(2, 99, 1);
@@ -133,6 +136,9 @@ mod tests {
                 ("bad", "M0 8h3".to_owned()),
             ]
         );
-        assert_eq!(bar.words(), "90 days: 91.5 % up; failures on 2 of 4 days");
+        assert_eq!(
+            bar.to_string(),
+            "90 days: 91.5 % up; failures on 2 of 4 days"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! What the template is given: words and paths, nothing to be worked out there.
+//! What the template is given: texts and paths, nothing to be worked out there.
 
 use askama::Template;
 
@@ -46,7 +46,7 @@ struct SiteView {
     state: &'static str,
     since: String,
     error: String,
-    bar_words: String,
+    bar_description: String,
     bar_paths: Vec<(&'static str, String)>,
     /// Window and percentage.
     uptimes: [(&'static str, String); 4],
@@ -157,7 +157,7 @@ impl SiteView {
             state: line.state,
             since: line.since.map(time).unwrap_or_default(),
             error: printable(&why),
-            bar_words: bar.words(),
+            bar_description: bar.to_string(),
             bar_paths: bar.paths(),
             uptimes: [
                 ("24 h", percentage(line.uptime_24h)),

@@ -16,12 +16,12 @@ const MEDIAN: RGBColor = RGBColor(0x2f, 0x7e, 0xd8);
 const HIGH: RGBColor = RGBColor(0xc9, 0x70, 0x1c);
 const GRID: RGBColor = RGBColor(0x80, 0x80, 0x80);
 
-/// A drawing and what it shows, in words.
+/// A drawing and a description of it.
 pub(super) struct Plot {
     pub(super) title: &'static str,
     /// The median and the 95th percentile of the whole stretch.
-    pub(super) words: String,
-    /// An `svg` element; made by the plotting library of numbers and our own words alone.
+    pub(super) description: String,
+    /// An `svg` element; made by the plotting library of numbers and our own texts alone.
     pub(super) svg: String,
 }
 
@@ -118,7 +118,7 @@ pub(super) fn draw(stretch: &Stretch, series: &Series) -> Option<Plot> {
     render(&mut svg, stretch, &median, &high).ok()?;
     Some(Plot {
         title: stretch.title,
-        words: format!(
+        description: format!(
             "median {}, 95 % within {}",
             milliseconds(whole.percentile(0.5)),
             milliseconds(whole.percentile(0.95))
@@ -179,7 +179,7 @@ fn render(
     Ok(())
 }
 
-/// Lets the drawing take the page's width, and leaves its words to the figure's caption: a screen
+/// Lets the drawing take the page's width, and leaves its text to the figure's caption: a screen
 /// reader would read out the axes' labels one by one.
 fn adapt(svg: &str) -> String {
     let size = format!("width=\"{}\" height=\"{}\"", SIZE.0, SIZE.1);

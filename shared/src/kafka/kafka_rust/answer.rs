@@ -1,4 +1,4 @@
-//! What an answer to a fetch says about each partition, in our words.
+//! What an answer to a fetch says about each partition, for people.
 
 use kafka::Error;
 use kafka::client::fetch::{Message, Response};
@@ -35,7 +35,7 @@ pub(super) fn outcome(responses: &[Response], wanted: Wanted) -> Outcome {
         },
         Err(error) => match *error {
             Error::Kafka(code) if client::is_passing(code) => Outcome::Unsettled,
-            Error::Kafka(code) => Outcome::Failed(code_words(code)),
+            Error::Kafka(code) => Outcome::Failed(describe_code(code)),
             ref other => Outcome::Failed(other.to_string()),
         },
     }
@@ -56,7 +56,7 @@ pub(super) fn record_at(answer: &[Response], at: [usize; 4]) -> Option<Record<'_
     })
 }
 
-fn code_words(code: KafkaCode) -> String {
+fn describe_code(code: KafkaCode) -> String {
     match code {
         KafkaCode::OffsetOutOfRange => {
             "it has nothing at this offset (OffsetOutOfRange)".to_owned()
@@ -69,7 +69,7 @@ fn code_words(code: KafkaCode) -> String {
     }
 }
 
-pub(super) fn whole_answer_words(error: &Error) -> String {
+pub(super) fn describe_error(error: &Error) -> String {
     match error {
         Error::UnsupportedCompression => "its messages are compressed with lz4, and the `kafka` \
                                           client reads gzip and snappy: set KAFKA_CLIENT=rdkafka"
@@ -82,7 +82,7 @@ pub(super) fn whole_answer_words(error: &Error) -> String {
     }
 }
 
-pub(super) fn stuck_words() -> String {
+pub(super) fn describe_stall() -> String {
     format!(
         "nothing comes although there is more: a message larger than {} MiB, or the end of a \
          transaction; the `kafka` client can read neither: set KAFKA_CLIENT=rdkafka",

@@ -12,7 +12,7 @@ use openssl::ssl::SslConnector;
 
 use super::wire::{Request, Stream, Wire};
 use crate::kafka::dial;
-use crate::kafka::tls::{self, Failure};
+use crate::kafka::tls::{self, TlsError};
 use crate::kafka::{KafkaError, KafkaSettings};
 
 /// Between two rounds over all brokers while none can be reached.
@@ -54,9 +54,9 @@ pub(super) fn knock(
             fair_share -= 1;
             match knock_at(broker, settings, connector, until) {
                 Ok(()) => open.push(broker.clone()),
-                Err(Closed::Final(error)) => refusals.push(error),
-                Err(Closed::Broken(cause)) if settings.brokers.len() == 1 => last = cause,
-                Err(Closed::Broken(cause)) => last = format!("{broker}: {cause}"),
+                Err(ConnectError::Final(error)) => refusals.push(error),
+                Err(ConnectError::Broken(cause)) if settings.brokers.len() == 1 => last = cause,
+                Err(ConnectError::Broken(cause)) => last = format!("{broker}: {cause}"),
             }
         }
         if !open.is_empty() {
@@ -79,13 +79,13 @@ pub(super) fn knock(
 }
 
 /// Why one broker cannot be used.
-pub(super) enum Closed {
+pub(super) enum ConnectError {
     /// Trying again will not help.
     Final(KafkaError),
     Broken(String),
 }
 
-impl Closed {
+impl ConnectError {
     pub(super) fn into_cause(self) -> String {
         match self {
             Self::Final(error) => error.to_string(),
@@ -94,7 +94,7 @@ impl Closed {
     }
 }
 
-impl From<io::Error> for Closed {
+impl From<io::Error> for ConnectError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => Self::Broken(
@@ -115,7 +115,7 @@ fn knock_at(
     settings: &KafkaSettings,
     connector: Option<&SslConnector>,
     until: Instant,
-) -> Result<(), Closed> {
+) -> Result<(), ConnectError> {
     let stream = open(broker, connector, until)?;
     let left = until.saturating_duration_since(Instant::now());
     let mut wire = Wire::new(stream, &settings.client_id, left.max(LEAST))?;
@@ -123,8 +123,8 @@ fn knock_at(
     let answer = versions(&mut wire).map_err(|error| {
         let text = error.to_string();
         match connector {
-            Some(_) if text.contains("alert") => refused(broker, tls::alert_words(&text)),
-            _ => Closed::from(error),
+            Some(_) if text.contains("alert") => refused(broker, tls::describe_alert(&text)),
+            _ => ConnectError::from(error),
         }
     })?;
     let too_new = SPOKEN.iter().any(|(key, version)| {
@@ -133,7 +133,7 @@ fn knock_at(
             .any(|(k, min, max)| k == key && (min..=max).contains(&version))
     });
     if too_new {
-        return Err(Closed::Final(KafkaError::TooNew {
+        return Err(ConnectError::Final(KafkaError::TooNew {
             broker: broker.to_owned(),
         }));
     }
@@ -145,22 +145,22 @@ pub(super) fn open(
     broker: &str,
     connector: Option<&SslConnector>,
     until: Instant,
-) -> Result<Stream, Closed> {
+) -> Result<Stream, ConnectError> {
     let stream = dial::connect(broker, until)?;
     let Some(connector) = connector else {
         return Ok(Stream::Plain(stream));
     };
     tls::handshake(connector, dial::host(broker), stream)
         .map(Stream::Tls)
-        .map_err(|failure| match failure {
-            Failure::Refused(cause) => refused(broker, cause),
-            Failure::Broken(cause) => Closed::Broken(cause),
-            Failure::Silent => Closed::Broken("no answer to the TLS handshake".to_owned()),
+        .map_err(|error| match error {
+            TlsError::Refused(cause) => refused(broker, cause),
+            TlsError::Broken(cause) => ConnectError::Broken(cause),
+            TlsError::Silent => ConnectError::Broken("no answer to the TLS handshake".to_owned()),
         })
 }
 
-fn refused(broker: &str, cause: String) -> Closed {
-    Closed::Final(KafkaError::Refused {
+fn refused(broker: &str, cause: String) -> ConnectError {
+    ConnectError::Final(KafkaError::Refused {
         brokers: broker.to_owned(),
         cause,
     })

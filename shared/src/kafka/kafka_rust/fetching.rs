@@ -12,7 +12,7 @@ use kafka::Error;
 use kafka::client::FetchPartition;
 use kafka::client::fetch::Response;
 
-use super::answer::{Outcome, outcome, record_at, stuck_words, whole_answer_words};
+use super::answer::{Outcome, describe_error, describe_stall, outcome, record_at};
 use super::client;
 use super::reader::Connection;
 use super::worker::dead;
@@ -191,7 +191,7 @@ impl Fetching {
                 connection.renew()?;
             }
             Err(error) => match asked.of[..] {
-                [only] => self.fail(only, whole_answer_words(&error)),
+                [only] => self.fail(only, describe_error(&error)),
                 _ => {
                     log::debug!(target: LOG, "{error}: asking for one partition at a time");
                     self.one_by_one = true;
@@ -266,7 +266,7 @@ impl Fetching {
                     let bytes = wanted.bytes.saturating_mul(8).min(MOST_BYTES);
                     self.wanted.push_front(Wanted { bytes, ..wanted });
                 }
-                Outcome::Nothing => self.fail(wanted, stuck_words()),
+                Outcome::Nothing => self.fail(wanted, describe_stall()),
                 Outcome::Unsettled => {
                     self.wanted.push_back(wanted);
                     unsettled = true;

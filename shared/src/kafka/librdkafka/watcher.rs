@@ -154,7 +154,7 @@ impl ClientContext for Watcher {
         self.events.fetch_add(1, Ordering::Relaxed);
         log::debug!(target: LIBRDKAFKA_LOG, "{error}: {reason}");
         let mut trouble = lock(&self.trouble);
-        let (broker, cause) = in_words(reason);
+        let (broker, cause) = describe(reason);
         match error.rdkafka_error_code() {
             Some(Code::AllBrokersDown) => trouble.all_down = true,
             // A broker that does not want our certificate says so after the handshake, and
@@ -165,7 +165,7 @@ impl ClientContext for Watcher {
                 || reason.contains("certificate verify failed") =>
             {
                 let cause = match reason.contains("SSL alert") {
-                    true => tls::alert_words(&cause),
+                    true => tls::describe_alert(&cause),
                     false => cause,
                 };
                 if !trouble.refusals.iter().any(|(known, _)| *known == broker) {
@@ -223,7 +223,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// Splits librdkafka's reason into the broker it is about and a sentence for people:
 /// `ssl://host:9093/bootstrap: SSL handshake failed: … (after 3ms in state SSL_HANDSHAKE)`.
-fn in_words(reason: &str) -> (String, String) {
+fn describe(reason: &str) -> (String, String) {
     let (broker, text) = match reason.split_once(": ") {
         Some((name, rest)) if name.contains('/') && !name.contains(' ') => (name, rest),
         _ => ("", reason),
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn reasons_lose_what_only_librdkafka_understands() {
-        for (reason, broker, words) in [
+        for (reason, broker, text) in [
             (
                 "localhost:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)",
                 "localhost:1/bootstrap",
@@ -274,7 +274,7 @@ mod tests {
                 "Disconnected",
             ),
         ] {
-            assert_eq!(in_words(reason), (broker.to_owned(), words.to_owned()));
+            assert_eq!(describe(reason), (broker.to_owned(), text.to_owned()));
         }
     }
 }
