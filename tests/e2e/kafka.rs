@@ -34,7 +34,7 @@ const BY_BROKER: [(Version, &[Client]); 2] = [
 ];
 
 /// Far more than a broker on a busy machine needs.
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Settings for an unencrypted listener.
 fn plain(client: Client, broker: &str, topic: &str) -> KafkaSettings {
@@ -45,7 +45,7 @@ fn plain(client: Client, broker: &str, topic: &str) -> KafkaSettings {
         client_id: "sitewatch-e2e".to_owned(),
         group_id: format!("{topic}-group"),
         security: Security::default(),
-        connect_timeout: PATIENCE,
+        connect_timeout: TIMEOUT,
         options: Vec::new(),
     }
 }
@@ -98,7 +98,7 @@ fn produce(settings: &KafkaSettings, payloads: &[Vec<u8>]) -> Vec<Delivery> {
         producer.send(id, key.as_bytes(), payload).unwrap();
         deliveries.append(&mut producer.poll());
     }
-    deliveries.append(&mut producer.finish(Instant::now() + PATIENCE));
+    deliveries.append(&mut producer.finish(Instant::now() + TIMEOUT));
     deliveries.sort_by_key(|delivery| delivery.id);
     deliveries
 }
@@ -157,7 +157,7 @@ fn whole(reader: &mut Reader) -> Vec<Range> {
 #[track_caller]
 fn read(reader: &mut Reader, ranges: &[Range]) -> Story {
     let mut story = Story::default();
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     reader.assign(ranges).unwrap();
     while !reader.is_done() {
         assert!(Instant::now() < deadline, "not done: {reader:?}, {story:?}");

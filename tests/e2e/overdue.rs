@@ -19,7 +19,7 @@ use crate::support::Prepared;
 
 /// The deadline of these runs, the grace of eight seconds, the last words' two, and as much again
 /// for a machine that has other work. Who really hangs does so for ever.
-const AT_MOST: Duration = Duration::from_secs(30);
+const MAX_ELAPSED: Duration = Duration::from_secs(30);
 
 fn fifo(path: &Path) {
     mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
@@ -27,7 +27,7 @@ fn fifo(path: &Path) {
 
 #[track_caller]
 fn ended_by_force(finished: Finished, deadline: &str) -> Finished {
-    assert!(finished.elapsed < AT_MOST, "{finished}");
+    assert!(finished.elapsed < MAX_ELAPSED, "{finished}");
     finished
         .exits(75)
         .stderr_has(&format!("8 s after its deadline ({deadline})"))
@@ -81,7 +81,7 @@ fn a_signal_ends_a_run_that_waits_for_a_file() {
         let asked = Instant::now();
         run.signal(Signal::TERM);
         run.wait().exits(75).stderr_has("stopped by a signal");
-        assert!(asked.elapsed() < AT_MOST, "{function}");
+        assert!(asked.elapsed() < MAX_ELAPSED, "{function}");
     }
 }
 
@@ -122,7 +122,7 @@ fn a_database_that_never_answers_ends_no_later_than_the_deadline_allows() {
     ended_by_force(drain.wait(), "DRAIN_DEADLINE");
     // It asks PostgreSQL to cancel what it waits for.
     let maintain = maintain.wait().exits(75);
-    assert!(maintain.elapsed < AT_MOST, "{maintain}");
+    assert!(maintain.elapsed < MAX_ELAPSED, "{maintain}");
     ended_by_force(connecting.wait(), "MAINTAIN_DEADLINE");
 }
 
@@ -157,7 +157,7 @@ fn a_run_whose_words_nobody_takes_ends_and_its_results_are_safe() {
         .var("PROBE_DEADLINE", "1s")
         .run()
         .exits(75);
-    assert!(run.elapsed < AT_MOST, "{run}");
+    assert!(run.elapsed < MAX_ELAPSED, "{run}");
     let files = fs::read_dir(&spool).unwrap();
     let lines: usize = files
         .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())

@@ -30,7 +30,7 @@ use crate::{clock, directory::Directory};
 
 /// Nothing the functions are asked to do in a test takes this long on any machine: who is here then
 /// hangs.
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// What a process is started with besides the variables of the test.
 const INHERITED: [&str; 3] = ["PATH", "HOME", "TMPDIR"];
@@ -51,7 +51,7 @@ pub struct Run {
     variables: Vec<(OsString, OsString)>,
     directory: Option<PathBuf>,
     stdin: Vec<u8>,
-    patience: Duration,
+    timeout: Duration,
     inherits: bool,
     user: Option<u32>,
     on_terminal: OnTerminal,
@@ -108,7 +108,7 @@ impl Run {
             variables: Vec::new(),
             directory: None,
             stdin: Vec::new(),
-            patience: PATIENCE,
+            timeout: TIMEOUT,
             inherits: true,
             user: None,
             on_terminal: OnTerminal::default(),
@@ -194,8 +194,8 @@ impl Run {
     }
 
     /// How long the run may take before the test fails; three minutes unless told otherwise.
-    pub fn timeout(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
@@ -247,6 +247,6 @@ impl Run {
             std::fs::write(&file, off).expect("write how wrong the clock is");
             clock::give(&mut command, &file);
         }
-        Running::start(command, self.stdin, self.patience, empty, self.on_terminal)
+        Running::start(command, self.stdin, self.timeout, empty, self.on_terminal)
     }
 }

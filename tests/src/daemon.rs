@@ -58,12 +58,12 @@ impl Daemon {
         kill_process(pid(&self.child), signal).ok();
     }
 
-    /// Asks it to end with `signal` and waits; kills it when `patience` runs out. Returns whether it
+    /// Asks it to end with `signal` and waits; kills it when `timeout` runs out. Returns whether it
     /// ended by itself.
-    pub(crate) fn stop(mut self, signal: Signal, patience: Duration) -> bool {
+    pub(crate) fn stop(mut self, signal: Signal, timeout: Duration) -> bool {
         self.signal(Signal::CONT);
         self.signal(signal);
-        wait::holds_within(patience, || self.ended().is_some())
+        wait::holds_within(timeout, || self.ended().is_some())
     }
 
     pub(crate) fn log_tail(&self) -> String {

@@ -17,7 +17,7 @@ use crate::summary::Counters;
 
 /// How long a statement may go on once the run should end, before PostgreSQL is asked to cancel
 /// it; and how long it has to do so. A scheduler that sent SIGTERM sends SIGKILL soon after.
-const PATIENCE: Duration = Duration::from_millis(1_000);
+const CANCEL_TIMEOUT: Duration = Duration::from_millis(1_000);
 
 /// What a writer reports of a batch.
 pub(crate) enum Report {
@@ -155,7 +155,7 @@ impl Workers {
                 continue;
             }
             let since = asked.get_or_insert_with(Instant::now).elapsed();
-            if since > PATIENCE && !cancelled {
+            if since > CANCEL_TIMEOUT && !cancelled {
                 cancelled = true;
                 for writer in &self.writers {
                     let cancel = writer.cancel.clone();
@@ -163,7 +163,7 @@ impl Workers {
                     thread::spawn(move || cancel.cancel());
                 }
             }
-            if since > PATIENCE * 2 {
+            if since > CANCEL_TIMEOUT * 2 {
                 each(Report::Failed(Failure::Unfinished(
                     "PostgreSQL did not finish the batch in hand in time; the next run finds out whether it was recorded".to_owned(),
                 )));
@@ -177,7 +177,7 @@ impl Workers {
     /// is needed once more.
     fn close(&mut self) {
         self.writers.clear();
-        while self.reports.recv_timeout(PATIENCE).is_ok() {}
+        while self.reports.recv_timeout(CANCEL_TIMEOUT).is_ok() {}
     }
 }
 

@@ -14,11 +14,11 @@ use crate::settings::Settings;
 
 /// How long to wait for the lock that dropping needs. Whoever comes after us waits behind us that
 /// long at most: a drain hardly notices.
-const PATIENCE: Duration = Duration::from_millis(200);
+const LOCK_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// How often to try, with a pause in which those behind us go first.
 const ATTEMPTS: u32 = 25;
-const PAUSE: Duration = Duration::from_millis(300);
+const BACKOFF: Duration = Duration::from_millis(300);
 
 /// The days of `checks` that are older than they are kept, oldest first, as seen from `today`.
 ///
@@ -52,7 +52,7 @@ pub(crate) fn drop_day(
     stop: &Stop,
     day: Date,
 ) -> Result<bool, Failure> {
-    let dropped = patiently(
+    let dropped = retry_locked(
         client,
         settings,
         stop,
@@ -72,7 +72,7 @@ pub(crate) fn drop_rollups(
     settings: &Settings,
     stop: &Stop,
 ) -> Result<Option<u64>, Failure> {
-    let dropped = patiently(
+    let dropped = retry_locked(
         client,
         settings,
         stop,
@@ -99,7 +99,7 @@ pub(crate) fn forget_names(
     settings: &Settings,
     stop: &Stop,
 ) -> Result<Option<u64>, Failure> {
-    let forgotten = patiently(
+    let forgotten = retry_locked(
         client,
         settings,
         stop,
@@ -138,7 +138,7 @@ pub(crate) fn forget_dead_letters(
 }
 
 /// Runs a statement that needs a lock nobody else may hold; `None` when it could not be had.
-fn patiently(
+fn retry_locked(
     client: &mut Client,
     settings: &Settings,
     stop: &Stop,
@@ -153,7 +153,7 @@ fn patiently(
                 if attempt == ATTEMPTS || stop.requested().is_some() {
                     break;
                 }
-                std::thread::sleep(PAUSE);
+                std::thread::sleep(BACKOFF);
             }
             Err(error) => return Err(explain(doing, &error)),
         }
@@ -170,7 +170,7 @@ fn once(
     let mut transaction = begin(client, &settings.database)?;
     transaction.batch_execute(&format!(
         "set local lock_timeout = {}",
-        PATIENCE.as_millis()
+        LOCK_TIMEOUT.as_millis()
     ))?;
     let row = transaction.query_typed_one(statement, parameters)?;
     transaction.commit()?;

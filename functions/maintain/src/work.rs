@@ -174,11 +174,11 @@ fn drop_what_is_old(
 
 /// Runs `work` and, once the run should end, cancels the statement it waits for.
 fn interruptible<T>(stop: &Stop, cancel: &Cancel, work: impl FnOnce() -> T) -> T {
-    const LOOK: Duration = Duration::from_millis(50);
+    const POLL_INTERVAL: Duration = Duration::from_millis(50);
     let (done, ended) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
         scope.spawn(move || {
-            while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+            while ended.recv_timeout(POLL_INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 if stop.requested().is_some() {
                     cancel.cancel();
                 }

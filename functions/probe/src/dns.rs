@@ -40,7 +40,7 @@ const NEGATIVE: Duration = Duration::from_secs(30);
 /// How long a name server that did not answer is not asked again for the same name.
 const UNANSWERED: Duration = Duration::from_secs(5);
 /// An answer of time to live 0 still serves the checks that asked together.
-const LEAST: Duration = Duration::from_secs(1);
+const MIN_TTL: Duration = Duration::from_secs(1);
 /// How long name servers may take to show that they answer at all: they know the root by heart.
 const ALIVE: Duration = Duration::from_secs(1);
 /// And how long our own thread may take to say so.
@@ -149,7 +149,7 @@ impl Dns {
                 Ok(Err(error)) if is_silence(&error) => {
                     name.answer(Found::Silence("".into()), UNANSWERED);
                 }
-                Ok(_) => name.answer(Found::Nothing("".into()), LEAST),
+                Ok(_) => name.answer(Found::Nothing("".into()), MIN_TTL),
                 Err(_) => name.answer(Found::Silence("".into()), UNANSWERED),
             }
         });
@@ -210,7 +210,7 @@ impl Name {
         self.answer.send_replace(Some(Answered {
             found,
             at,
-            good_until: at + good_for.max(LEAST),
+            good_until: at + good_for.max(MIN_TTL),
         }));
     }
 
@@ -292,7 +292,7 @@ async fn resolve(resolver: &TokioResolver, host: &str, family: AddressFamily) ->
     let half = family == AddressFamily::Any && (v6.is_none() || v4.is_none());
     let (found, good_for) = together(v6, v4);
     // The next check asks again for the family that was late.
-    (found, if half { LEAST } else { good_for })
+    (found, if half { MIN_TTL } else { good_for })
 }
 
 async fn look_up(resolver: &TokioResolver, host: &str, record: RecordType) -> Looked {
@@ -326,7 +326,7 @@ fn together(v6: Option<Looked>, v4: Option<Looked>) -> (Found, Duration) {
     if addresses.is_empty() {
         return nothing.unwrap_or_else(|| (no_address(), NEGATIVE));
     }
-    let good_for = good_until.map_or(LEAST, |until| {
+    let good_for = good_until.map_or(MIN_TTL, |until| {
         until.saturating_duration_since(Instant::now())
     });
     (Found::Addresses(addresses.into()), good_for)

@@ -23,7 +23,7 @@ use crate::sites::{Loaded, load, ours, prepare};
 use crate::summary::{Ended, summary};
 
 /// How often the run looks whether it should end.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// How long publishing may go on after the last check, for a broker that is starting again. The
 /// deadline may leave less.
 const FLUSH: Duration = Duration::from_secs(30);
@@ -140,7 +140,7 @@ pub(crate) fn due(
 
 /// Waits until all checks are over, or the run must end.
 fn watch(checks: &Checks, sink: &Sink, mut progress: Progress, stop: &Stop) {
-    while !checks.wait(LOOK) {
+    while !checks.wait(POLL_INTERVAL) {
         if stop.requested().is_some() || sink.is_broken() {
             return checks.stop();
         }

@@ -33,7 +33,7 @@ const EVENTS: usize = 4_096;
 const LAST_WORDS: Duration = Duration::from_millis(20);
 /// How long the threads may take to end once they were told to. One that writes to a reader who
 /// reads no more is left behind.
-const PATIENCE: Duration = Duration::from_millis(500);
+const JOIN_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What the checks of a run need, on any thread.
 pub(crate) struct Work {
@@ -127,7 +127,7 @@ impl Checks {
     pub(crate) fn stop(&self) {
         self.shared.work.canaries.end();
         self.stop.send_replace(true);
-        self.wait(PATIENCE);
+        self.wait(JOIN_TIMEOUT);
     }
 
     /// What came of them so far.

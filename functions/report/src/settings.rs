@@ -34,7 +34,7 @@ const OURS: &[&Variable] = &[
 const LINES: u64 = 100;
 
 /// The most that can be asked for, and what is shown when a time is given to begin at.
-const MOST_LINES: u64 = 100_000;
+const MAX_LINES: u64 = 100_000;
 
 /// Typed and valid. Not `Debug`: the Pushgateway's URL may hold a password.
 pub(crate) struct Settings {
@@ -94,7 +94,7 @@ pub(crate) enum Kind {
 
 /// Reads them; `None` means that problems were added.
 pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
-    let lines = reader.optional(&var::REPORT_RECENT, parse::count(1, MOST_LINES));
+    let lines = reader.optional(&var::REPORT_RECENT, parse::count(1, MAX_LINES));
     let kind = reader.or_default(
         &var::REPORT_KIND,
         parse::word(&[
@@ -151,7 +151,7 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
     let since = reader.optional(&var::REPORT_SINCE, |text| since(text, now));
     // A page lists incidents in passing.
     let usual = match kind {
-        Kind::Recent | Kind::Incidents if since.is_some() => MOST_LINES,
+        Kind::Recent | Kind::Incidents if since.is_some() => MAX_LINES,
         _ => LINES,
     };
     let settings = Settings {

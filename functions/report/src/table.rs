@@ -45,7 +45,7 @@ pub(crate) fn terminal_width() -> Option<u16> {
 }
 
 /// The fewest characters of a name or a reason that are still worth showing.
-const LEAST: u16 = 12;
+const MIN_WIDTH: u16 = 12;
 
 /// Between two columns.
 const PADDING: u16 = 2;
@@ -188,7 +188,7 @@ fn fit<L: Line>(table: &mut Table, natural: &[u16], width: u16) {
         |at: usize| L::HEADER[at] == "site" || (at == last && !L::HEADER[at].starts_with(' '));
     let mut shown: Vec<usize> = (0..natural.len()).collect();
     let least = |at: usize| match can_shrink(at) {
-        true => natural[at].min(LEAST),
+        true => natural[at].min(MIN_WIDTH),
         false => natural[at],
     };
     let sum = |columns: &[usize], width_of: &dyn Fn(usize) -> u16| -> u16 {

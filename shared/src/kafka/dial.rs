@@ -5,16 +5,20 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 /// The least that a step may take, so that an overrun deadline does not become no limit at all.
-const LEAST: Duration = Duration::from_millis(1);
+const MIN_TIMEOUT: Duration = Duration::from_millis(1);
 
 /// Connects to the first of the broker's addresses that answers.
 pub(super) fn connect(broker: &str, until: Instant) -> io::Result<TcpStream> {
     let mut failure = io::Error::new(ErrorKind::NotFound, "the name has no address");
     for address in broker.to_socket_addrs()? {
-        let left = until.saturating_duration_since(Instant::now()).max(LEAST);
+        let left = until
+            .saturating_duration_since(Instant::now())
+            .max(MIN_TIMEOUT);
         match TcpStream::connect_timeout(&address, left) {
             Ok(stream) => {
-                let left = until.saturating_duration_since(Instant::now()).max(LEAST);
+                let left = until
+                    .saturating_duration_since(Instant::now())
+                    .max(MIN_TIMEOUT);
                 stream.set_read_timeout(Some(left))?;
                 stream.set_write_timeout(Some(left))?;
                 return Ok(stream);

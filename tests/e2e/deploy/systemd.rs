@@ -12,7 +12,7 @@ use super::{BIN, EXIT_CODES, open_directory, reads, text};
 use crate::documents::{FUNCTIONS, root};
 
 /// `systemd-analyze` counts in tenths: at most 1.9.
-const MOST_EXPOSED: &str = "--threshold=19";
+const MAX_EXPOSURE: &str = "--threshold=19";
 
 fn units(extension: &str) -> Vec<PathBuf> {
     let mut units: Vec<PathBuf> = fs::read_dir(root().join("cron/systemd"))
@@ -93,7 +93,7 @@ fn every_unit_is_clean_and_every_service_is_closed() {
             .stdout_is("")
             .stderr_is("");
         if copy.ends_with(".service") {
-            analyze(&["security", "--offline=true", MOST_EXPOSED, copy])
+            analyze(&["security", "--offline=true", MAX_EXPOSURE, copy])
                 .exits(0)
                 .stdout_has("Overall exposure level");
         }
@@ -158,9 +158,9 @@ fn a_service_names_only_what_its_function_reads_and_exits_with() {
 fn a_program_ends_by_itself_before_systemd_ends_it() {
     let probe = settings("sitewatch-probe.service");
     let deadline = seconds(&environment(&probe)["PROBE_DEADLINE"]);
-    let patience = seconds(&probe["TimeoutStartSec"][0]);
+    let timeout = seconds(&probe["TimeoutStartSec"][0]);
     let period = seconds(&environment(&probe)["PROBE_PERIOD"]);
-    assert!(deadline < patience && patience < period);
+    assert!(deadline < timeout && timeout < period);
     let drain = settings("sitewatch-drain.service");
     let deadline = seconds(&environment(&drain)["DRAIN_DEADLINE"]);
     assert!(deadline < seconds(&drain["TimeoutStartSec"][0]));

@@ -10,7 +10,7 @@ use sitewatch_tests::{shared, wait};
 
 use crate::support::{Prepared, last_line, lines, unique, up};
 
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Stricter than what our statements are written for; the last also makes a read-only serializable
 /// transaction wait for the others.
@@ -91,7 +91,7 @@ fn two_maintains_at_once_do_not_take_each_other_for_another_schema() {
         let running: Vec<_> = (0..2)
             .map(|_| prepared.maintain().var("MAINTAIN_AHEAD", "30d").spawn())
             .collect();
-        wait::until("both wait to make partitions", PATIENCE, || {
+        wait::until("both wait to make partitions", TIMEOUT, || {
             prepared.count(
                 "select count(*) from pg_stat_activity
                  where datname = current_database() and wait_event = 'advisory'",

@@ -19,7 +19,7 @@ use crate::support::{Prepared, last_line, unique, up};
 const MEGABYTES: f64 = 200.0;
 
 /// Far more than any row takes, on any machine; far less than for ever.
-const PATIENCE: Duration = Duration::from_secs(100);
+const TIMEOUT: Duration = Duration::from_secs(100);
 
 /// A message is recorded or a dead letter for this reason.
 #[derive(Clone, Copy)]
@@ -385,7 +385,7 @@ fn drained(version: Version, client: &str, rows: &[Row]) {
             .var("KAFKA_BROKERS", kafka.bootstrap())
             .var("KAFKA_TOPIC", &topic)
             .var("KAFKA_CLIENT", client)
-            .timeout(PATIENCE)
+            .timeout(TIMEOUT)
             .spawn();
         let process = run.pid();
         let peak = thread::spawn(move || memory::peak_of(process));

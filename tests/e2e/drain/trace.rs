@@ -10,7 +10,7 @@ use sitewatch_tests::{port, shared, wait};
 
 use crate::support::{Prepared, lines, unique, up};
 
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Events on a topic of their own.
 fn topic(events: i64) -> String {
@@ -92,7 +92,7 @@ fn a_run_that_had_to_stop_leaves_its_lag_and_one_that_was_ended_leaves_nothing()
     let topic = topic(20_000);
     let slow = || drain(&prepared, &topic).var("DRAIN_BATCH_SIZE", "10");
     let run = slow().spawn();
-    wait::until("a first batch is recorded", PATIENCE, || {
+    wait::until("a first batch is recorded", TIMEOUT, || {
         prepared.count("select count(*) from checks") > 0
     });
     run.signal(Signal::TERM);
@@ -124,7 +124,7 @@ fn a_run_does_not_wait_to_leave_it() {
         .exits(0)
         .stderr_has("could not be recorded in function_runs");
     assert!(began.elapsed() < wait::SOON, "{:?}", began.elapsed());
-    wait::until("nobody waits in the server", PATIENCE, || {
+    wait::until("nobody waits in the server", TIMEOUT, || {
         prepared.count(
             "select count(*) from pg_stat_activity
              where datname = current_database() and wait_event_type = 'Lock'",

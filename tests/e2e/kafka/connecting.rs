@@ -14,7 +14,7 @@ use sitewatch_tests::{
 
 use sitewatch_tests::wait::{self, SOON};
 
-use super::{BY_BROKER, PAIRS, PATIENCE, plain, refusal, within};
+use super::{BY_BROKER, PAIRS, TIMEOUT, plain, refusal, within};
 
 const SHORT: Duration = Duration::from_millis(1500);
 /// For a broker that answers: also when the machine has much else to do.
@@ -167,7 +167,7 @@ fn topics_are_created_once_and_deleted_once() {
             Ok(Created::AlreadyThere)
         );
         // The broker that answers has not heard of it from the controller at once.
-        wait::until("the topic is there", PATIENCE, || {
+        wait::until("the topic is there", TIMEOUT, || {
             admin.partition_count(&topic).unwrap().is_some()
         });
         assert_eq!(admin.partition_count(&topic), Ok(Some(3)));

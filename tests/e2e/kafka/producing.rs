@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 use sitewatch::kafka::{Client, Delivery, KafkaError, Producer};
 use sitewatch_tests::{shared, wait::SOON};
 
-use super::{
-    PAIRS, PATIENCE, all_delivered, mutual_tls, plain, produce, read_whole, topic, within,
-};
+use super::{PAIRS, TIMEOUT, all_delivered, mutual_tls, plain, produce, read_whole, topic, within};
 
 /// Payloads that differ, so that one that comes back can be told from another.
 fn payloads(count: u64, size: usize) -> Vec<Vec<u8>> {
@@ -103,7 +101,7 @@ fn a_broker_that_comes_back_gets_everything() {
         kafka.stop();
         deliveries.extend(send_all(&mut producer, 100, &all[100..]));
         kafka.start_again();
-        deliveries.extend(producer.finish(Instant::now() + PATIENCE));
+        deliveries.extend(producer.finish(Instant::now() + TIMEOUT));
 
         assert_eq!(accounted_for(deliveries, &all), 0);
         let mut stored: Vec<_> = read_whole(&settings)
@@ -204,7 +202,7 @@ fn requests_of_any_size_pass_through_tls() {
         ] {
             all_delivered(&produce(&settings, &payloads(count, size)), count);
         }
-        assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
+        assert!(begin.elapsed() < TIMEOUT, "{:?}", begin.elapsed());
         let sizes: usize = read_whole(&settings)
             .messages
             .iter()
@@ -226,7 +224,7 @@ fn one_message_is_flushed_in_milliseconds() {
                 let begin = Instant::now();
                 let mut producer = Producer::connect(&settings).unwrap();
                 producer.send(0, b"key", b"payload").unwrap();
-                all_delivered(&producer.finish(begin + PATIENCE), 1);
+                all_delivered(&producer.finish(begin + TIMEOUT), 1);
                 begin.elapsed()
             })
             .collect();

@@ -9,7 +9,7 @@ use sitewatch_tests::{
     wait::{self, SOON},
 };
 
-use super::{BY_BROKER, PAIRS, PATIENCE, Story, plain, read, read_whole, topic, whole, within};
+use super::{BY_BROKER, PAIRS, Story, TIMEOUT, plain, read, read_whole, topic, whole, within};
 
 const RDKAFKA: [(Client, Version); 2] = [
     (Client::Rdkafka, Version::V3_9),
@@ -88,9 +88,9 @@ fn a_partition_that_is_given_up_says_no_more() {
         let ranges = whole(&mut reader);
         reader.assign(&ranges).unwrap();
         let mut counts = [0; 2];
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while !reader.is_done() && Instant::now() < deadline {
-            if let Some(Polled::Record(record)) = reader.poll(PATIENCE).unwrap() {
+            if let Some(Polled::Record(record)) = reader.poll(TIMEOUT).unwrap() {
                 let partition = record.partition() as usize;
                 counts[partition] += 1;
                 if partition == 0 && counts[0] == 5 {
@@ -186,7 +186,7 @@ fn the_old_client_ends_at_a_transaction_and_reads_what_is_before_an_open_one() {
         .collect();
     reader.assign(&ranges).unwrap();
     let error = loop {
-        match reader.poll(PATIENCE) {
+        match reader.poll(TIMEOUT) {
             Err(error) => break error,
             Ok(Some(event)) => panic!("{event:?}"),
             Ok(None) => assert!(!reader.is_done()),
@@ -283,10 +283,10 @@ fn a_broker_that_restarts_is_read_to_the_end() {
             let ranges = whole(&mut reader);
             reader.assign(&ranges).unwrap();
             let mut next = 0;
-            let deadline = Instant::now() + PATIENCE;
+            let deadline = Instant::now() + TIMEOUT;
             while !reader.is_done() {
                 assert!(Instant::now() < deadline, "stuck at {next}");
-                if let Some(Polled::Record(record)) = reader.poll(PATIENCE).unwrap() {
+                if let Some(Polled::Record(record)) = reader.poll(TIMEOUT).unwrap() {
                     assert_eq!(record.offset(), next, "none skipped, none twice");
                     next += 1;
                     if next == 3 {
@@ -314,7 +314,7 @@ fn a_leader_that_moves_is_followed_to_the_end() {
                 second.start_again();
             }
             let topic = &format!("{client:?}-{power_cut}");
-            wait::until("the cluster has two brokers", PATIENCE, || {
+            wait::until("the cluster has two brokers", TIMEOUT, || {
                 first.brokers() == 2
             });
             first.create_topic_led_by(2, topic, 1);
@@ -324,10 +324,10 @@ fn a_leader_that_moves_is_followed_to_the_end() {
             let ranges = whole(&mut reader);
             reader.assign(&ranges).unwrap();
             let mut next = 0;
-            let deadline = Instant::now() + PATIENCE;
+            let deadline = Instant::now() + TIMEOUT;
             while !reader.is_done() {
                 assert!(Instant::now() < deadline, "{topic}: stuck at {next}");
-                if let Some(Polled::Record(record)) = reader.poll(PATIENCE).unwrap() {
+                if let Some(Polled::Record(record)) = reader.poll(TIMEOUT).unwrap() {
                     assert_eq!(record.offset(), next, "none skipped, none twice");
                     next += 1;
                     if next == 3 {
@@ -360,7 +360,7 @@ fn a_broker_that_stays_away_is_an_error_in_time() {
         let begin = Instant::now();
         let error = loop {
             match reader.poll(Duration::from_millis(200)) {
-                Ok(_) => assert!(begin.elapsed() < PATIENCE, "no error"),
+                Ok(_) => assert!(begin.elapsed() < TIMEOUT, "no error"),
                 Err(error) => break error,
             }
         };

@@ -12,7 +12,7 @@ use sitewatch_tests::{
     shared, wait,
 };
 
-use super::{PAIRS, PATIENCE, all_delivered, mutual_tls, plain, produce, read, topic, whole};
+use super::{PAIRS, TIMEOUT, all_delivered, mutual_tls, plain, produce, read, topic, whole};
 
 #[track_caller]
 fn there_and_back(kafka: &Kafka, settings: &KafkaSettings) {
@@ -134,7 +134,7 @@ fn a_message_shows_its_key_headers_and_time() {
         .timestamp(1_700_000_000_123);
     producer.send(record.headers(headers)).unwrap();
     producer.send(BaseRecord::<(), ()>::to("anatomy")).unwrap();
-    wait::until("delivery", PATIENCE, || {
+    wait::until("delivery", TIMEOUT, || {
         producer.poll(Duration::ZERO);
         producer.in_flight_count() == 0
     });
@@ -143,7 +143,7 @@ fn a_message_shows_its_key_headers_and_time() {
     let mut reader = Reader::connect(&settings).unwrap();
     let ranges = whole(&mut reader);
     reader.assign(&ranges).unwrap();
-    let Some(Polled::Record(record)) = reader.poll(PATIENCE).unwrap() else {
+    let Some(Polled::Record(record)) = reader.poll(TIMEOUT).unwrap() else {
         panic!("no record");
     };
     assert_eq!((record.partition(), record.offset()), (0, 0));
@@ -152,7 +152,7 @@ fn a_message_shows_its_key_headers_and_time() {
     assert_eq!(record.timestamp_ms(), Some(1_700_000_000_123));
     let headers: Vec<_> = record.headers().collect();
     assert_eq!(headers, [("trace", Some(&b"abc"[..])), ("empty", None)]);
-    let Some(Polled::Record(record)) = reader.poll(PATIENCE).unwrap() else {
+    let Some(Polled::Record(record)) = reader.poll(TIMEOUT).unwrap() else {
         panic!("no second record");
     };
     assert_eq!((record.key(), record.payload()), (None, None));

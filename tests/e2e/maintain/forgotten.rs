@@ -103,7 +103,7 @@ fn how_long_is_the_operators_to_say() {
 /// site that is not there.
 #[test]
 fn a_drain_does_not_record_for_a_site_that_was_forgotten_meanwhile() {
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const TIMEOUT: Duration = Duration::from_secs(60);
     let kafka = shared::kafka(Version::V4_1);
     let topic = unique("forgotten");
     kafka.create_topic(&topic, 1);
@@ -119,7 +119,7 @@ fn a_drain_does_not_record_for_a_site_that_was_forgotten_meanwhile() {
             .var("KAFKA_TOPIC", &topic)
     };
     let run = drain().var("DRAIN_BATCH_SIZE", "5").spawn();
-    wait::until("a batch is recorded", PATIENCE, || {
+    wait::until("a batch is recorded", TIMEOUT, || {
         prepared.count("select count(*) from checks") > 0
     });
     let mut client = prepared.client();

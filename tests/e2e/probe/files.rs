@@ -14,7 +14,7 @@ use sitewatch_tests::websites::{Behaviour, Page, Tls, Website};
 use super::{assert_is, events, probe, site};
 
 /// Who waits for a FIFO waits for ever.
-const AT_MOST: Duration = Duration::from_secs(30);
+const MAX_ELAPSED: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_file_outside_the_directory_or_that_is_none_stops_the_run_before_any_check() {
@@ -68,7 +68,7 @@ fn a_file_outside_the_directory_or_that_is_none_stops_the_run_before_any_check()
         .var("SITES_SECRETS_DIR", &inside)
         .run()
         .exits(78);
-    assert!(finished.elapsed < AT_MOST, "{finished}");
+    assert!(finished.elapsed < MAX_ELAPSED, "{finished}");
     for (number, (file, why)) in rows.iter().enumerate() {
         for (kind, field) in [("ca", "tls_ca_file"), ("cert", "tls_cert_file")] {
             let told = format!("site {kind}-{number}: {field} {file} cannot be used: {why}");

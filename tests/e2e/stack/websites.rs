@@ -10,11 +10,11 @@ use flate2::read::GzDecoder;
 use sitewatch_tests::websites::{Behaviour, Page, Request, Website};
 
 /// Longer than anything here takes; a read that needs it fails.
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 fn connect(site: &Website) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(("127.0.0.1", site.port()))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     Ok(stream)
 }
 

@@ -23,7 +23,7 @@ use crate::{
 pub struct Running {
     child: Child,
     started: Instant,
-    patience: Duration,
+    timeout: Duration,
     stdout: Capture,
     stderr: Capture,
     /// Its working directory, when that is ours to remove.
@@ -35,7 +35,7 @@ impl Running {
     pub(super) fn start(
         mut command: Command,
         stdin: Vec<u8>,
-        patience: Duration,
+        timeout: Duration,
         directory: Option<Directory>,
         on_terminal: OnTerminal,
     ) -> Self {
@@ -69,7 +69,7 @@ impl Running {
         Self {
             child,
             started,
-            patience,
+            timeout,
             stdout,
             stderr,
             _directory: directory,
@@ -107,11 +107,11 @@ impl Running {
     /// When that does not happen before the timeout of the run.
     #[track_caller]
     pub fn wait_for_stderr(&self, part: &str) {
-        let seen = wait::holds_within(self.patience, || self.stderr_so_far().contains(part));
+        let seen = wait::holds_within(self.timeout, || self.stderr_so_far().contains(part));
         assert!(
             seen,
             "waited {:?} in vain for {part:?} on stderr:\n{}",
-            self.patience,
+            self.timeout,
             self.stderr_so_far()
         );
     }
@@ -122,7 +122,7 @@ impl Running {
     /// When it does not end before the timeout of the run, with what it printed so far.
     #[track_caller]
     pub fn wait(mut self) -> Finished {
-        let status = self.status_within(self.patience.saturating_sub(self.started.elapsed()));
+        let status = self.status_within(self.timeout.saturating_sub(self.started.elapsed()));
         let elapsed = self.started.elapsed();
         let Some(status) = status else {
             panic!(
@@ -140,9 +140,9 @@ impl Running {
         }
     }
 
-    fn status_within(&mut self, patience: Duration) -> Option<ExitStatus> {
+    fn status_within(&mut self, timeout: Duration) -> Option<ExitStatus> {
         let mut status = None;
-        wait::holds_within(patience, || {
+        wait::holds_within(timeout, || {
             status = self.status();
             status.is_some()
         });

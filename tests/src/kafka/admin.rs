@@ -13,7 +13,7 @@ use super::Kafka;
 use crate::wait;
 
 /// What a running broker is given to answer; far more than it needs.
-pub(super) const PATIENCE: Duration = Duration::from_secs(180);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Settings of a topic, by name: `[("max.message.bytes", "2000000")]`.
 pub type TopicSettings<'a> = &'a [(&'a str, &'a str)];
@@ -78,7 +78,7 @@ impl Kafka {
     /// The controller answers before the brokers know of a new topic.
     #[track_caller]
     fn wait_for_leaders(&self, topic: &str, partitions: usize) {
-        wait::until("the new topic is led", PATIENCE, || {
+        wait::until("the new topic is led", TIMEOUT, || {
             let leaders = self.leaders(topic);
             leaders.len() == partitions && leaders.iter().all(Option::is_some)
         });
@@ -89,7 +89,7 @@ impl Kafka {
     pub fn leaders(&self, topic: &str) -> Vec<Option<i32>> {
         let consumer: BaseConsumer = self.client().create().expect("make a consumer");
         let metadata = consumer
-            .fetch_metadata(Some(topic), PATIENCE)
+            .fetch_metadata(Some(topic), TIMEOUT)
             .expect("ask Kafka for the leaders of a topic");
         metadata
             .topics()
@@ -104,7 +104,7 @@ impl Kafka {
     pub fn brokers(&self) -> usize {
         let consumer: BaseConsumer = self.client().create().expect("make a consumer");
         let metadata = consumer
-            .fetch_metadata(None, PATIENCE)
+            .fetch_metadata(None, TIMEOUT)
             .expect("ask Kafka for its brokers");
         metadata.brokers().len()
     }
@@ -134,7 +134,7 @@ impl Kafka {
         (0..partitions(&consumer, topic))
             .map(|partition| {
                 let (_, end) = consumer
-                    .fetch_watermarks(topic, partition as i32, PATIENCE)
+                    .fetch_watermarks(topic, partition as i32, TIMEOUT)
                     .expect("ask Kafka for the end of a partition");
                 end
             })
@@ -153,7 +153,7 @@ impl Kafka {
         let mut asked = TopicPartitionList::new();
         asked.add_partition_range(topic, 0, partitions(&consumer, topic) as i32 - 1);
         consumer
-            .committed_offsets(asked, PATIENCE)
+            .committed_offsets(asked, TIMEOUT)
             .expect("ask Kafka for the offsets of a group")
             .elements()
             .iter()
@@ -172,7 +172,7 @@ impl Kafka {
 /// How many partitions a topic has; 0 when there is no such topic.
 pub(super) fn partitions(consumer: &BaseConsumer, topic: &str) -> usize {
     consumer
-        .fetch_metadata(Some(topic), PATIENCE)
+        .fetch_metadata(Some(topic), TIMEOUT)
         .expect("ask Kafka for the partitions of a topic")
         .topics()
         .iter()

@@ -14,7 +14,7 @@ use rdkafka::{
 
 use super::{
     Kafka,
-    admin::{PATIENCE, partitions},
+    admin::{TIMEOUT, partitions},
 };
 use crate::wait;
 
@@ -135,11 +135,11 @@ impl Kafka {
         consumer.assign(&assignment).expect("assign the partitions");
 
         let mut records = Vec::new();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while left > 0 {
             assert!(
                 Instant::now() < deadline,
-                "{topic} was not read to its end in {PATIENCE:?}; {} messages came",
+                "{topic} was not read to its end in {TIMEOUT:?}; {} messages came",
                 records.len()
             );
             match consumer.poll(Duration::from_millis(100)) {
@@ -180,7 +180,7 @@ pub(super) fn send<K: AsRef<[u8]>, P: AsRef<[u8]>>(
         }
     }
     // `flush` of the library waits in slices of 100 ms.
-    wait::until("the broker to acknowledge messages", PATIENCE, || {
+    wait::until("the broker to acknowledge messages", TIMEOUT, || {
         producer.poll(Duration::ZERO);
         producer.in_flight_count() == 0
     });

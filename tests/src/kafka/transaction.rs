@@ -9,7 +9,7 @@ use crate::wait;
 
 use super::{
     Kafka,
-    admin::PATIENCE,
+    admin::TIMEOUT,
     messages::{Deliveries, send},
 };
 
@@ -53,24 +53,24 @@ impl Kafka {
             .expect("make a consumer");
         let written = || {
             let (_, end) = reader
-                .fetch_watermarks(topic, partition, PATIENCE)
+                .fetch_watermarks(topic, partition, TIMEOUT)
                 .expect("ask Kafka for the end of a partition");
             end
         };
         let before = written();
         producer
-            .init_transactions(PATIENCE)
+            .init_transactions(TIMEOUT)
             .expect("prepare transactions");
         producer.begin_transaction().expect("begin a transaction");
         // Acknowledged before the end, or an abort would drop them before they were ever written.
         send(&producer, topic, partition, records);
         match end {
-            End::Commit => producer.commit_transaction(PATIENCE).expect("commit"),
-            End::Abort => producer.abort_transaction(PATIENCE).expect("abort"),
+            End::Commit => producer.commit_transaction(TIMEOUT).expect("commit"),
+            End::Abort => producer.abort_transaction(TIMEOUT).expect("abort"),
             End::Never => return,
         }
         // The coordinator answers before the marker is in the partition.
         let after = before + records.len() as i64 + 1;
-        wait::until("the transaction's marker", PATIENCE, || written() >= after);
+        wait::until("the transaction's marker", TIMEOUT, || written() >= after);
     }
 }

@@ -14,7 +14,7 @@ use rustix::net::sockopt::set_socket_linger;
 use super::Direction;
 
 /// How long a write to somebody who does not read may hold up the news of a cut.
-const WRITE_SLICE: Duration = Duration::from_millis(20);
+const WRITE_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// All connections of a proxy, and what is done to them.
 #[derive(Default)]
@@ -89,7 +89,7 @@ impl Cable {
     fn carry(self: &Arc<Self>, client: TcpStream, server: TcpStream) -> io::Result<()> {
         for stream in [&client, &server] {
             stream.set_nodelay(true)?;
-            stream.set_write_timeout(Some(WRITE_SLICE))?;
+            stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
         }
         let mut state = self.state();
         let number = state.next;

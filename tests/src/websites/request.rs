@@ -3,8 +3,8 @@
 use std::io::{self, BufRead, Read};
 
 /// No client of ours sends more; whoever does is not listened to.
-const LONGEST_HEAD: u64 = 64 * 1024;
-const LONGEST_BODY: u64 = 1024 * 1024;
+const MAX_HEAD: u64 = 64 * 1024;
+const MAX_BODY: u64 = 1024 * 1024;
 
 /// What a client asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Request {
 
     /// Reads one request; nothing when the client has closed the connection instead.
     pub(super) fn read(stream: &mut impl BufRead) -> io::Result<Option<Self>> {
-        let mut head = stream.by_ref().take(LONGEST_HEAD);
+        let mut head = stream.by_ref().take(MAX_HEAD);
         let first = line(&mut head)?;
         let mut words = first.split(' ');
         let (Some(method), Some(target)) = (words.next(), words.next()) else {
@@ -55,7 +55,7 @@ impl Request {
             .and_then(|length| length.parse().ok())
             .unwrap_or(0);
         stream
-            .take(length.min(LONGEST_BODY))
+            .take(length.min(MAX_BODY))
             .read_to_end(&mut request.body)?;
         Ok(Some(request))
     }

@@ -23,7 +23,7 @@ use crate::workers::{Report, Workers};
 const MAX_LINE: u64 = MAX_EVENT as u64 + 2;
 
 /// How long the run may wait for input before it looks for signals.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A line, or how it was cut.
 struct Line {
@@ -78,7 +78,7 @@ fn record_lines(settings: &Settings, run: &Run) -> Result<Summary, Failure> {
     let mut ended = false;
     while !ended && failure.is_none() {
         stopped = stop.requested();
-        match lines.recv_timeout(LOOK) {
+        match lines.recv_timeout(POLL_INTERVAL) {
             Ok(Ok(line)) => add(&mut batch, &line, &mut known),
             Ok(Err(error)) => {
                 failure = Some(Failure::Unavailable(format!(
@@ -98,7 +98,7 @@ fn record_lines(settings: &Settings, run: &Run) -> Result<Summary, Failure> {
             let mut full = batch.take();
             while let Err(back) = workers.offer(full) {
                 full = back;
-                if let Some(report) = workers.wait(LOOK) {
+                if let Some(report) = workers.wait(POLL_INTERVAL) {
                     note(report, &mut failure);
                 }
                 if failure.is_some() {

@@ -13,8 +13,8 @@ use crate::settings::Settings;
 use crate::summary::Counters;
 use crate::workers::{Report, Workers};
 
-/// How long one look for messages may take; signals and reports are seen between looks.
-const LOOK: Duration = Duration::from_millis(20);
+/// How long one poll for messages may take; signals and reports are seen between polls.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Messages read before the next look at clock, signals and reports, each of which costs about as
 /// much as a message.
@@ -130,7 +130,7 @@ impl Work {
                 if self.workers.idle() && self.read_again.is_empty() {
                     return Ok(None);
                 }
-                if let Some(report) = self.workers.wait(LOOK) {
+                if let Some(report) = self.workers.wait(POLL_INTERVAL) {
                     self.note(report, None);
                 }
                 continue;
@@ -144,7 +144,7 @@ impl Work {
     /// Reads up to a stride of messages, handing on what is full; `false` when the run must stop.
     fn read_some(&mut self, reader: &mut Reader) -> Result<bool, Failure> {
         for _ in 0..STRIDE {
-            let partition = match reader.poll(LOOK)? {
+            let partition = match reader.poll(POLL_INTERVAL)? {
                 None => return Ok(true),
                 Some(Polled::Record(record)) => {
                     let partition = record.partition();
@@ -262,7 +262,7 @@ impl Work {
                 Ok(()) => return Ok(true),
                 Err(batch) => batch,
             };
-            if let Some(report) = self.workers.wait(LOOK) {
+            if let Some(report) = self.workers.wait(POLL_INTERVAL) {
                 self.note(report, reader.as_deref_mut());
             }
             if let Some(failure) = self.failure.take() {
@@ -335,7 +335,7 @@ impl Work {
     /// partition that are still on their way find the offset elsewhere and write nothing.
     fn go_back(&mut self, reader: &mut Reader) -> Result<(), Failure> {
         while !self.workers.idle() {
-            if let Some(report) = self.workers.wait(LOOK) {
+            if let Some(report) = self.workers.wait(POLL_INTERVAL) {
                 self.note(report, None);
             }
             if let Some(failure) = self.failure.take() {

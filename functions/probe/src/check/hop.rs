@@ -14,7 +14,7 @@ use super::trace::{Phase, Trace};
 use crate::proxy::Via;
 
 /// Addresses tried of a host: enough for any service that is served from several places.
-const MOST: usize = 8;
+const MAX_ADDRESSES: usize = 8;
 
 /// One request to one server.
 pub(super) struct Hop<'a> {
@@ -46,7 +46,7 @@ impl Hop<'_> {
     /// The way to the server, on which every address is allowed.
     pub(super) async fn way(&self) -> Result<Way, Failure> {
         let (addresses, port, judged) = self.peer().await?;
-        let peers = addresses.into_iter().take(MOST);
+        let peers = addresses.into_iter().take(MAX_ADDRESSES);
         let target = judged.map_or_else(|| self.host.clone(), |address| address.to_string());
         Ok(Way {
             peers: peers

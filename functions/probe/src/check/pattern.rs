@@ -35,7 +35,7 @@ pub(crate) enum Compiled {
 /// states and makes them anew.
 const CACHE: usize = 64 * 1024;
 /// A text shorter than this is found too often to be worth looking for.
-const LEAST_PREFIX: usize = 3;
+const MIN_PREFIX: usize = 3;
 
 impl Compiled {
     pub(crate) fn new(pattern: &Pattern) -> Self {
@@ -119,7 +119,7 @@ fn prefix(hir: &Hir) -> Option<Finder<'static>> {
     }
     let prefixes = Extractor::new().kind(ExtractKind::Prefix).extract(hir);
     let prefix = prefixes.longest_common_prefix()?;
-    (prefix.len() >= LEAST_PREFIX).then(|| Finder::new(prefix).into_owned())
+    (prefix.len() >= MIN_PREFIX).then(|| Finder::new(prefix).into_owned())
 }
 
 fn nfa(hir: &Hir) -> Option<NFA> {

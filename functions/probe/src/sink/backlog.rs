@@ -7,7 +7,7 @@ use std::time::Instant;
 use sitewatch::kafka::{KafkaError, KafkaSettings, Producer};
 use sitewatch::run::Stop;
 
-use super::kafka::GATHER;
+use super::kafka::LINGER;
 use super::queue::Message;
 use super::spool::{Spool, Spooled};
 
@@ -91,7 +91,7 @@ impl<'a> Backlog<'a> {
                     after: 2 * self.settings.connect_timeout,
                 });
             }
-            std::thread::sleep(GATHER / 2);
+            std::thread::sleep(LINGER / 2);
         }
     }
 

@@ -21,13 +21,13 @@ use super::journal::Journal;
 use super::queue::{Message, Queue};
 use super::{Delivered, Spool};
 
-/// How long results may gather before they are handed to the producer: longer than a wake-up
+/// How long results may linger before they are handed to the producer: longer than a wake-up
 /// costs, too short to notice.
-pub(super) const GATHER: Duration = Duration::from_millis(2);
+pub(super) const LINGER: Duration = Duration::from_millis(2);
 /// How often deliveries are asked for while no results come.
 const IDLE: Duration = Duration::from_millis(100);
 /// How often somebody who waits for Kafka looks whether the run is to stop.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Results in memory that nobody takes, before they are printed.
 const PRINT_BATCH: usize = 2_000;
 /// How long Kafka may still acknowledge once the run is to stop. The process ends two and a half
@@ -143,7 +143,7 @@ fn connect(settings: &KafkaSettings, stop: &Stop) -> Option<Result<Producer, Kaf
             .spawn(move || drop(done.send(Producer::connect(&own)))),
     );
     loop {
-        match connected.recv_timeout(LOOK) {
+        match connected.recv_timeout(POLL_INTERVAL) {
             Ok(connected) => return Some(connected),
             Err(_) if stop.requested().is_some() => return None,
             Err(RecvTimeoutError::Timeout) => {}
@@ -229,7 +229,7 @@ impl<'a> Publishing<'a> {
                 break;
             }
             if open && any {
-                std::thread::sleep(GATHER);
+                std::thread::sleep(LINGER);
             }
         }
         if let Some(producer) = producer {
@@ -258,7 +258,7 @@ impl<'a> Publishing<'a> {
                 stopped = true;
                 deadline = deadline.min(Instant::now() + STOPPED);
             }
-            std::thread::sleep(GATHER / 2);
+            std::thread::sleep(LINGER / 2);
             let deliveries = producer.poll();
             self.note(deliveries);
         }

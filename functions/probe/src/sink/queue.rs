@@ -53,13 +53,13 @@ impl Queue {
         self.filled.notify_all();
     }
 
-    /// Everything there is, waiting up to `patience` for something; and whether more may come.
-    pub(super) fn take(&self, patience: Duration) -> (VecDeque<Message>, bool) {
+    /// Everything there is, waiting up to `timeout` for something; and whether more may come.
+    pub(super) fn take(&self, timeout: Duration) -> (VecDeque<Message>, bool) {
         let mut state = self.lock();
         if state.messages.is_empty() && !state.closed {
             state = self
                 .filled
-                .wait_timeout(state, patience)
+                .wait_timeout(state, timeout)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }

@@ -5,7 +5,7 @@ use kafka::client::fetch::{Message, Response};
 use kafka::error::KafkaCode;
 
 use super::client;
-use super::fetching::{MOST_BYTES, Wanted};
+use super::fetching::{MAX_BYTES, Wanted};
 use super::reader::Record;
 
 pub(super) enum Outcome {
@@ -86,6 +86,6 @@ pub(super) fn describe_stall() -> String {
     format!(
         "nothing comes although there is more: a message larger than {} MiB, or the end of a \
          transaction; the `kafka` client can read neither: set KAFKA_CLIENT=rdkafka",
-        MOST_BYTES / (1024 * 1024)
+        MAX_BYTES / (1024 * 1024)
     )
 }

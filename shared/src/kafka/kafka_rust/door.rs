@@ -16,13 +16,13 @@ use crate::kafka::tls::{self, TlsError};
 use crate::kafka::{KafkaError, KafkaSettings};
 
 /// Between two rounds over all brokers while none can be reached.
-const PAUSE: Duration = Duration::from_millis(100);
+const BACKOFF: Duration = Duration::from_millis(100);
 
 /// The least that a step may take, so that an overrun deadline does not become no limit at all.
-const LEAST: Duration = Duration::from_millis(1);
+const MIN_TIMEOUT: Duration = Duration::from_millis(1);
 
 /// No broker's list of versions comes near this; a peer that is no broker may claim anything.
-const LONGEST_ANSWER: u64 = 64 * 1024;
+const MAX_ANSWER: u64 = 64 * 1024;
 
 /// What the `kafka` crate sends: API key and version.
 const SPOKEN: [(i16, i16); 7] = [
@@ -74,7 +74,7 @@ pub(super) fn knock(
                 cause: last,
             }));
         }
-        thread::sleep(PAUSE.min(left));
+        thread::sleep(BACKOFF.min(left));
     }
 }
 
@@ -118,7 +118,7 @@ fn knock_at(
 ) -> Result<(), ConnectError> {
     let stream = open(broker, connector, until)?;
     let left = until.saturating_duration_since(Instant::now());
-    let mut wire = Wire::new(stream, &settings.client_id, left.max(LEAST))?;
+    let mut wire = Wire::new(stream, &settings.client_id, left.max(MIN_TIMEOUT))?;
     // With TLS 1.3 a broker refuses our certificate after the handshake.
     let answer = versions(&mut wire).map_err(|error| {
         let text = error.to_string();
@@ -175,7 +175,7 @@ pub(super) fn versions(wire: &mut Wire) -> io::Result<Vec<(i16, i16, i16)>> {
         body: Vec::new(),
     };
     wire.ask(&request, |answer| {
-        if answer.left() > LONGEST_ANSWER {
+        if answer.left() > MAX_ANSWER {
             let text =
                 "it does not answer as Kafka does; check the port and KAFKA_SECURITY_PROTOCOL";
             return Err(io::Error::new(ErrorKind::InvalidData, text));

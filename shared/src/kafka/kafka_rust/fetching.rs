@@ -25,13 +25,13 @@ const WHAT: &str = "be read";
 const FIRST_BYTES: i32 = 1024 * 1024;
 
 /// What is asked of it at most. A broker takes messages of 1 MiB unless told otherwise.
-pub(super) const MOST_BYTES: i32 = 64 * 1024 * 1024;
+pub(super) const MAX_BYTES: i32 = 64 * 1024 * 1024;
 
 /// How many partitions share a request; with `FIRST_BYTES` it bounds the memory of an answer.
 const PARTITIONS_AT_ONCE: usize = 4;
 
 /// Between two attempts while a partition changes its leader.
-const PAUSE: Duration = Duration::from_millis(100);
+const BACKOFF: Duration = Duration::from_millis(100);
 
 type Answer = Result<Vec<Response>, Error>;
 
@@ -262,8 +262,8 @@ impl Fetching {
                         self.wanted.push_back(next);
                     }
                 }
-                Outcome::Nothing if wanted.bytes < MOST_BYTES => {
-                    let bytes = wanted.bytes.saturating_mul(8).min(MOST_BYTES);
+                Outcome::Nothing if wanted.bytes < MAX_BYTES => {
+                    let bytes = wanted.bytes.saturating_mul(8).min(MAX_BYTES);
                     self.wanted.push_front(Wanted { bytes, ..wanted });
                 }
                 Outcome::Nothing => self.fail(wanted, describe_stall()),
@@ -284,7 +284,7 @@ impl Fetching {
                     after: timeout,
                 });
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(BACKOFF);
             connection.renew()?;
         }
         self.wanted

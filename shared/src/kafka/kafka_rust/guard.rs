@@ -26,7 +26,7 @@ const METADATA: (i16, i16) = (3, 10);
 const BYTES: i32 = 1024 * 1024;
 
 /// Between two attempts while a partition changes its leader.
-const PAUSE: Duration = Duration::from_millis(100);
+const BACKOFF: Duration = Duration::from_millis(100);
 
 /// Attributes of a batch in a transaction, or of one that ends a transaction.
 const TRANSACTIONAL: i16 = 0x10 | 0x20;
@@ -185,7 +185,7 @@ impl Guard {
                     after: self.settings.connect_timeout,
                 });
             }
-            thread::sleep(PAUSE);
+            thread::sleep(BACKOFF);
             self.refresh()?;
         }
     }

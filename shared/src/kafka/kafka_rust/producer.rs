@@ -21,7 +21,7 @@ const WHAT: &str = "store the message";
 const BATCH_BYTES: usize = 256 * 1024;
 
 /// Between two attempts.
-const PAUSE: Duration = Duration::from_millis(100);
+const BACKOFF: Duration = Duration::from_millis(100);
 
 pub(in crate::kafka) struct Producer {
     worker: Worker,
@@ -71,12 +71,12 @@ impl Producer {
             key: key.to_vec(),
             payload: payload.to_vec(),
         };
-        let patience = self.settings.connect_timeout;
+        let timeout = self.settings.connect_timeout;
         self.queue
-            .push(item, Instant::now() + patience)
+            .push(item, Instant::now() + timeout)
             .map_err(|_| KafkaError::Timeout {
                 what: "make room for another message",
-                after: patience,
+                after: timeout,
             })
     }
 
@@ -144,7 +144,7 @@ impl Sender {
                 if !self.queue.note(trouble) {
                     return;
                 }
-                thread::sleep(PAUSE);
+                thread::sleep(BACKOFF);
                 match self.open() {
                     Ok(opened) => *client = opened,
                     Err(error) => drop(self.queue.note(error)),

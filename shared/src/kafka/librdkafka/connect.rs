@@ -12,10 +12,10 @@ use crate::kafka::{KafkaError, KafkaSettings, tls};
 
 /// How long the first metadata request may block, so that a refusal is noticed between two of them;
 /// each further one may take twice as long, so that a slow broker still gets to answer.
-const FIRST_SLICE: Duration = Duration::from_millis(200);
+const FIRST_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Between two requests that failed at once.
-const PAUSE: Duration = Duration::from_millis(10);
+const BACKOFF: Duration = Duration::from_millis(10);
 
 /// Asks for the topic until a broker answers, every broker refuses us or the time is up. Returns
 /// the topic's partitions in order.
@@ -29,11 +29,11 @@ pub(super) fn find_topic(
     let watcher = client.context();
     let topic = &settings.topic;
     let deadline = Instant::now() + settings.connect_timeout;
-    let mut slice = FIRST_SLICE;
+    let mut timeout = FIRST_TIMEOUT;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let mut fallback = format!("no answer in time ({PROTOCOL_HINT})");
-        match client.fetch_metadata(Some(topic), slice.min(left)) {
+        match client.fetch_metadata(Some(topic), timeout.min(left)) {
             Ok(metadata) => {
                 let found = metadata.topics().iter().find(|found| found.name() == topic);
                 match found.and_then(|found| found.error()) {
@@ -79,8 +79,8 @@ pub(super) fn find_topic(
         if left.is_zero() {
             return Err(precisely(watcher.why(&fallback), settings));
         }
-        slice *= 2;
-        thread::sleep(PAUSE.min(left));
+        timeout *= 2;
+        thread::sleep(BACKOFF.min(left));
     }
 }
 

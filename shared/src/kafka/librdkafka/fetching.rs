@@ -16,7 +16,7 @@ use crate::kafka::progress::{Progress, Step};
 use crate::kafka::{KafkaError, KafkaSettings, LOG, Polled, Range, reader};
 
 /// How often positions are looked at while no message comes: a marker moves them and wakes nobody.
-const POSITION_TICK: Duration = Duration::from_millis(2);
+const POSITION_POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// How often a partition may be blamed for a missing offset that is there, before it is believed.
 const EXCUSES: usize = 3;
@@ -96,9 +96,9 @@ impl Fetching {
     ) -> Result<Option<Polled<'a>>, KafkaError> {
         // Not before it is needed: a message that is there would pay for the look at the clock.
         let mut deadline = None;
-        let mut slice = Duration::ZERO;
+        let mut timeout = Duration::ZERO;
         while !self.is_done() {
-            let event = match client.poll(slice) {
+            let event = match client.poll(timeout) {
                 Some(Ok(message)) => {
                     let (partition, offset) = (message.partition(), message.offset());
                     unpack::have_read(message.payload_len() + message.key_len() + unpack::MESSAGE);
@@ -132,7 +132,7 @@ impl Fetching {
             if left.is_zero() {
                 return Ok(None);
             }
-            slice = POSITION_TICK.min(left);
+            timeout = POSITION_POLL_INTERVAL.min(left);
         }
         Ok(None)
     }

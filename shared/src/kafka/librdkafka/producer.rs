@@ -11,9 +11,9 @@ use super::watcher::Watcher;
 use super::{config, connect};
 use crate::kafka::{Delivery, KafkaError, KafkaSettings, LOG};
 
-/// Between two looks at the queue. `flush` and a `poll` that waits have a tenth of a second for
+/// Between two polls of the queue. `flush` and a `poll` that waits have a tenth of a second for
 /// their shortest wait, or spin.
-const TICK: Duration = Duration::from_millis(1);
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// How long the reports of messages that were given up may take: they only cross from librdkafka's
 /// threads to ours.
@@ -23,7 +23,7 @@ pub(in crate::kafka) struct Producer {
     client: BaseProducer<Watcher>,
     topic: String,
     /// How long `send` waits for room.
-    patience: Duration,
+    timeout: Duration,
     /// Accepted messages without a delivery.
     outstanding: usize,
 }
@@ -37,7 +37,7 @@ impl Producer {
         Ok(Self {
             client,
             topic: settings.topic.clone(),
-            patience: settings.connect_timeout,
+            timeout: settings.connect_timeout,
             outstanding: 0,
         })
     }
@@ -48,7 +48,7 @@ impl Producer {
         key: &[u8],
         payload: &[u8],
     ) -> Result<(), KafkaError> {
-        let deadline = Instant::now() + self.patience;
+        let deadline = Instant::now() + self.timeout;
         let mut record = BaseRecord::with_opaque_to(&self.topic, Box::new(id))
             .key(key)
             .payload(payload);
@@ -63,12 +63,12 @@ impl Producer {
             if Instant::now() >= deadline {
                 return Err(KafkaError::Timeout {
                     what: "make room for another message",
-                    after: self.patience,
+                    after: self.timeout,
                 });
             }
             record = returned;
             self.serve();
-            thread::sleep(TICK);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 
@@ -82,7 +82,7 @@ impl Producer {
     pub(in crate::kafka) fn finish(mut self, deadline: Instant) -> Vec<Delivery> {
         let mut deliveries = self.poll();
         while self.outstanding > 0 && Instant::now() < deadline {
-            thread::sleep(TICK);
+            thread::sleep(POLL_INTERVAL);
             deliveries.append(&mut self.poll());
         }
         if self.outstanding > 0 {
@@ -90,7 +90,7 @@ impl Producer {
             let grace = Instant::now() + PURGE_GRACE;
             deliveries.append(&mut self.poll());
             while self.outstanding > 0 && Instant::now() < grace {
-                thread::sleep(TICK);
+                thread::sleep(POLL_INTERVAL);
                 deliveries.append(&mut self.poll());
             }
         }

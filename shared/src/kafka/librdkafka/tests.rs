@@ -18,7 +18,7 @@ use crate::kafka::{
 type Cluster = MockCluster<'static, DefaultProducerContext>;
 
 const TOPIC: &str = "mocked";
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 fn cluster(partitions: i32) -> (Cluster, KafkaSettings) {
     cluster_of(1, partitions)
@@ -34,7 +34,7 @@ fn cluster_of(brokers: i32, partitions: i32) -> (Cluster, KafkaSettings) {
         client_id: "tests".into(),
         group_id: "tests".into(),
         security: Security::default(),
-        connect_timeout: PATIENCE,
+        connect_timeout: TIMEOUT,
         options: Vec::new(),
     };
     (cluster, settings)
@@ -45,7 +45,7 @@ fn send(settings: &KafkaSettings, count: u64) -> Vec<Delivery> {
     for id in 0..count {
         producer.send(id, b"key", b"payload").unwrap();
     }
-    producer.finish(Instant::now() + PATIENCE)
+    producer.finish(Instant::now() + TIMEOUT)
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_partition_that_may_not_be_read_fails_alone() {
             end,
         }])
         .unwrap();
-    let polled = reader.poll(PATIENCE).unwrap();
+    let polled = reader.poll(TIMEOUT).unwrap();
 
     let Some(Polled::Failed {
         partition: 0,
@@ -127,7 +127,7 @@ fn a_leader_that_moves_while_reading_is_followed_to_the_end() {
     for id in 0..MESSAGES {
         producer.send(id as u64, b"key", &payload).unwrap();
     }
-    let deliveries = producer.finish(Instant::now() + PATIENCE);
+    let deliveries = producer.finish(Instant::now() + TIMEOUT);
     assert!(deliveries.iter().all(|delivery| delivery.result.is_ok()));
 
     let mut reader = Reader::connect(&settings).unwrap();
@@ -140,7 +140,7 @@ fn a_leader_that_moves_while_reading_is_followed_to_the_end() {
     };
     reader.assign(&[whole]).unwrap();
     let mut offsets = Vec::new();
-    let deadline = Instant::now() + 3 * PATIENCE;
+    let deadline = Instant::now() + 3 * TIMEOUT;
     while !reader.is_done() {
         assert!(Instant::now() < deadline, "{} were read", offsets.len());
         match reader.poll(Duration::from_millis(100)).unwrap() {
@@ -170,7 +170,7 @@ fn assignments_may_follow_each_other_at_once() {
         assign(&client, &list).unwrap();
     }
 
-    let message = client.poll(PATIENCE).expect("a message").unwrap();
+    let message = client.poll(TIMEOUT).expect("a message").unwrap();
 
     assert_eq!(message.offset(), 0);
 }
@@ -226,5 +226,5 @@ fn a_partition_without_a_leader_does_not_hold_bounds_up() {
 
     let error = reader.bounds().unwrap_err();
 
-    assert!(begin.elapsed() < PATIENCE, "{error}");
+    assert!(begin.elapsed() < TIMEOUT, "{error}");
 }

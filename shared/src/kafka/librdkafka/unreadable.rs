@@ -24,8 +24,8 @@ use crate::kafka::{KafkaError, Range};
 
 type Client = BaseConsumer<Watcher>;
 
-/// How long one look at the queue may take.
-const LOOK: Duration = Duration::from_millis(20);
+/// How long one poll of the queue may take.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A batch that cannot be read.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ fn look_at(
             assign(client, &list)?;
             is_asked = true;
         }
-        let event = Event::next(client, LOOK);
+        let event = Event::next(client, POLL_INTERVAL);
         match event.and_then(|event| event.found(partition, at)) {
             None => {}
             Some(Found::Astray) => is_asked = false,

@@ -13,7 +13,7 @@ use crate::deploy::{BIN, text};
 use crate::documents::{FUNCTIONS, root};
 
 /// Compiling, on a machine that does other things as well.
-const PATIENCE: Duration = Duration::from_secs(600);
+const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What is found by looking up from here: `target/debug/setup` has both.
 struct Target {
@@ -45,7 +45,7 @@ impl Target {
                     .filter_map(|name| Some((name, std::env::var_os(name)?))),
             )
             .var("CARGO_BUILD_BUILD_DIR", &self.directory)
-            .timeout(PATIENCE)
+            .timeout(TIMEOUT)
     }
 }
 

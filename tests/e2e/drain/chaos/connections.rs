@@ -9,7 +9,7 @@ use sitewatch_tests::{shared, wait};
 
 use super::{Dice, Ledger};
 
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 fn filled(story: &str, partitions: u16, messages: u64) -> (Dice, Ledger<'static>) {
     let mut dice = Dice::new(story);
@@ -79,7 +79,7 @@ fn limit(ledger: &Ledger<'_>, connections: i32) {
 /// Nobody is connected any more: PostgreSQL ends a session a moment after its client has gone.
 fn alone(ledger: &Ledger<'_>) {
     let mut superuser = shared::postgres().superuser();
-    wait::until("nobody is connected", PATIENCE, || {
+    wait::until("nobody is connected", TIMEOUT, || {
         let connected: i64 = superuser
             .query_one(
                 "select count(*) from pg_stat_activity where datname = $1",
@@ -171,7 +171,7 @@ fn what_another_drain_left_when_it_ended_is_done_by_the_one_that_is_still_there(
     let (_, ledger) = filled("busy", 2, 1_500);
     let other = hold(&ledger, 0);
     let drain = ledger.drain().var("DRAIN_BATCH_SIZE", "5").spawn();
-    wait::until("a batch is recorded", PATIENCE, || ledger.recorded() > 0);
+    wait::until("a batch is recorded", TIMEOUT, || ledger.recorded() > 0);
     assert!(ledger.recorded() < 1_500, "the other one ended too late");
     drop(other);
     let finished = drain.wait().exits(0);

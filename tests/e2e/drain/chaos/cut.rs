@@ -18,7 +18,7 @@ use sitewatch_tests::wait::{self, SOON};
 use super::{Dice, Ledger, ended_well};
 use crate::support::{Prepared, unique};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 const CUTS: usize = 80;
 
@@ -211,7 +211,7 @@ fn a_postgresql_that_falls_silent_costs_a_deadline_and_nothing_else() {
                 .var("DRAIN_BATCH_SIZE", "5")
                 .var("DRAIN_DEADLINE", format!("{deadline}s"))
                 .spawn();
-            wait::until("a batch is recorded, or never will be", PATIENCE, || {
+            wait::until("a batch is recorded, or never will be", TIMEOUT, || {
                 cable.ledger.recorded() > before || drain.has_ended()
             });
             if !drain.has_ended() {
@@ -244,7 +244,7 @@ fn a_postgresql_that_ends_and_comes_back_loses_and_repeats_nothing() {
         }
         let before = ledger.recorded();
         let drain = ledger.drain().var("DRAIN_BATCH_SIZE", "5").spawn();
-        wait::until("a batch is recorded", PATIENCE, || {
+        wait::until("a batch is recorded", TIMEOUT, || {
             ledger.recorded() > before
         });
         if power_cut {
@@ -253,7 +253,7 @@ fn a_postgresql_that_ends_and_comes_back_loses_and_repeats_nothing() {
             server.stop();
         }
         let finished = drain.wait().exits(69);
-        assert!(finished.elapsed < PATIENCE, "it {finished}");
+        assert!(finished.elapsed < TIMEOUT, "it {finished}");
         server.start_again();
         ledger.offsets_say_what_is_recorded();
     }
@@ -281,7 +281,7 @@ impl<'k> Broker<'k> {
 
     /// The first of two brokers; both partitions are led by the second.
     fn led_by_the_second(story: &str, first: &'k Kafka) -> Self {
-        wait::until("the cluster has two brokers", PATIENCE, || {
+        wait::until("the cluster has two brokers", TIMEOUT, || {
             first.brokers() == 2
         });
         let topic = unique(story);
@@ -306,7 +306,7 @@ impl<'k> Broker<'k> {
             .var("KAFKA_OPTIONS", SMALL_BITES)
             .var("LOG_LEVEL", "debug")
             .spawn();
-        wait::until("a batch is recorded", PATIENCE, || {
+        wait::until("a batch is recorded", TIMEOUT, || {
             self.ledger.recorded() > before
         });
         drain

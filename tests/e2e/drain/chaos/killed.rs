@@ -8,7 +8,7 @@ use sitewatch_tests::{shared, wait};
 
 use super::{Dice, Ledger};
 
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 const PARTITIONS: u64 = 3;
 
@@ -65,7 +65,7 @@ fn killed_over_and_over(kills: usize, version: Version, client: &str) {
     let killed = kill - 1;
     println!("{at_work} of {killed} were killed between their first batch and their last");
     assert!(at_work >= enough, "only {at_work} were killed at work");
-    wait::until("nobody holds a partition any more", PATIENCE, || {
+    wait::until("nobody holds a partition any more", TIMEOUT, || {
         let last = ledger.drain().var("KAFKA_CLIENT", client).run();
         assert!(matches!(last.code, Some(0 | 75)), "it {last}");
         ledger.recorded() == ledger.sent()

@@ -10,7 +10,7 @@ use sitewatch_tests::{shared, wait};
 use super::{Dice, Ledger};
 use crate::support::{Prepared, last_line, unique, up};
 
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
 fn admin(kafka: &Kafka) -> AdminClient<DefaultClientContext> {
     kafka.client().create().unwrap()
@@ -40,7 +40,7 @@ fn a_partition_added_since_the_last_run_is_drained_and_an_empty_one_is_no_matter
     ledger.drain().run().exits(0);
     let more = NewPartitions::new(&ledger.topic, 4);
     now(admin(kafka).create_partitions([&more], &AdminOptions::new())).unwrap();
-    wait::until("the topic has four partitions", PATIENCE, || {
+    wait::until("the topic has four partitions", TIMEOUT, || {
         kafka.partitions(&ledger.topic) == 4
     });
     ledger.grow(4);
@@ -262,7 +262,7 @@ fn a_topic_made_again_during_a_run_of_the_pure_rust_client_loses_nothing_of_the_
     lock.batch_execute("lock table checks in exclusive mode")
         .unwrap();
     let run = drain(&ledger).spawn();
-    wait::until("the first batch waits", PATIENCE, || {
+    wait::until("the first batch waits", TIMEOUT, || {
         ledger.prepared.count(
             "select count(*) from pg_locks join pg_database on pg_database.oid = database
              where datname = current_database() and not granted",
@@ -286,7 +286,7 @@ fn a_topic_made_again_during_a_run_of_the_pure_rust_client_loses_nothing_of_the_
 
 fn make_again(ledger: &Ledger<'_>) {
     ledger.kafka.delete_topic(&ledger.topic);
-    wait::until("the topic is gone", PATIENCE, || {
+    wait::until("the topic is gone", TIMEOUT, || {
         ledger.kafka.partitions(&ledger.topic) == 0
     });
     ledger.kafka.create_topic(&ledger.topic, 1);
@@ -411,7 +411,7 @@ fn compaction_leaves_gaps_that_hide_nothing() {
     drain().run().exits(0);
     // The next run begins in the middle of what compaction then removes.
     produce(100);
-    wait::until("compaction has removed messages", PATIENCE, || {
+    wait::until("compaction has removed messages", TIMEOUT, || {
         // A segment is only closed by a message after its time.
         produce(1);
         kafka.consume_all(&topic).len() < 60

@@ -15,7 +15,7 @@ use sitewatch_tests::{shared, wait};
 use super::{Dice, Ledger, ended_well};
 
 /// Far more than a small backlog needs.
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 const ROUNDS: u32 = 6;
 
@@ -47,7 +47,7 @@ fn drain(ledger: &Ledger<'_>, dice: &mut Dice) -> Run {
 /// A drain suspended between its first batch and its last.
 fn suspend(ledger: &Ledger<'_>, dice: &mut Dice, run: Run) -> Running {
     let mut run = run.spawn();
-    wait::until("a batch is recorded", PATIENCE, || ledger.recorded() > 0);
+    wait::until("a batch is recorded", TIMEOUT, || ledger.recorded() > 0);
     let instant = Duration::from_micros(dice.between(0, 20_000));
     wait::holds_within(instant, || run.has_ended());
     run.signal(Signal::STOP);
@@ -68,7 +68,7 @@ fn a_zombie_is_fenced_and_changes_nothing() {
         }
         let zombie = drain(&ledger, &mut dice);
         let zombie = suspend(&ledger, &mut dice, zombie);
-        wait::until("another drain has done all of it", PATIENCE, || {
+        wait::until("another drain has done all of it", TIMEOUT, || {
             end_partition_locks(&ledger);
             let other = drain(&ledger, &mut dice).run();
             assert!(matches!(other.code, Some(0 | 75)), "it {other}");
@@ -99,7 +99,7 @@ fn a_zombie_keeps_its_partitions_no_longer_than_its_deadline() {
         .run()
         .exits(0)
         .stderr_has("2 partitions left to another drain");
-    wait::until("another drain has done all of it", PATIENCE, || {
+    wait::until("another drain has done all of it", TIMEOUT, || {
         drain(&ledger, &mut dice).run().exits(0);
         ledger.recorded() == ledger.sent()
     });
@@ -130,11 +130,11 @@ fn a_zombie_within_its_copy_holds_up_nobody() {
         .var("DATABASE_URL", url)
         .var("DATABASE_SSLMODE", "disable")
         .spawn();
-    wait::until("a COPY is stuck", PATIENCE, || stuck.load(Ordering::SeqCst));
+    wait::until("a COPY is stuck", TIMEOUT, || stuck.load(Ordering::SeqCst));
     zombie.signal(Signal::STOP);
 
     let mut freed = false;
-    wait::until("another drain has done all of it", PATIENCE, || {
+    wait::until("another drain has done all of it", TIMEOUT, || {
         end_partition_locks(&ledger);
         let other = drain(&ledger, &mut dice).run();
         assert!(matches!(other.code, Some(0 | 75)), "it {other}");

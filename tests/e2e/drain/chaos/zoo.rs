@@ -9,7 +9,7 @@ use sitewatch_tests::{shared, wait};
 use super::raw;
 use crate::support::{Prepared, last_line, lines, unique, up};
 
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
 fn send(kafka: &Kafka, record: BaseRecord<'_, [u8], [u8]>) {
     let producer: BaseProducer = kafka
@@ -18,7 +18,7 @@ fn send(kafka: &Kafka, record: BaseRecord<'_, [u8], [u8]>) {
         .create()
         .unwrap();
     assert!(producer.send(record).is_ok());
-    wait::until("the broker to acknowledge", PATIENCE, || {
+    wait::until("the broker to acknowledge", TIMEOUT, || {
         producer.poll(std::time::Duration::ZERO);
         producer.in_flight_count() == 0
     });
@@ -195,7 +195,7 @@ fn reasons_hold_no_more_and_nothing_else_than_postgresql_takes() {
 #[test]
 fn an_event_of_a_mebibyte_is_recorded_wherever_it_comes_from_and_a_larger_message_is_kept_in_part()
 {
-    const MOST: usize = 1 << 20;
+    const MAX_EVENT: usize = 1 << 20;
     let padded = |site: &str, length: usize| {
         let mut event = serde_json::to_value(up(site, 60)).unwrap();
         event["new_field"] = "".into();
@@ -207,8 +207,8 @@ fn an_event_of_a_mebibyte_is_recorded_wherever_it_comes_from_and_a_larger_messag
     let topic = unique("huge");
     kafka.create_topic_with(&topic, 1, &[("max.message.bytes", "8000000")]);
     let messages = [
-        padded("a", MOST),
-        padded("b", MOST + 1),
+        padded("a", MAX_EVENT),
+        padded("b", MAX_EVENT + 1),
         vec![b'x'; 7_900_000],
         up("c", 60).to_json(),
     ];
@@ -228,7 +228,7 @@ fn an_event_of_a_mebibyte_is_recorded_wherever_it_comes_from_and_a_larger_messag
     );
     assert_eq!(
         prepared.count("select sum(length(value))::int8 from dead_letters"),
-        2 * MOST as i64
+        2 * MAX_EVENT as i64
     );
 
     let by_pipe = Prepared::new("zoo");
