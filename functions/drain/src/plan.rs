@@ -23,15 +23,15 @@ pub(crate) struct Loss {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     Retention,
-    MadeAgain,
+    Recreated,
 }
 
 impl Loss {
-    /// Messages lost, as far as offsets tell; 0 when the topic was made anew and nobody knows.
+    /// Messages lost, as far as offsets tell; 0 when the topic was recreated and nobody knows.
     pub(crate) fn messages(&self) -> u64 {
         match self.reason {
             Reason::Retention => u64::try_from(self.to - self.from).unwrap_or(0),
-            Reason::MadeAgain => 0,
+            Reason::Recreated => 0,
         }
     }
 }
@@ -41,7 +41,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Retention => "Kafka's retention removed messages that were not recorded yet",
-            Self::MadeAgain => "the topic was deleted and made again",
+            Self::Recreated => "the topic was deleted and recreated",
         })
     }
 }
@@ -56,16 +56,16 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Compares what Kafka has with what is recorded. `strangers` are partitions whose stored offset
-    /// is one of another topic that had the same name. [`Start::Earliest`] reads every partition
-    /// from its first message, whatever is stored; what is lost is lost all the same.
+    /// Compares what Kafka has with what is recorded. `recreated` are partitions whose stored
+    /// offset is one of another topic that had the same name. [`Start::Earliest`] reads every
+    /// partition from its first message, whatever is stored; what is lost is lost all the same.
     ///
     /// # Errors
     /// With [`OffsetReset::Fail`], the losses that a person must decide on.
     pub(crate) fn new(
         bounds: &[PartitionBounds],
         stored: &BTreeMap<i32, i64>,
-        strangers: &BTreeSet<i32>,
+        recreated: &BTreeSet<i32>,
         reset: OffsetReset,
         start: Start,
     ) -> Result<Self, Vec<Loss>> {
@@ -74,7 +74,7 @@ impl Plan {
             let next = match stored.get(&bound.partition) {
                 // A partition that was never drained is read from its first message.
                 None => bound.first,
-                Some(&stored) => match lost(bound, stored, strangers) {
+                Some(&stored) => match lost(bound, stored, recreated) {
                     None if start == Start::Earliest => bound.first,
                     None => stored,
                     Some(reason) => {
@@ -117,10 +117,10 @@ impl Plan {
     }
 }
 
-fn lost(bound: &PartitionBounds, stored: i64, strangers: &BTreeSet<i32>) -> Option<Reason> {
-    // Without ids a topic made again shows only while it is shorter than what was recorded.
-    if strangers.contains(&bound.partition) || stored > bound.end {
-        Some(Reason::MadeAgain)
+fn lost(bound: &PartitionBounds, stored: i64, recreated: &BTreeSet<i32>) -> Option<Reason> {
+    // Without ids a recreated topic shows only while it is shorter than what was recorded.
+    if recreated.contains(&bound.partition) || stored > bound.end {
+        Some(Reason::Recreated)
     } else if stored < bound.first {
         Some(Reason::Retention)
     } else {
@@ -178,8 +178,8 @@ mod tests {
     fn what_kafka_no_longer_has_is_a_loss_and_never_silent() {
         let bounds = [bound(0, 7, 10), bound(1, 0, 2), bound(2, 0, 9)];
         let stored = BTreeMap::from([(0, 3), (1, 50), (2, 4)]);
-        let strangers = BTreeSet::from([2]);
-        let plan = |reset, start| Plan::new(&bounds, &stored, &strangers, reset, start);
+        let recreated = BTreeSet::from([2]);
+        let plan = |reset, start| Plan::new(&bounds, &stored, &recreated, reset, start);
         let earliest = plan(OffsetReset::Earliest, Start::Stored).unwrap();
         assert_eq!(
             earliest
@@ -212,8 +212,8 @@ mod tests {
             bound(4, 2, 9),
         ];
         let stored = BTreeMap::from([(0, 30), (1, 80), (2, 4), (3, 3)]);
-        let strangers = BTreeSet::from([2]);
-        let plan = |reset| Plan::new(&bounds, &stored, &strangers, reset, Start::Earliest);
+        let recreated = BTreeSet::from([2]);
+        let plan = |reset| Plan::new(&bounds, &stored, &recreated, reset, Start::Earliest);
         for reset in [OffsetReset::Earliest, OffsetReset::Latest] {
             let plan = plan(reset).unwrap();
             assert_eq!(

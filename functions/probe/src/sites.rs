@@ -24,7 +24,7 @@ pub(crate) struct Loaded {
 ///
 /// A list is one person's and is deployed as a whole: a mistake in it stops the run before the
 /// first check, where it is seen at once. The table's rows are many people's, at any hour: whoever
-/// spoils one must not switch off the monitoring of the others.
+/// makes one invalid must not switch off the monitoring of the others.
 pub(crate) enum Refused {
     /// The run ends.
     Fatal,

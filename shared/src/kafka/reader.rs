@@ -108,7 +108,7 @@ impl Reader {
         }
     }
 
-    /// The id by which brokers know the topic, as Kafka's tools print it; one made again under the
+    /// The id by which brokers know the topic, as Kafka's tools print it; one recreated under the
     /// same name has another. Asked for together with [`bounds`](Self::bounds), and not known
     /// before. `None` from brokers before 2.8, with the `kafka` client before 3.1.
     ///

@@ -237,7 +237,7 @@ fn a_container_sees_its_own_secret_and_probe_none_of_the_database() {
 fn every_exit_code_is_ours_and_what_a_person_must_mend_is_not_tried_again() {
     for job in Job::all() {
         let rules = job.spec["podFailurePolicy"]["rules"].as_array().unwrap();
-        // Of several pods one may have met a spoilt row: the others' checks go on.
+        // Of several pods one may have met an invalid row: the others' checks go on.
         let action = match job.spec["completionMode"].as_str() {
             Some("Indexed") => "FailIndex",
             _ => "FailJob",

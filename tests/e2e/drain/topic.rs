@@ -120,7 +120,7 @@ fn what_retention_removed_is_said_and_written_down() {
     let story = Story::new(Version::V4_1, 1);
     story.produce(0, &[up("a", 60), up("a", 50)]);
     story.drain().run().exits(0);
-    // As if recording had got further than Kafka has, that is, the topic was made again.
+    // As if recording had got further than Kafka has, that is, the topic was recreated.
     story
         .prepared
         .client()
@@ -136,7 +136,7 @@ fn what_retention_removed_is_said_and_written_down() {
     assert!(
         finished
             .stderr
-            .contains("the topic was deleted and made again"),
+            .contains("the topic was deleted and recreated"),
         "{}",
         finished.stderr
     );

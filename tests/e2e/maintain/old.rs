@@ -7,7 +7,7 @@ use super::{at, hours_ago, minutes, record};
 use crate::support::{Prepared, down, last_line, up};
 
 #[test]
-fn old_days_are_dropped_whole_their_rollups_stay_and_later_checks_do_not_spoil_them() {
+fn old_days_are_dropped_whole_their_rollups_stay_and_later_checks_do_not_change_them() {
     let prepared = Prepared::new("maintain");
     let zero = hours_ago(24 * 10);
     let mut events: Vec<CheckEvent<'_>> = (0..60)

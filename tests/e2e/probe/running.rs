@@ -258,7 +258,7 @@ fn sites_come_from_the_database() {
     client
         .batch_execute("update websites set up_regex = '(' where name = 'wrong'")
         .unwrap();
-    // Whoever spoils one row must not switch off the monitoring of the others.
+    // Whoever makes one row invalid must not switch off the monitoring of the others.
     let finished = run()
         .run()
         .exits(78)

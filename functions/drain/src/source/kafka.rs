@@ -61,13 +61,13 @@ fn move_pending(
     let bounds = reader.bounds()?;
     let topic_id = topic_id(&reader, &stored, topic)?;
     let topic_id = topic_id.as_deref();
-    let strangers = topic_id.map_or_else(BTreeSet::new, |id| stored.of_another_topic(id));
+    let recreated = topic_id.map_or_else(BTreeSet::new, |id| stored.of_another_topic(id));
     let mut stored = stored.offsets;
     let starts = starts(settings.start, &mut reader, &stored)?;
     let plan = Plan::new(
         &bounds,
         &starts,
-        &strangers,
+        &recreated,
         settings.offset_reset,
         settings.start,
     )
@@ -214,7 +214,7 @@ fn connect_both(
     })
 }
 
-/// The topic's id. Not to know it is an error only where it was known before: a topic made again
+/// The topic's id. Not to know it is an error only where it was known before: a recreated topic
 /// would otherwise go unnoticed.
 fn topic_id(reader: &Reader, stored: &Stored, topic: &str) -> Result<Option<String>, Failure> {
     match reader.topic_id() {
@@ -222,7 +222,7 @@ fn topic_id(reader: &Reader, stored: &Stored, topic: &str) -> Result<Option<Stri
         Err(error) if stored.knows_id() => Err(error.into()),
         Err(error) => {
             log::warn!(
-                "{error}: should {topic} be deleted and made again, that shows only while it is shorter than what is recorded"
+                "{error}: should {topic} be deleted and recreated, that shows only while it is shorter than what is recorded"
             );
             Ok(None)
         }

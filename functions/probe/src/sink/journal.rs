@@ -133,7 +133,7 @@ impl State {
             return Ok(false);
         }
         if let Err(error) = open.file.write_all(&self.line) {
-            // What is there of it would spoil the next line. When even this fails, nothing is
+            // What is there of it would corrupt the next line. When even this fails, nothing is
             // written behind it: the caller gives up the file.
             open.file.set_len(open.size)?;
             return Err(error);

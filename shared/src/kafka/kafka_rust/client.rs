@@ -8,7 +8,7 @@ use kafka::client::{GroupOffsetStorage, KafkaClient, SecurityConfig};
 use kafka::error::KafkaCode;
 use openssl::ssl::SslConnector;
 
-use super::door;
+use super::preflight;
 use super::worker::Worker;
 use crate::kafka::{KafkaError, KafkaSettings, tls};
 
@@ -39,7 +39,7 @@ pub(super) fn start(
     connector: Option<&SslConnector>,
 ) -> Result<Worker, KafkaError> {
     let (owned, connector) = (settings.clone(), connector.cloned());
-    // Knocking keeps to the time limit by itself and knows the cause better than a clock does.
+    // The preflight keeps to the time limit by itself and knows the cause better than a clock does.
     let grace = settings.connect_timeout + Duration::from_millis(200);
     Worker::start(move || open(&owned, connector.as_ref()), grace)
 }
@@ -49,7 +49,7 @@ pub(super) fn open(
     settings: &KafkaSettings,
     connector: Option<&SslConnector>,
 ) -> Result<KafkaClient, KafkaError> {
-    let brokers = door::knock(settings, connector)?;
+    let brokers = preflight::check_brokers(settings, connector)?;
     let mut client = match connector {
         Some(connector) => KafkaClient::new_secure(brokers, SecurityConfig::new(connector.clone())),
         None => KafkaClient::new(brokers),

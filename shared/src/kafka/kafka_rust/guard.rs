@@ -3,7 +3,7 @@
 //!
 //! The crate fetches in a format without transactions, and knows topics by name. So the batches'
 //! heads of everything it has fetched are read once more, in today's format and by the topic's id,
-//! before any of it is delivered: an answer for that id proves that the topic was not made again
+//! before any of it is delivered: an answer for that id proves that the topic was not recreated
 //! before, and each head says whether its batch belongs to a transaction.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use openssl::ssl::SslConnector;
 
-use super::door;
+use super::preflight;
 use super::wire::{Answer, Request, Wire, compact_text, malformed};
 use crate::kafka::{KafkaError, KafkaSettings, LOG};
 
@@ -88,7 +88,7 @@ impl Guard {
         for broker in &settings.brokers {
             found = guard
                 .wire(broker)
-                .and_then(door::versions)
+                .and_then(preflight::versions)
                 .map(|spoken| (broker, spoken));
             if found.is_ok() {
                 break;
@@ -165,7 +165,7 @@ impl Guard {
                     });
                 }
                 Ok(Look::Removed) => return Ok(to.max(reached)),
-                Ok(Look::Gone) => return Err(self.made_again()),
+                Ok(Look::Gone) => return Err(self.recreated()),
                 Ok(found) => log::debug!(
                     target: LOG,
                     "partition {partition} at {at}: {}",
@@ -208,7 +208,7 @@ impl Guard {
                     self.topic = topic;
                     return Ok(());
                 }
-                Ok(_) | Err(KafkaError::UnknownTopic { .. }) => return Err(self.made_again()),
+                Ok(_) | Err(KafkaError::UnknownTopic { .. }) => return Err(self.recreated()),
                 Err(error) => log::debug!(target: LOG, "{error}"),
             }
         }
@@ -234,7 +234,7 @@ impl Guard {
         if !self.wires.contains_key(broker) {
             let longest = self.settings.connect_timeout;
             let until = Instant::now() + longest;
-            let stream = door::open(broker, self.connector.as_ref(), until)
+            let stream = preflight::open(broker, self.connector.as_ref(), until)
                 .map_err(|closed| io::Error::other(closed.into_cause()))?;
             let wire = Wire::new(stream, &self.settings.client_id, longest)?;
             self.wires.insert(broker.to_owned(), wire);
@@ -249,11 +249,11 @@ impl Guard {
         }
     }
 
-    fn made_again(&self) -> KafkaError {
+    fn recreated(&self) -> KafkaError {
         KafkaError::Failed {
             what: "be read to the end",
             cause: format!(
-                "the topic {} was deleted, or deleted and made again, during this run; the next run \
+                "the topic {} was deleted, or deleted and recreated, during this run; the next run \
                  begins with what is there then",
                 self.settings.topic
             ),

@@ -3,10 +3,10 @@
 
 mod answer;
 mod client;
-mod door;
 mod fetching;
 mod guard;
 mod partitioner;
+mod preflight;
 mod producer;
 mod queue;
 mod reader;

@@ -52,7 +52,7 @@ impl Connection {
         if guard.is_none() {
             log::warn!(
                 target: LOG,
-                "these brokers are older than Kafka 3.1: with KAFKA_CLIENT=kafka a topic made again \
+                "these brokers are older than Kafka 3.1: with KAFKA_CLIENT=kafka a recreated topic \
                  shows only while it is shorter than what is recorded, and messages of aborted \
                  transactions are read like others; KAFKA_CLIENT=rdkafka sees both"
             );
@@ -91,7 +91,7 @@ impl Reader {
 
     pub(in crate::kafka) fn bounds(&mut self) -> Result<Vec<PartitionBounds>, KafkaError> {
         const WHAT: &str = "tell what the topic holds";
-        // First: a topic made again after this is another one than what is read.
+        // First: a topic recreated after this is another one than what is read.
         self.connection.guard = self.connection.guard()?;
         let topic = self.connection.settings.topic.clone();
         let (firsts, ends) = self.connection.call(WHAT, move |client| {

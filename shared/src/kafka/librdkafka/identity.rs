@@ -1,4 +1,4 @@
-//! What the broker calls a topic: an id that a topic made again under the same name does not have.
+//! What the broker calls a topic: an id that a topic recreated under the same name does not have.
 //!
 //! The client library's wrapper has no such request; this module alone calls librdkafka itself.
 #![allow(

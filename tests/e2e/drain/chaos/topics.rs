@@ -176,47 +176,47 @@ fn beginning_at_the_first_message_hides_no_loss() {
 }
 
 #[test]
-fn a_topic_made_again_is_read_from_its_beginning() {
+fn a_recreated_topic_is_read_from_its_beginning() {
     let kafka = shared::kafka(Version::V4_1);
     let mut dice = Dice::new("again");
     let mut ledger = Ledger::new("again", kafka, 1);
     ledger.produce(&mut dice, 0, 30, 1_000_000);
     ledger.drain().run().exits(0);
-    make_again(&ledger);
+    recreate(&ledger);
     ledger.produce(&mut dice, 0, 10, 1_000_000);
     ledger
         .drain()
         .run()
         .exits(0)
-        .stderr_has("the topic was deleted and made again");
+        .stderr_has("the topic was deleted and recreated");
     assert_eq!(ledger.recorded(), 40);
     assert_eq!(losses(&ledger), [(0, 30, 0)]);
 }
 
 /// Its offsets have passed the stored one again: only the topic's identity tells.
-fn made_again_and_refilled(version: Version, client: &str) {
+fn recreated_and_refilled(version: Version, client: &str) {
     let kafka = shared::kafka(version);
     let mut dice = Dice::new("refilled");
     let mut ledger = Ledger::new("refilled", kafka, 1);
     ledger.produce(&mut dice, 0, 30, 1_000_000);
     let drain = |ledger: &Ledger<'_>| ledger.drain().var("KAFKA_CLIENT", client).run();
     drain(&ledger).exits(0);
-    make_again(&ledger);
+    recreate(&ledger);
     ledger.produce(&mut dice, 0, 50, 1_000_000);
     drain(&ledger)
         .exits(0)
-        .stderr_has("the topic was deleted and made again");
+        .stderr_has("the topic was deleted and recreated");
     assert_eq!(ledger.recorded(), 80);
 }
 
 #[test]
-fn a_topic_made_again_and_refilled_is_read_from_its_beginning() {
-    made_again_and_refilled(Version::V4_1, "rdkafka");
+fn a_topic_recreated_and_refilled_is_read_from_its_beginning() {
+    recreated_and_refilled(Version::V4_1, "rdkafka");
 }
 
 #[test]
-fn a_topic_made_again_and_refilled_is_read_from_its_beginning_by_the_pure_rust_client() {
-    made_again_and_refilled(Version::V3_9, "kafka");
+fn a_topic_recreated_and_refilled_is_read_from_its_beginning_by_the_pure_rust_client() {
+    recreated_and_refilled(Version::V3_9, "kafka");
 }
 
 /// Both clients store the same id.
@@ -242,7 +242,7 @@ fn one_client_knows_the_topic_that_the_other_has_drained() {
 
 /// The run holds messages of the old topic while the new one grows past them.
 #[test]
-fn a_topic_made_again_during_a_run_of_the_pure_rust_client_loses_nothing_of_the_new_one() {
+fn a_topic_recreated_during_a_run_of_the_pure_rust_client_loses_nothing_of_the_new_one() {
     let kafka = shared::kafka(Version::V3_9);
     let mut dice = Dice::new("meanwhile");
     let mut ledger = Ledger::new("meanwhile", kafka, 1);
@@ -268,23 +268,23 @@ fn a_topic_made_again_during_a_run_of_the_pure_rust_client_loses_nothing_of_the_
              where datname = current_database() and not granted",
         ) > 0
     });
-    make_again(&ledger);
+    recreate(&ledger);
     let old = ledger.events();
     ledger.produce(&mut dice, 0, 24_000, 1_000_000);
     lock.rollback().unwrap();
     run.wait()
         .exits(69)
-        .stderr_has("was deleted, or deleted and made again, during this run");
+        .stderr_has("was deleted, or deleted and recreated, during this run");
     let of_old = ledger.recorded();
     assert!(of_old <= old, "{of_old} of {old}");
     drain(&ledger)
         .run()
         .exits(0)
-        .stderr_has("the topic was deleted and made again");
+        .stderr_has("the topic was deleted and recreated");
     assert_eq!(ledger.recorded(), of_old + 24_000);
 }
 
-fn make_again(ledger: &Ledger<'_>) {
+fn recreate(ledger: &Ledger<'_>) {
     ledger.kafka.delete_topic(&ledger.topic);
     wait::until("the topic is gone", TIMEOUT, || {
         ledger.kafka.partitions(&ledger.topic) == 0

@@ -1,8 +1,8 @@
 //! A connection of our own to a broker, bounded in time at every step.
 //!
 //! The `kafka` crate connects without a time limit, waits 120 s for an answer, and reports a broker
-//! that has dropped its protocol as a connection that closed. So we knock first: connect, shake
-//! hands, and ask which versions are spoken.
+//! that has dropped its protocol as a connection that closed. So a preflight comes first:
+//! connect, shake hands, and ask which versions are spoken (ApiVersions).
 
 use std::io::{self, ErrorKind};
 use std::thread;
@@ -37,7 +37,7 @@ const SPOKEN: [(i16, i16); 7] = [
 
 /// Returns the brokers that speak what the `kafka` crate speaks, as soon as there is one; asks
 /// again until the time is up.
-pub(super) fn knock(
+pub(super) fn check_brokers(
     settings: &KafkaSettings,
     connector: Option<&SslConnector>,
 ) -> Result<Vec<String>, KafkaError> {
@@ -52,7 +52,7 @@ pub(super) fn knock(
             let left = deadline.saturating_duration_since(Instant::now());
             let until = Instant::now() + left / fair_share.max(1);
             fair_share -= 1;
-            match knock_at(broker, settings, connector, until) {
+            match check_broker(broker, settings, connector, until) {
                 Ok(()) => open.push(broker.clone()),
                 Err(ConnectError::Final(error)) => refusals.push(error),
                 Err(ConnectError::Broken(cause)) if settings.brokers.len() == 1 => last = cause,
@@ -110,7 +110,7 @@ impl From<io::Error> for ConnectError {
     }
 }
 
-fn knock_at(
+fn check_broker(
     broker: &str,
     settings: &KafkaSettings,
     connector: Option<&SslConnector>,
