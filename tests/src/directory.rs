@@ -4,6 +4,7 @@ use std::{
     env, fs, io,
     os::unix::fs::chown,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use rustix::fs::statvfs;
@@ -17,21 +18,28 @@ pub(crate) struct Directory(TempDir);
 /// Where files are in memory only, on every Linux. In a container it may be small.
 const MEMORY: &str = "/dev/shm";
 
-/// More than the shared servers of a whole run of the tests write: 1 GiB of PostgreSQL's write-ahead
-/// log, and what a test with 100,000 sites fills.
+/// More than the servers of a whole run of the tests write: 1 GiB of PostgreSQL's write-ahead log,
+/// and what a test with 100,000 sites fills.
 const ROOM: u64 = 4 << 30;
+
+static ON_DISK: AtomicBool = AtomicBool::new(false);
+
+/// From now on servers keep their data on disk: for who measures them.
+pub fn keep_on_disk() {
+    ON_DISK.store(true, Ordering::Relaxed);
+}
 
 impl Directory {
     pub(crate) fn new(purpose: &str) -> io::Result<Self> {
         Self::within(&env::temp_dir(), purpose)
     }
 
-    /// In memory where there is room: for what makes and removes files by the hundred, and whose
-    /// speed is not measured.
-    pub(crate) fn in_memory(purpose: &str) -> io::Result<Self> {
+    /// For a server's data, files made and removed by the hundred: in memory where there is room,
+    /// unless [`keep_on_disk`] was called.
+    pub(crate) fn of_server(purpose: &str) -> io::Result<Self> {
         let has_room = statvfs(MEMORY)
             .is_ok_and(|files| files.f_bavail.saturating_mul(files.f_frsize) >= ROOM);
-        if has_room {
+        if has_room && !ON_DISK.load(Ordering::Relaxed) {
             Self::within(Path::new(MEMORY), purpose)
         } else {
             Self::new(purpose)

@@ -14,7 +14,7 @@ pub mod certificates;
 mod clock;
 pub mod command;
 mod daemon;
-mod directory;
+pub mod directory;
 mod failure;
 pub mod floor;
 mod go;

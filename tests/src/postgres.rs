@@ -188,7 +188,7 @@ impl Postgres {
 
     fn new(options: Options) -> Result<Self, Failure> {
         let install = install::Install::find()?;
-        let directory = install.new_data(options.in_memory)?;
+        let directory = install.new_data()?;
         let port = options.choose_port();
         let clock = options.own_clock.then(|| directory.join("clock"));
         if let Some(file) = &clock {

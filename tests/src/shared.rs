@@ -26,7 +26,7 @@ pub fn authority() -> &'static CertificateAuthority {
 /// suite's work.
 pub fn postgres() -> &'static Postgres {
     static SERVER: OnceLock<Postgres> = OnceLock::new();
-    SERVER.get_or_init(|| Postgres::options().in_memory().start())
+    SERVER.get_or_init(|| Postgres::start(None))
 }
 
 /// A Kafka with every listener but the proxied one.

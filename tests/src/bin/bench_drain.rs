@@ -32,6 +32,7 @@ const PARTITIONS: u16 = 4;
 const REPEAT_EVERY: u64 = 100;
 
 fn main() {
+    sitewatch_tests::directory::keep_on_disk();
     let mut arguments = std::env::args().skip(1);
     let mut number = |default: u64| {
         arguments.next().map_or(default, |text| {

@@ -151,7 +151,7 @@ impl Options {
     }
 
     fn write(&self, install: &Install, ports: &Ports) -> io::Result<Directory> {
-        let directory = Directory::new("kafka")?;
+        let directory = Directory::of_server("kafka")?;
         let data = directory.join(DATA_DIRECTORY);
         let mut properties = match self.joined {
             None => {

@@ -87,13 +87,9 @@ impl Install {
     }
 
     /// A new directory with initialised data in `data`, the server's user's own.
-    pub(super) fn new_data(&self, in_memory: bool) -> Result<Directory, Failure> {
+    pub(super) fn new_data(&self) -> Result<Directory, Failure> {
         let create = || {
-            let directory = if in_memory {
-                Directory::in_memory("postgres")?
-            } else {
-                Directory::new("postgres")?
-            };
+            let directory = Directory::of_server("postgres")?;
             directory::copy_all(&self.template.join("data"), &directory.join("data"))?;
             self.own(directory.path())?;
             Ok(directory)

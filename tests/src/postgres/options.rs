@@ -29,7 +29,6 @@ pub struct Options {
     settings: Vec<(String, String)>,
     port: Option<u16>,
     pub(super) own_clock: bool,
-    pub(super) in_memory: bool,
 }
 
 impl Options {
@@ -60,12 +59,6 @@ impl Options {
     /// Listens on this port rather than on any free one.
     pub fn port(mut self, port: u16) -> Self {
         self.port = Some(port);
-        self
-    }
-
-    /// With its data in memory, if there is room: a test's database is 700 files, made and removed.
-    pub fn in_memory(mut self) -> Self {
-        self.in_memory = true;
         self
     }
 

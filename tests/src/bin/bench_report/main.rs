@@ -43,6 +43,7 @@ const DROP_LIMIT: Limit = Limit {
 };
 
 fn main() {
+    sitewatch_tests::directory::keep_on_disk();
     let mut arguments = std::env::args()
         .skip(1)
         .map(|text| -> u32 { text.parse().expect("wants whole numbers: [rounds] [sites]") });
