@@ -1,5 +1,5 @@
 //! How fast `probe` is, beside two floors: `ab`, which asks one URL with no search and verifies no
-//! certificate, and a client that does nothing beyond the system calls: "epoll" on one thread, over
+//! certificate (`curl` for a single site), and a client that does nothing beyond the system calls: "epoll" on one thread, over
 //! TLS "bare", a few threads that connect, shake hands, verify, read the page.
 //!
 //! `tests/bench.sh probe [rounds] [scenario…]`; without arguments five rounds of all. Prints medians,
@@ -37,6 +37,13 @@ struct Scenario {
     tls: Option<SslVersion>,
     concurrency: u32,
     timeout: &'static str,
+}
+
+impl Scenario {
+    /// What people would measure a website of that many pages with.
+    fn known_client(&self) -> &'static str {
+        if self.sites == 1 { "curl" } else { "ab" }
+    }
 }
 
 fn scenarios() -> Vec<Scenario> {
@@ -77,16 +84,17 @@ fn main() {
     {
         return serve_only(name, Path::new(directory));
     }
-    if let [floor, address, pages, rest] = wanted.as_slice() {
+    if let [floor, address, pages, rest] = wanted.as_slice()
+        && ["epoll", "bare"].contains(&floor.as_str())
+    {
         let address = address.parse().expect("an address");
         let pages = pages.parse().expect("how many pages");
-        match floor.as_str() {
-            "epoll" => {
-                return floor::plain(address, pages, rest.parse().expect("how many at once"));
-            }
-            "bare" => return floor::secure(address, Path::new(rest), pages),
-            _ => {}
+        if floor == "epoll" {
+            floor::plain(address, pages, rest.parse().expect("how many at once"));
+        } else {
+            floor::secure(address, Path::new(rest), pages);
         }
+        return;
     }
     let rounds = wanted
         .first()
@@ -94,6 +102,7 @@ fn main() {
         .inspect(|_| drop(wanted.remove(0)))
         .unwrap_or(5);
     let directory = tempfile::tempdir().expect("make a temporary directory");
+    sitewatch_tests::directory::keep_on_disk();
     let kafka = wanted.iter().position(|name| name == "kafka").map(|place| {
         wanted.remove(place);
         let kafka = Kafka::start(Version::V4_1);
@@ -117,7 +126,7 @@ fn main() {
         let (mut to_kafka, mut spooled) = (Vec::new(), Vec::new());
         let mut reported = Reported::default();
         for _ in 0..rounds {
-            floor.extend(ab(&scenario, address));
+            floor.extend(known_client(&scenario, address));
             bare.extend(run_floor(&scenario, address, &ca));
             plain.push(
                 run(probe(&scenario, &sites, &ca)
@@ -136,9 +145,10 @@ fn main() {
         } else {
             "epoll"
         };
-        show("ab", &floor, ("", &[]));
-        show(least, &bare, ("ab", &floor));
-        show("probe", &plain, ("ab", &floor));
+        let known = scenario.known_client();
+        show(known, &floor, ("", &[]));
+        show(least, &bare, (known, &floor));
+        show("probe", &plain, (known, &floor));
         compare(&plain, (least, &bare));
         show("to Kafka", &to_kafka, ("stdout", &plain));
         show("by spool", &spooled, ("Kafka alone", &to_kafka));
@@ -245,19 +255,26 @@ fn run(command: &mut Command) -> Option<Taken> {
     })
 }
 
-/// The floor, where it is installed and the scenario is one it can do.
-fn ab(scenario: &Scenario, address: SocketAddr) -> Option<Taken> {
+/// The client that people know, where it is installed and the scenario is one it can do.
+fn known_client(scenario: &Scenario, address: SocketAddr) -> Option<Taken> {
     if scenario.manner.silent_one_in > 0 || scenario.sites > 20_000 {
         return None;
+    }
+    let name = scenario.known_client();
+    let mut command = Command::new(name);
+    if name == "curl" {
+        command.args(["--silent", "--fail", "--max-time", "5"]);
+    } else {
+        command
+            .args(["-q", "-n", &scenario.sites.to_string()])
+            .args(["-c", &scenario.concurrency.min(scenario.sites).to_string()]);
     }
     let scheme = if scenario.tls.is_some() {
         "https"
     } else {
         "http"
     };
-    run(Command::new("ab")
-        .args(["-q", "-n", &scenario.sites.to_string()])
-        .args(["-c", &scenario.concurrency.min(scenario.sites).to_string()])
+    run(command
         .arg(format!("{scheme}://{address}/1"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
