@@ -402,7 +402,11 @@ fn measured(name: &str, url: &str, more: &Value) -> (CheckEvent<'static>, Durati
 
 #[test]
 fn no_server_takes_more_than_a_page_does_nor_chooses_what_it_is_called() {
-    let website = Website::start(Behaviour::Page(Page::ok("small")));
+    // Slow, so that it is there to be looked at on a machine that is busy.
+    let website = Website::start(Behaviour::Slow {
+        delay: Duration::from_secs(1),
+        page: Page::ok("small"),
+    });
     let (_, _, small) = measured("small", &website.url(), &json!({"regex": r"\bsmall\b"}));
     let secure_small = {
         // What the certificates of this system take, wherever the handshake leads.

@@ -155,7 +155,10 @@ pub(super) fn open(
         .map_err(|error| match error {
             TlsError::Refused(cause) => refused(broker, cause),
             TlsError::Broken(cause) => ConnectError::Broken(cause),
-            TlsError::Silent => ConnectError::Broken("no answer to the TLS handshake".to_owned()),
+            TlsError::Silent => ConnectError::Broken(
+                "no answer to the TLS handshake (does KAFKA_SECURITY_PROTOCOL fit the port?)"
+                    .to_owned(),
+            ),
         })
 }
 
