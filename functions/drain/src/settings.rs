@@ -99,7 +99,7 @@ pub(crate) enum OffsetReset {
 
 /// Reads them; `None` means that problems were added.
 pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
-    let from_stdin = reader.or_default(
+    let from_stdin = reader.decisive(
         &var::DRAIN_SOURCE,
         parse::word(&[("kafka", false), ("stdin", true)]),
     );
@@ -136,7 +136,7 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
     };
     let replay = reader.or_default(&var::DRAIN_REPLAY_DEAD_LETTERS, parse::boolean);
     let dry_run = reader.or_default(&var::DRAIN_DRY_RUN, parse::boolean);
-    if dry_run && (from_stdin || replay) {
+    if dry_run && (from_stdin == Some(true) || replay) {
         reader.problem(
             var::DRAIN_DRY_RUN.name,
             "is for the topic alone: what standard input or dead_letters hold is only known by reading it",
@@ -147,10 +147,14 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
     }
     let source = if replay {
         Some(Source::DeadLetters)
-    } else if from_stdin {
-        Some(Source::Stdin)
     } else {
-        kafka(reader).map(|settings| Source::Kafka(Box::new(settings)))
+        from_stdin.and_then(|from_stdin| {
+            if from_stdin {
+                Some(Source::Stdin)
+            } else {
+                kafka(reader).map(|settings| Source::Kafka(Box::new(settings)))
+            }
+        })
     };
     let database = database(reader);
     Some(Settings {

@@ -107,7 +107,7 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
         .unwrap_or_default();
     let sites = sites(reader, defaults);
     let concurrency = reader.or_default(&var::CHECK_CONCURRENCY, parse::count(1, 20_000));
-    let to_stdout = reader.or_default(
+    let to_stdout = reader.decisive(
         &var::PROBE_SINK,
         parse::word(&[("kafka", false), ("stdout", true)]),
     );
@@ -146,7 +146,7 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
         None
     } else {
         let spool = spool(reader);
-        Some(if to_stdout {
+        Some(if to_stdout? {
             SinkSettings::Stdout
         } else {
             SinkSettings::Kafka {

@@ -72,7 +72,7 @@ catalogue! {
     }
     KAFKA_TIMEOUT = kafka_timeout {
         group: Kafka, default: "10s",
-        wants: "a duration such as 10s", example: "10s",
+        wants: "a duration", example: "10s",
         help: "How long to look for a broker that answers, and the longest that any one exchange with it may take.",
     }
     KAFKA_OPTIONS = kafka_options {
@@ -135,17 +135,17 @@ catalogue! {
     }
     DATABASE_CONNECT_TIMEOUT = database_connect_timeout {
         group: Database, default: "10s", aliases: &["PGCONNECT_TIMEOUT"],
-        wants: "a duration such as 10s", example: "10s",
+        wants: "a duration", example: "10s",
         help: "How long connecting may take, over all hosts.",
     }
     DATABASE_STATEMENT_TIMEOUT = database_statement_timeout {
         group: Database, default: "60s",
-        wants: "a duration such as 60s", example: "60s",
+        wants: "a duration", example: "60s",
         help: "The longest that PostgreSQL may work on one statement.",
     }
     DATABASE_LOCK_TIMEOUT = database_lock_timeout {
         group: Database, default: "10s",
-        wants: "a duration such as 10s", example: "10s",
+        wants: "a duration", example: "10s",
         help: "The longest that a statement may wait for a lock.",
     }
 
@@ -177,17 +177,17 @@ catalogue! {
 
     CHECK_TIMEOUT = check_timeout {
         group: Checks, default: "10s",
-        wants: "a duration such as 10s", example: "10s",
+        wants: "a duration", example: "10s",
         help: "The longest that the site may take in one attempt, from the look-up to the end of the body. What this machine takes itself is not counted.",
     }
     CHECK_CONNECT_TIMEOUT = check_connect_timeout {
         group: Checks,
-        wants: "a duration such as 3s", example: "3s",
+        wants: "a duration", example: "3s",
         help: "The longest that connecting may take, TLS included. When not set: bounded by CHECK_TIMEOUT alone.",
     }
     CHECK_FIRST_BYTE_TIMEOUT = check_first_byte_timeout {
         group: Checks,
-        wants: "a duration such as 5s", example: "5s",
+        wants: "a duration", example: "5s",
         help: "The longest that a server may think before its answer begins. When not set: bounded by CHECK_TIMEOUT alone.",
     }
     CHECK_INTERVAL = check_interval {
@@ -202,7 +202,7 @@ catalogue! {
     }
     CHECK_RETRY_DELAY = check_retry_delay {
         group: Checks, default: "1s",
-        wants: "a duration such as 1s", example: "1s",
+        wants: "a duration", example: "1s",
         help: "How long to wait before each of them.",
     }
     CHECK_STATUS = check_status {
@@ -212,7 +212,7 @@ catalogue! {
     }
     CHECK_MAX_RESPONSE_TIME = check_max_response_time {
         group: Checks,
-        wants: "a duration such as 2s", example: "2s",
+        wants: "a duration", example: "2s",
         help: "Above this a site that is otherwise right is slow. When not set: no limit but the timeout.",
     }
     CHECK_MAX_REDIRECTS = check_max_redirects {
@@ -252,12 +252,12 @@ catalogue! {
     }
     CHECK_MAX_BODY = check_max_body {
         group: Checks, default: "1MiB",
-        wants: "a size such as 1MiB", example: "1MiB",
+        wants: "a size", example: "1MiB",
         help: "The most that is read of a page, after decompression. A site's body_limit may be less, not more.",
     }
     CHECK_MAX_TIMEOUT = check_max_timeout {
         group: Checks,
-        wants: "a duration such as 60s, at most 30m", example: "60s",
+        wants: "a duration, at most 30m", example: "60s",
         help: "The longest timeout, or delay before a retry, that a site may ask for. When not set: 60s, or CHECK_TIMEOUT if that is longer.",
     }
     CHECK_MAX_RETRIES = check_max_retries {
@@ -278,17 +278,17 @@ catalogue! {
     }
     PROBE_PERIOD = probe_period {
         group: Probe,
-        wants: "a duration such as 1m", example: "1m",
+        wants: "a duration", example: "1m",
         help: "How often the scheduler starts probe: a site is then checked by the run in whose period its next check falls. When not set: every site is due in every run.",
     }
     PROBE_PHASE = probe_phase {
         group: Probe, default: "0s",
-        wants: "a duration such as 30s", example: "30s",
+        wants: "a duration", example: "30s",
         help: "How long after each multiple of PROBE_PERIOD (counted from 1970, UTC) the scheduler starts probe. Needed when that is near the middle of the period.",
     }
     PROBE_WINDOW = probe_window {
         group: Probe,
-        wants: "a duration such as 55s", example: "55s",
+        wants: "a duration", example: "55s",
         help: "Keeps the run alive this long and checks each site at its own interval: for intervals shorter than the scheduler's grain. When not set: each due site is checked once.",
     }
     PROBE_SHARD_INDEX = probe_shard_index {
@@ -308,7 +308,7 @@ catalogue! {
     }
     PROBE_SPOOL_MAX = probe_spool_max {
         group: Probe, default: "256MiB",
-        wants: "a size such as 256MiB", example: "256MiB",
+        wants: "a size", example: "256MiB",
         help: "The most that the spool may hold; what does not fit is only in memory, and printed to standard error when Kafka does not take it.",
     }
     PROBE_CANARIES = probe_canaries {
@@ -343,7 +343,7 @@ catalogue! {
     }
     PROBE_DEADLINE = probe_deadline {
         group: Probe,
-        wants: "a duration such as 50s", example: "50s",
+        wants: "a duration", example: "50s",
         help: "When to stop, whatever is left: checks not begun by then are left to the next run. When not set: a run ends by itself, each check being bounded by its timeout.",
     }
     PROBE_FAIL_ON_DOWN = probe_fail_on_down {
@@ -369,7 +369,7 @@ catalogue! {
     }
     DRAIN_DEADLINE = drain_deadline {
         group: Drain, default: "10m",
-        wants: "a duration such as 50s", example: "50s",
+        wants: "a duration", example: "50s",
         help: "When to stop, whatever is left: the batch in hand is finished, the rest is left to the next run.",
     }
 
@@ -437,7 +437,7 @@ catalogue! {
     }
     SETUP_RETENTION = setup_retention {
         group: Setup, default: "7d",
-        wants: "a duration such as 7d", example: "7d",
+        wants: "a duration", example: "7d",
         help: "How long the topic keeps events, when setup creates it: the longest that drain may be away without loss.",
     }
     SETUP_TOPIC = setup_topic {
@@ -453,7 +453,7 @@ catalogue! {
 
     MAINTAIN_KEEP_CHECKS = maintain_keep_checks {
         group: Maintain, default: "90d",
-        wants: "a duration of whole days such as 90d", example: "90d",
+        wants: "a duration of whole days", example: "90d",
         help: "How long single checks are kept, counted back from the newest one: older days are dropped, once they are rolled up. Nothing is dropped by a clock that the data contradicts.",
     }
     MAINTAIN_KEEP_HOURLY = maintain_keep_hourly {
@@ -473,17 +473,17 @@ catalogue! {
     }
     MAINTAIN_KEEP_DEAD_LETTERS = maintain_keep_dead_letters {
         group: Maintain, default: "90d",
-        wants: "a duration of whole days such as 90d", example: "90d",
+        wants: "a duration of whole days", example: "90d",
         help: "How long messages that could not be recorded are kept in dead_letters.",
     }
     MAINTAIN_AHEAD = maintain_ahead {
         group: Maintain, default: "7d",
-        wants: "a duration of whole days such as 7d", example: "7d",
+        wants: "a duration of whole days", example: "7d",
         help: "How far ahead partitions are made, so that recording a check never has to.",
     }
     MAINTAIN_DEADLINE = maintain_deadline {
         group: Maintain, default: "10m",
-        wants: "a duration such as 10m", example: "10m",
+        wants: "a duration", example: "10m",
         help: "How long the run may take before it leaves the rest to the next one.",
     }
 
@@ -519,7 +519,7 @@ catalogue! {
     }
     REPORT_SINCE = report_since {
         group: Report,
-        wants: "a duration before now such as 24h, or a time such as 2026-01-31T08:00:00Z", example: "24h",
+        wants: "a duration before now, or a time such as 2026-01-31T08:00:00Z", example: "24h",
         help: "Recent checks, incidents and days after this only. When not set: incidents of 30 days, 90 days.",
     }
     REPORT_RECENT = report_recent {
@@ -529,7 +529,7 @@ catalogue! {
     }
     REPORT_STALE_AFTER = report_stale_after {
         group: Report, default: "10m",
-        wants: "a duration such as 10m", example: "10m",
+        wants: "a duration", example: "10m",
         help: "A site whose newest check is older than this (and than three times its interval) is unknown, whatever that check said.",
     }
     REPORT_FAIL_ON_DOWN = report_fail_on_down {

@@ -85,6 +85,18 @@ impl Reader {
         })
     }
 
+    /// The value of a variable that decides which others are asked for, or of its documented default.
+    /// `None` means that a problem was added: then nobody knows which those are.
+    pub fn decisive<T>(
+        &mut self,
+        variable: &Variable,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let before = self.problems.list().len();
+        let value = self.or_default(variable, parse);
+        (self.problems.list().len() == before).then_some(value)
+    }
+
     /// Adds a problem that concerns more than one variable's text.
     pub fn problem(&mut self, on: impl Into<String>, text: impl Into<String>) {
         self.problems.add(on, text);

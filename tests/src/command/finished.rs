@@ -51,6 +51,17 @@ impl Finished {
         self
     }
 
+    /// Its standard error is exactly this, but for the times at the beginning of the log's lines.
+    #[track_caller]
+    pub fn logs(self, expected: &str) -> Self {
+        let text: String = self.stderr.split_inclusive('\n').map(untimed).collect();
+        assert!(
+            text == expected,
+            "expected in the log:\n{expected}\nbut it {self}"
+        );
+        self
+    }
+
     /// Its standard output contains this.
     #[track_caller]
     pub fn stdout_has(self, part: &str) -> Self {
@@ -69,6 +80,14 @@ impl Finished {
             "expected somewhere on stderr:\n{part}\nbut it {self}"
         );
         self
+    }
+}
+
+/// A line without the time that the log puts before it, if it has one.
+fn untimed(line: &str) -> &str {
+    match line.split_once(' ') {
+        Some((time, rest)) if time.parse::<jiff::Timestamp>().is_ok() => rest,
+        _ => line,
     }
 }
 
