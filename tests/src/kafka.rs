@@ -58,8 +58,7 @@ pub struct Kafka {
     ports: Ports,
     process: Mutex<Option<Daemon>>,
     proxy: Option<Proxy>,
-    // Below the process: fields drop in this order, and the directory is the broker's until it
-    // ended.
+    // Below the process: fields drop in this order, and the broker needs the directory to its end.
     directory: Directory,
 }
 

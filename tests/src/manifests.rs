@@ -71,8 +71,7 @@ pub fn validate(minor: &str, objects: &[&Value]) -> Result<(), Failure> {
     }
     go::run(
         &format!("validate against Kubernetes {minor}"),
-        // Not by its own first line: that names the directory where it was installed, before it
-        // moved.
+        // Not by its own first line: that names where it was installed, before it moved.
         Command::new(python()?.join("bin/python"))
             .arg(python()?.join("bin/kubernetes-validate"))
             .args(["--strict", "--quiet", "--kubernetes-version", minor])

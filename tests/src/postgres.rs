@@ -59,8 +59,7 @@ pub struct Postgres {
     process: Mutex<Option<Daemon>>,
     /// Says how wrong its clock is; none: it has the machine's.
     clock: Option<PathBuf>,
-    // Below the process: fields drop in this order, and the directory is the server's until it
-    // ended.
+    // Below the process: fields drop in this order, and the server needs the directory to its end.
     directory: Directory,
 }
 

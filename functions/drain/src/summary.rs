@@ -1,4 +1,4 @@
-//! What a run of `drain` did, in counters.
+//! The counters of a run of `drain`: what it did.
 
 use sitewatch::run::Summary;
 

@@ -1,4 +1,4 @@
-//! What a run of `maintain` did, in counters.
+//! The counters of a run of `maintain`: what it did.
 
 use sitewatch::run::{Exit, Summary, Why};
 

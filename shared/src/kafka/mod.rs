@@ -3,8 +3,7 @@
 //!
 //! [`Producer`], [`Reader`] and [`Admin`] hide two clients: librdkafka (crate `rdkafka`, the
 //! default) and the pure-Rust crate `kafka`, for brokers up to 3.9. Both have traps that lose
-//! messages, stall without an error or wait for minutes; each is worked around at the line that
-//! meets it.
+//! messages, stall without an error or wait for minutes; each is avoided where it would occur.
 //!
 //! Three things hold for both clients. Every call ends within the time its settings allow. Every
 //! message accepted by [`Producer::send`] gets exactly one [`Delivery`]. A [`Reader`] never skips a

@@ -8,7 +8,7 @@ use postgres::error::SqlState;
 /// How often a transaction is tried in all.
 const MAX_ATTEMPTS: u32 = 5;
 
-/// The pause before the second attempt; each further one is twice as long. 0.3 s in all, beside
+/// The wait before the second attempt; each further one is twice as long. 0.3 s in all, beside
 /// the second that PostgreSQL takes to notice a deadlock (`deadlock_timeout`).
 const BACKOFF: Duration = Duration::from_millis(20);
 
@@ -21,7 +21,7 @@ const BACKOFF: Duration = Duration::from_millis(20);
 pub fn retried<T>(
     mut work: impl FnMut() -> Result<T, postgres::Error>,
 ) -> Result<T, postgres::Error> {
-    let mut pause = BACKOFF;
+    let mut backoff = BACKOFF;
     for _ in 1..MAX_ATTEMPTS {
         match work() {
             Err(error) if is_transient(&error) => {
@@ -29,8 +29,8 @@ pub fn retried<T>(
                     "a transaction is tried again: {}",
                     super::root_cause(&error)
                 );
-                thread::sleep(pause);
-                pause *= 2;
+                thread::sleep(backoff);
+                backoff *= 2;
             }
             result => return result,
         }

@@ -21,8 +21,7 @@ use crate::{
 pub(super) const SUPERUSER: &str = "postgres";
 pub(super) const SUPERUSER_PASSWORD: &str = "superuser-only";
 
-/// Where Debian, Fedora and a plain build put the executables; directories on PATH come after
-/// these.
+/// Where Debian, Fedora and a plain build put the executables; those on PATH come after these.
 const VERSIONED_DIRECTORIES: [&str; 2] = ["/usr/lib/postgresql", "/usr"];
 
 pub(super) struct Install {

@@ -30,8 +30,7 @@ impl Names {
         }
     }
 
-    /// Finds, or makes as far as there may be more, what the rows' sites and locations are known
-    /// by.
+    /// Finds the ids of the rows' sites and locations, or adds them as far as there may be more.
     pub(super) fn resolve(
         &mut self,
         transaction: &mut Transaction<'_>,

@@ -81,8 +81,7 @@ impl Store {
             return Ok(Some(None));
         };
         let last = last.get(0);
-        // The id of the dead letter stands for the offset: what is a dead letter again keeps its
-        // row.
+        // Its id stands for the offset: what becomes a dead letter again keeps its row.
         let mut batch = Batch::starting_at(Origin::Stdin, after).with_originals();
         for dead_letter in &dead_letters {
             batch.add(

@@ -26,8 +26,7 @@ pub(crate) enum Compiled {
     Automaton(Box<DFA>),
     /// The rest.
     Whole(Box<regex::bytes::Regex>),
-    /// Nothing that could be compiled. A [`Pattern`] is known to compile, so this is an internal
-    /// error.
+    /// An internal error: a [`Pattern`] is known to compile.
     Broken,
 }
 

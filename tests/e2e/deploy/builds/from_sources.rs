@@ -34,8 +34,7 @@ impl Target {
         }
     }
 
-    /// A run that compiles: what is in between goes to the tests' directory, what comes out does
-    /// not.
+    /// A run that compiles: the tests' directory holds what is in between, not what comes out.
     fn compiling(&self, program: &str) -> Run {
         let inherited = ["CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "RUSTFLAGS"];
         Run::program(program)

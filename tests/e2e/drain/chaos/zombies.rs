@@ -19,8 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(180);
 
 const ROUNDS: u32 = 6;
 
-/// Ends the sessions that hold partition locks, as a pooler or a firewall does that forgets
-/// connections.
+/// Ends the sessions that hold partition locks, as a forgetful pooler or firewall does.
 fn end_partition_locks(ledger: &Ledger<'_>) {
     shared::postgres()
         .superuser()
@@ -116,8 +115,7 @@ fn a_zombie_keeps_its_partitions_no_longer_than_its_deadline() {
 fn a_zombie_within_its_copy_holds_up_nobody() {
     let mut dice = Dice::new("copy");
     let mut ledger = Ledger::new("copy", shared::kafka(Version::V4_1), 1);
-    // Days and sites are there already, so that the batch that is suspended holds no lock but its
-    // rows'.
+    // Days and sites are there already, so the suspended batch holds no lock but its rows'.
     ledger.produce(&mut dice, 0, 50, 1_000);
     ledger.drain().run().exits(0);
     ledger.produce(&mut dice, 0, 50, 1_000);
