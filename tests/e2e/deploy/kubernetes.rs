@@ -8,19 +8,17 @@ use std::os::unix::fs::chown;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use sitewatch::run::Exit;
 use sitewatch_tests::command::Run;
 use sitewatch_tests::kafka::Version;
 use sitewatch_tests::manifests::{self, KUBERNETES};
 use sitewatch_tests::shared;
 use sitewatch_tests::websites::Website;
 
-use super::{BIN, EXIT_CODES, install, is_root, open_directory, reads, set_mode};
+use super::{BIN, install, is_root, open_directory, reads, set_mode};
 use crate::documents::{FUNCTIONS, root};
 use crate::support::unique;
 
-/// Every schedule here is this one.
-const EVERY_MINUTE: &str = "* * * * *";
-const PERIOD: u64 = 60;
 /// DATABASE_STATEMENT_TIMEOUT when nothing sets it.
 const STATEMENT_TIMEOUT: u64 = 60;
 
@@ -215,26 +213,12 @@ fn a_container_sees_its_own_secret_and_probe_none_of_the_database() {
                 .find(|variable| variable["name"].as_str().unwrap().contains("DATABASE"));
             assert!(database.is_none(), "{}: {database:?}", job.place);
         }
-        for (field, expected) in [
-            ("automountServiceAccountToken", json!(false)),
-            ("enableServiceLinks", json!(false)),
-            ("restartPolicy", json!("Never")),
-            ("serviceAccountName", json!(function)),
-        ] {
-            assert_eq!(job.pod[field], expected, "{}: {field}", job.place);
-        }
-        let limits = &job.container["resources"]["limits"];
-        assert!(limits["memory"].is_string(), "{}", job.place);
-        assert!(
-            function != "probe" || limits["cpu"].is_null(),
-            "{}",
-            job.place
-        );
+        assert_eq!(job.pod["serviceAccountName"], function, "{}", job.place);
     }
 }
 
 #[test]
-fn every_exit_code_is_ours_and_what_a_person_must_mend_is_not_tried_again() {
+fn what_a_person_must_mend_is_not_tried_again() {
     for job in Job::all() {
         let rules = job.spec["podFailurePolicy"]["rules"].as_array().unwrap();
         // Of several pods one may have met an invalid row: the others' checks go on.
@@ -248,14 +232,8 @@ fn every_exit_code_is_ours_and_what_a_person_must_mend_is_not_tried_again() {
             .flat_map(|rule| rule["onExitCodes"]["values"].as_array().unwrap())
             .map(|code| code.as_u64().unwrap())
             .collect();
-        assert_eq!(codes, [64, 78], "{}", job.place);
-        assert!(codes.iter().all(|code| EXIT_CODES.contains(code)));
-        assert!(
-            rules.iter().any(|rule| rule["action"] == "Ignore"
-                && rule["onPodConditions"][0]["type"] == "DisruptionTarget"),
-            "{}",
-            job.place
-        );
+        let mended = [Exit::Usage, Exit::Configuration].map(|exit| u64::from(exit.code()));
+        assert_eq!(codes, mended, "{}", job.place);
     }
 }
 
@@ -283,14 +261,11 @@ fn a_program_ends_by_itself_before_its_job_does_and_its_job_before_the_next_run(
             assert!(step < grace, "{}: {step}, {grace}", job.place);
         }
         if job.object["kind"] == "CronJob" {
-            let spec = &job.object["spec"];
-            let (schedule, period) = match job.function() {
-                "maintain" => ("7 * * * *", 3_600),
-                _ => (EVERY_MINUTE, PERIOD),
+            let period = match job.object["spec"]["schedule"].as_str().unwrap() {
+                "* * * * *" => 60,
+                "7 * * * *" => 3_600,
+                other => panic!("{}: nothing here knows {other:?}", job.place),
             };
-            assert_eq!(spec["schedule"], schedule, "{}", job.place);
-            assert_eq!(spec["concurrencyPolicy"], "Forbid", "{}", job.place);
-            assert_eq!(spec["timeZone"], "Etc/UTC", "{}", job.place);
             assert!(active < period, "{}: {active}", job.place);
         }
     }
@@ -301,7 +276,6 @@ fn there_are_as_many_shards_as_pods() {
     let sharded = find(kustomizations()["overlays/sharded"], "CronJob", "probe");
     let job = Job::of("sharded", sharded).unwrap();
     let count: u64 = job.value("PROBE_SHARD_COUNT").unwrap().parse().unwrap();
-    assert_eq!(job.spec["completionMode"], "Indexed");
     assert_eq!(job.spec["completions"], count);
     assert_eq!(job.spec["parallelism"], count);
 }
@@ -329,12 +303,14 @@ fn the_image_has_what_the_manifests_start() {
     };
     let build = instructions(&stages[0]);
     for function in FUNCTIONS {
-        let builds = build
-            .iter()
-            .filter(|text| text.contains("cargo build --locked"))
-            .filter(|text| text.contains(&format!("-p {function}")));
+        let builds =
+            |text: &&str| text.contains("cargo build") && text.contains(&format!("-p {function}"));
         // Once for its dependencies alone.
-        assert_eq!(builds.count(), 2, "{function}");
+        assert_eq!(
+            build.iter().filter(|text| builds(text)).count(),
+            2,
+            "{function}"
+        );
     }
     assert!(build.last().unwrap().contains(&format!("/image{BIN}/")));
     // Each file that the build copies is one that the ignore file lets through.
@@ -356,10 +332,7 @@ fn the_image_has_what_the_manifests_start() {
             "{source} is ignored"
         );
     }
-    let image = stages.last().unwrap();
-    assert_eq!(image["base"], "scratch");
-    let image = instructions(image);
-    assert!(image.contains(&"USER 65532:65532"), "{image:?}");
+    let image = instructions(stages.last().unwrap());
     let tag = format!("sitewatch:{}", env!("CARGO_PKG_VERSION"));
     for job in Job::all() {
         // Those who render a part have no name for the image yet.
@@ -368,6 +341,9 @@ fn the_image_has_what_the_manifests_start() {
             .any(|part| job.place.starts_with(part));
         assert!(FUNCTIONS.contains(&job.function()), "{}", job.place);
         assert!(!whole || job.container["image"] == tag, "{}", job.place);
+        let pod = &job.pod["securityContext"];
+        let user = format!("USER {}:{}", pod["runAsUser"], pod["runAsGroup"]);
+        assert!(image.contains(&user.as_str()), "{}: {user}", job.place);
     }
 }
 
@@ -554,7 +530,6 @@ fn each_check_is_recorded_once(kustomization: &str, brokers: &str, mut secrets: 
     let shards: Vec<_> = (0..probe.spec["completions"].as_u64().unwrap())
         .map(|index| node.container(&probe, Some(index)).spawn())
         .collect();
-    assert_eq!(shards.len(), 8);
     for shard in shards {
         let finished = shard.wait().exits(0);
         assert!(

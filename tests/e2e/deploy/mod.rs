@@ -20,9 +20,6 @@ use crate::documents::{named_in_help, root};
 /// Where the executables are, as every manifest has it.
 const BIN: &str = "/usr/lib/sitewatch/bin";
 
-/// Codes that a scheduler may be told about.
-const EXIT_CODES: [u64; 6] = [0, 64, 69, 70, 75, 78];
-
 fn text(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap()
 }
