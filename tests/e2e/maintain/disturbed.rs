@@ -78,6 +78,17 @@ fn several_at_once_and_drains_among_them_give_what_one_gives() {
 
 #[test]
 fn killed_anywhere_it_is_taken_up_by_the_next_run() {
+    let mut at_work = Vec::new();
+    // A machine that is busy may look when a run is over.
+    while at_work.last().is_none_or(|kills| *kills < 3) {
+        assert!(at_work.len() < 4, "of 5 kills met a run: {at_work:?}");
+        at_work.push(kills_at_work());
+    }
+}
+
+/// Kills a run in each of its stages and lets another finish the work. How many were killed before
+/// they had ended.
+fn kills_at_work() -> usize {
     const HOURS: i64 = 24 * 5;
     let expected = {
         let other = Prepared::new("maintain");
@@ -94,6 +105,7 @@ fn killed_anywhere_it_is_taken_up_by_the_next_run() {
         "select count(*) from check_partitions where day < (now() at time zone 'UTC')::date - 1";
     let days = count(old_days);
     assert!(days >= 3, "{days}");
+    let mut at_work = 0;
     // While it begins, among the hours, the days, the drops.
     for (what, least) in [
         ("select 0::int8", 0),
@@ -107,7 +119,7 @@ fn killed_anywhere_it_is_taken_up_by_the_next_run() {
             count(what) >= least || run.has_ended()
         });
         run.signal(Signal::KILL);
-        drop(run.wait());
+        at_work += usize::from(run.wait().signal.is_some());
     }
     // A killed run's connection may still hold the lock for a moment.
     wait::until("everything is rolled up", Duration::from_secs(60), || {
@@ -115,4 +127,5 @@ fn killed_anywhere_it_is_taken_up_by_the_next_run() {
         count("select count(*) from dirty_hours") == 0 && count(old_days) == 0
     });
     assert_eq!(rollups(&prepared), expected);
+    at_work
 }
