@@ -26,12 +26,11 @@ fn fifo(path: &Path) {
 }
 
 #[track_caller]
-fn ended_by_force(finished: Finished, deadline: &str) -> Finished {
+fn ended_by_force(finished: Finished, who: &str, deadline: &str) -> Finished {
     assert!(finished.elapsed < MAX_ELAPSED, "{finished}");
     finished
         .exits(75)
-        .stderr_has(&format!("8 s after its deadline ({deadline})"))
-        .stderr_has("(exit code 75)")
+        .logs(&format!("{who}: still waiting for a server or a file 8 s after its deadline ({deadline}), and ended by force; what was in hand is not done, the next run takes it up (exit code 75)\n"))
 }
 
 /// As a crontab has it: a run that hangs would hold the lock, and no other would say a word.
@@ -55,8 +54,9 @@ fn a_file_that_never_answers_does_not_hold_the_lock_for_ever() {
                 .spawn()
         })
         .collect();
-    for run in started {
-        ended_by_force(run.wait(), "PROBE_DEADLINE");
+    // How to write the log may be in the file.
+    for (run, who) in started.into_iter().zip(["ERROR probe", "probe"]) {
+        ended_by_force(run.wait(), who, "PROBE_DEADLINE");
     }
     let free = File::open(lock.with_extension("SITES_FILE")).unwrap();
     free.try_lock().unwrap();
@@ -80,7 +80,7 @@ fn a_signal_ends_a_run_that_waits_for_a_file() {
         });
         let asked = Instant::now();
         run.signal(Signal::TERM);
-        run.wait().exits(75).stderr_has("stopped by a signal");
+        run.wait().exits(75).logs(&format!("{function}: stopped by a signal while waiting for a server or a file; what was in hand is not done, the next run takes it up (exit code 75)\n"));
         assert!(asked.elapsed() < MAX_ELAPSED, "{function}");
     }
 }
@@ -119,11 +119,11 @@ fn a_database_that_never_answers_ends_no_later_than_the_deadline_allows() {
         .var("DATABASE_CONNECT_TIMEOUT", "10m")
         .var("MAINTAIN_DEADLINE", "1s")
         .spawn();
-    ended_by_force(drain.wait(), "DRAIN_DEADLINE");
+    ended_by_force(drain.wait(), "ERROR drain", "DRAIN_DEADLINE");
     // It asks PostgreSQL to cancel what it waits for.
     let maintain = maintain.wait().exits(75);
     assert!(maintain.elapsed < MAX_ELAPSED, "{maintain}");
-    ended_by_force(connecting.wait(), "MAINTAIN_DEADLINE");
+    ended_by_force(connecting.wait(), "ERROR maintain", "MAINTAIN_DEADLINE");
 }
 
 /// Its log goes to a pipe that is full and that nobody empties.

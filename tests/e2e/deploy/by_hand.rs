@@ -18,6 +18,12 @@ use sitewatch_tests::websites::{Behaviour, Page, Website};
 use crate::probe::events;
 use crate::support::{Prepared, last_line, lines, unique, up};
 
+/// What `probe` says besides, when nothing is set.
+const NOTHING_IS_SET: &str = "  SITES, SITES_FILE or SITES_FROM is not set: there is nothing to check; for example SITES=https://example.org
+  KAFKA_BROKERS is not set; wants host:port, several separated by commas, for example KAFKA_BROKERS=localhost:9092
+ERROR probe: see `probe --help` for every variable it reads
+";
+
 #[test]
 fn a_directory_with_a_dotenv_file_is_enough() {
     let website = Website::up("fine");
@@ -30,11 +36,10 @@ fn a_directory_with_a_dotenv_file_is_enough() {
     // A directory below it is another directory.
     let below = directory.path().join("below");
     fs::create_dir(&below).unwrap();
-    Run::probe()
-        .in_dir(below)
-        .run()
-        .exits(78)
-        .stderr_has("SITES");
+    Run::probe().in_dir(below).run().exits(78).logs(&format!(
+        r#"ERROR probe: 2 problems in the configuration
+{NOTHING_IS_SET}"#
+    ));
 }
 
 #[test]
@@ -61,7 +66,12 @@ fn a_file_named_by_env_file_is_read_instead_and_the_environment_wins_over_it() {
         .var("ENV_FILE", directory.path().join("missing"))
         .run()
         .exits(78)
-        .stderr_has("ENV_FILE");
+        .logs(&format!(
+            r#"ERROR probe: 3 problems in the configuration
+  ENV_FILE names "{}", which cannot be read: No such file or directory (os error 2)
+{NOTHING_IS_SET}"#,
+            directory.path().join("missing").display()
+        ));
 }
 
 /// It decides where passwords are sent, and lies wherever one happens to be.
@@ -82,9 +92,9 @@ fn a_dotenv_file_that_somebody_else_may_have_written_is_refused() {
         probe()
             .run()
             .exits(78)
-            .stderr_has(".env in the working directory is not trusted: ")
-            .stderr_has(why)
-            .stderr_has("name it on purpose: ENV_FILE=");
+            .logs(&format!(r#"ERROR probe: 3 problems in the configuration
+  .env in the working directory is not trusted: {why}; remove it, mend its owner and mode, or name it on purpose: ENV_FILE=./.env
+{NOTHING_IS_SET}"#));
         // Who names it answers for it.
         probe().var("ENV_FILE", ".env").run().exits(0);
     };
@@ -123,10 +133,10 @@ fn a_dotenv_file_that_somebody_else_may_have_written_is_refused() {
     std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
     probe().run().exits(0);
     chown(&elsewhere, Some(OTHER), None).unwrap();
-    refused("it belongs to user 64998");
+    refused("it belongs to user 64998, and this is user 0");
     chown(&elsewhere, Some(0), None).unwrap();
     chown(directory.path(), Some(OTHER), None).unwrap();
-    refused("its directory is another's");
+    refused("its directory is another's, it belongs to user 64998, and this is user 0");
     // What root has put there, anybody may read.
     chown(directory.path(), Some(0), Some(0)).unwrap();
     probe().as_user(OTHER).run().exits(0);
@@ -138,10 +148,13 @@ fn a_dotenv_file_that_is_none_is_refused_and_nobody_waits_for_it() {
     let path = directory.path().join(".env");
     mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     let probe = || Run::probe().in_dir(directory.path()).run().exits(78);
-    probe().stderr_has("is not trusted: it is no regular file");
+    let refused = format!(
+        "ERROR probe: 3 problems in the configuration\n  .env in the working directory is not trusted: it is no regular file; remove it, mend its owner and mode, or name it on purpose: ENV_FILE=./.env\n{NOTHING_IS_SET}"
+    );
+    probe().logs(&refused);
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    probe().stderr_has("is not trusted: it is no regular file");
+    probe().logs(&refused);
 }
 
 /// Sites of each kind, as a dry run tells them apart.
@@ -252,7 +265,7 @@ fn what_would_stop_a_run_stops_its_dry_run() {
         .var("PROBE_DRY_RUN", "true")
         .run()
         .exits(78)
-        .stderr_has("SITE_SECRET_GONE");
+        .logs("ERROR probe: site 127.0.0.1:1: bearer_token the variable SITE_SECRET_GONE is not set (exit code 78)\n");
 }
 
 #[test]

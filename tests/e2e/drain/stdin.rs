@@ -97,10 +97,12 @@ fn what_is_wrong_is_said_at_once_and_nothing_is_touched() {
         .var("KAFKA_BROKERS", "k")
         .run()
         .exits(78)
-        .stderr_has("3 problems in the configuration")
-        .stderr_has("\n  DRAIN_SOURCE is \"carrier pigeon\"; wants kafka or stdin, for example stdin\n")
-        .stderr_has("\n  DRAIN_BATCH_SIZE is \"0\": not from 1 to 1000000; wants a whole number from 1 to 1000000")
-        .stderr_has("\n  DATABASE_URL is not set; wants a PostgreSQL connection URL or string");
+        .logs(r#"ERROR drain: 3 problems in the configuration
+  DRAIN_SOURCE is "carrier pigeon"; wants kafka or stdin, for example stdin
+  DRAIN_BATCH_SIZE is "0": not from 1 to 1000000; wants a whole number from 1 to 1000000, for example 30000
+  DATABASE_URL is not set; wants a PostgreSQL connection URL or string, for example DATABASE_URL=postgres://sitewatch:secret@localhost:5432/sitewatch (or DATABASE_URL_FILE=path)
+ERROR drain: see `drain --help` for every variable it reads
+"#);
 }
 
 #[test]

@@ -131,7 +131,7 @@ fn what_retention_removed_is_said_and_written_down() {
         .var("DRAIN_OFFSET_RESET", "fail")
         .run()
         .exits(78)
-        .stderr_has("was recorded up to offset 100, and Kafka goes on at 0");
+        .logs(&format!("ERROR drain: {} partition 0 was recorded up to offset 100, and Kafka goes on at 0: the topic was deleted and recreated; DRAIN_OFFSET_RESET=fail leaves it to you: earliest or latest goes on (exit code 78)\n", story.topic));
     let finished = story.drain().run().exits(0);
     assert!(
         finished
@@ -152,39 +152,28 @@ fn a_topic_that_is_not_there_is_a_wrong_configuration() {
         .var("KAFKA_TOPIC", "no-such-topic")
         .run()
         .exits(78)
-        .stderr_has(
-            "Kafka has no topic \"no-such-topic\"; run `setup` to create it, or mend KAFKA_TOPIC",
-        );
+        .logs(r#"ERROR drain: Kafka has no topic "no-such-topic"; run `setup` to create it, or mend KAFKA_TOPIC (exit code 78)
+"#);
 }
 
 #[test]
 fn servers_that_are_not_there_are_named_in_one_sentence() {
     let story = Story::new(Version::V4_1, 1);
     let nobody = sitewatch_tests::port::reserve();
-    let no_kafka = story
+    story
         .drain()
         .var("KAFKA_BROKERS", format!("127.0.0.1:{nobody}"))
         .var("KAFKA_TIMEOUT", "2s")
         .run()
         .exits(69)
-        .stderr_has(&format!("cannot reach Kafka at 127.0.0.1:{nobody}: "));
-    assert_eq!(no_kafka.stderr.lines().count(), 1, "{}", no_kafka.stderr);
-    let no_database = story
+        .logs(&format!("ERROR drain: cannot reach Kafka at 127.0.0.1:{nobody}: Connect to ipv4#127.0.0.1:{nobody} failed: Connection refused; check KAFKA_BROKERS and that the broker is running (exit code 69)\n"));
+    story
         .drain()
         .var("DATABASE_URL", format!("postgres://sitewatch:hunter2@127.0.0.1:{nobody}/x"))
         .run()
         .exits(69)
-        .stderr_has(&format!(
-            "cannot reach PostgreSQL at 127.0.0.1:{nobody} as sitewatch: Connection refused (os error 111); check that it runs there"
-        ));
-    assert_eq!(
-        no_database.stderr.lines().count(),
-        1,
-        "{}",
-        no_database.stderr
-    );
-    assert!(!no_database.stderr.contains("hunter2"));
-    let wrong_password = story
+        .logs(&format!("ERROR drain: cannot reach PostgreSQL at 127.0.0.1:{nobody} as sitewatch: Connection refused (os error 111); check that it runs there and that DATABASE_URL (or DATABASE_HOST, DATABASE_PORT) is right (exit code 69)\n"));
+    story
         .drain()
         .var(
             "DATABASE_URL",
@@ -195,14 +184,6 @@ fn servers_that_are_not_there_are_named_in_one_sentence() {
         )
         .run()
         .exits(69)
-        .stderr_has(
-            "refused role sitewatch: password authentication failed for user \"sitewatch\"",
-        );
-    assert_eq!(
-        wrong_password.stderr.lines().count(),
-        1,
-        "{}",
-        wrong_password.stderr
-    );
-    assert!(!wrong_password.stderr.contains("hunter2"));
+        .logs(&format!(r#"ERROR drain: PostgreSQL at 127.0.0.1:{} refused role sitewatch: password authentication failed for user "sitewatch"; check DATABASE_URL (or DATABASE_USER, DATABASE_PASSWD, DATABASE_DB) (exit code 69)
+"#, shared::postgres().port()));
 }

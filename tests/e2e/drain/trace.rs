@@ -122,7 +122,9 @@ fn a_run_does_not_wait_to_leave_it() {
     drain(&prepared, &topic)
         .run()
         .exits(0)
-        .stderr_has("could not be recorded in function_runs");
+        .logs(r#"WARN  drain: how this run went could not be recorded in function_runs: PostgreSQL does not answer
+INFO  drain: 0 checks recorded
+"#);
     assert!(began.elapsed() < wait::SOON, "{:?}", began.elapsed());
     wait::until("nobody waits in the server", TIMEOUT, || {
         prepared.count(

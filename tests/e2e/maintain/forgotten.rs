@@ -96,7 +96,9 @@ fn how_long_is_the_operators_to_say() {
         .var("MAINTAIN_KEEP_SITES", "100d")
         .run()
         .exits(78)
-        .stderr_has("MAINTAIN_KEEP_SITES is 100d, shorter than MAINTAIN_KEEP_HOURLY (180d)");
+        .logs(r#"ERROR maintain: MAINTAIN_KEEP_SITES is 100d, shorter than MAINTAIN_KEEP_HOURLY (180d); wants 180d or more
+ERROR maintain: see `maintain --help` for every variable it reads
+"#);
 }
 
 /// The site goes while a drain that knows its id is between two batches: no check is recorded for a
@@ -141,7 +143,7 @@ fn a_drain_does_not_record_for_a_site_that_was_forgotten_meanwhile() {
              commit",
         )
         .unwrap();
-    run.wait().exits(75).stderr_has("forgot sites or locations");
+    run.wait().exits(75).logs("ERROR drain: maintain forgot sites or locations that nothing named for long, while this run remembered ids; the rest is left to the next run, which asks for them anew (exit code 75)\n");
     assert_eq!(prepared.count("select count(*) from checks"), 0);
     drain().run().exits(0);
     let gone: i64 = client

@@ -32,7 +32,9 @@ fn old_days_are_dropped_whole_their_rollups_stay_and_later_checks_do_not_change_
     keep()
         .run()
         .exits(0)
-        .stderr_has("came after their day was dropped");
+        .logs(&format!(r#"WARN  maintain: checks of the hour from {zero} came after their day was dropped: they are not counted
+INFO  maintain: 1 day of checks dropped
+"#));
     assert_eq!(prepared.count("select count(*) from checks"), 1);
     assert_eq!(counted(), 60);
 }
@@ -107,7 +109,7 @@ fn partitions_are_there_before_they_are_needed_and_drain_makes_the_one_that_is_n
         .maintain()
         .run()
         .exits(0)
-        .stderr_has("nothing to do");
+        .logs("INFO  maintain: nothing to do\n");
 }
 
 #[test]
@@ -143,5 +145,7 @@ fn what_is_made_from_something_is_kept_no_shorter() {
         .var("MAINTAIN_KEEP_HOURLY", "30d")
         .run()
         .exits(78)
-        .stderr_has("MAINTAIN_KEEP_HOURLY is 30d, shorter than MAINTAIN_KEEP_CHECKS (90d); wants 90d or more");
+        .logs(r#"ERROR maintain: MAINTAIN_KEEP_HOURLY is 30d, shorter than MAINTAIN_KEEP_CHECKS (90d); wants 90d or more
+ERROR maintain: see `maintain --help` for every variable it reads
+"#);
 }

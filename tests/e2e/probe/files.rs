@@ -88,7 +88,7 @@ fn a_file_outside_the_directory_or_that_is_none_stops_the_run_before_any_check()
     probe(&sites[..1])
         .run()
         .exits(78)
-        .stderr_has("tls_ca_file /dev/ptmx cannot be used: SITES_TLS_DIR is not set");
+        .logs("ERROR probe: site ca-0: tls_ca_file /dev/ptmx cannot be used: SITES_TLS_DIR is not set (exit code 78)\n");
     assert_eq!(website.connections(), 0);
 }
 

@@ -88,7 +88,7 @@ fn every_result_is_on_the_topic_when_the_run_ends() {
         .run()
         .exits(0)
         .stdout_is("")
-        .stderr_has("300 checks: 300 up, 0 down in");
+        .logs("INFO  probe: 300 checks: 300 up, 0 down\n");
     let ids = ids(kafka, &topic);
     assert_eq!(
         (ids.len(), ids.iter().collect::<BTreeSet<_>>().len()),
@@ -100,11 +100,12 @@ fn every_result_is_on_the_topic_when_the_run_ends() {
 fn without_kafka_and_spool_nothing_is_checked() {
     let website = Website::up("x");
     let finished = to_kafka(NOWHERE, "topic", &sites(&website, 3))
+        .var("KAFKA_TIMEOUT", "2s")
         .run()
         .exits(69);
     finished
         .stdout_is("")
-        .stderr_has("cannot reach Kafka at 127.0.0.1:1");
+        .logs("ERROR probe: cannot reach Kafka at 127.0.0.1:1: Connect to ipv4#127.0.0.1:1 failed: Connection refused; check KAFKA_BROKERS and that the broker is running (exit code 69)\n");
     assert_eq!(website.connections(), 0);
 }
 
@@ -128,7 +129,7 @@ fn what_kafka_does_not_take_is_spooled_and_sent_first_by_the_next_run() {
     with_spool(to_kafka(&kafka.bootstrap(), &topic, &sites(&website, 5)))
         .run()
         .exits(0)
-        .stderr_has("40 sent from the spool");
+        .logs("INFO  probe: 5 checks: 5 up, 0 down, 40 sent from the spool\n");
     let ids = ids(kafka, &topic);
     assert_eq!(ids.len(), 45);
     assert_eq!(
@@ -189,7 +190,9 @@ fn a_directory_that_cannot_be_written_to_is_told_at_once() {
         .var("PROBE_SPOOL_DIR", "/proc/spool")
         .run()
         .exits(78)
-        .stderr_has("PROBE_SPOOL_DIR is \"/proc/spool\", which cannot be written to");
+        .logs(r#"ERROR probe: PROBE_SPOOL_DIR is "/proc/spool", which cannot be written to: No such file or directory (os error 2)
+ERROR probe: see `probe --help` for every variable it reads
+"#);
 }
 
 /// A round of 200 checks of 100 ms each, whose broker is killed after about a third.

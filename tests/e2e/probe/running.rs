@@ -35,7 +35,9 @@ fn a_signal_ends_a_round_within_a_second_or_two() {
     run.signal(Signal::TERM);
     let finished = run.wait().exits(75);
     assert!(signalled.elapsed() < wait::SOON, "{finished}");
-    finished.stdout_is("").stderr_has("stopped by a signal");
+    finished
+        .stdout_is("")
+        .logs("WARN  probe: 0 checks: 0 up, 0 down, 30 not begun, stopped by a signal\n");
 }
 
 #[test]
@@ -81,7 +83,7 @@ fn sites_that_are_down_are_no_failure_unless_asked_for() {
     probe(&sites)
         .run()
         .exits(0)
-        .stderr_has("1 check: 0 up, 1 down in");
+        .logs("INFO  probe: 1 check: 0 up, 1 down\n");
     probe(&sites)
         .var("PROBE_FAIL_ON_DOWN", "true")
         .run()
@@ -262,10 +264,9 @@ fn sites_come_from_the_database() {
     let finished = run()
         .run()
         .exits(78)
-        .stderr_has(
-            "table websites, by name: site 2 (wrong): regex \"(\" is not a regular expression: unclosed group at character 1",
-        )
-        .stderr_has("1 check: 1 up, 0 down, 1 site of the table not checked");
+        .logs(r#"ERROR probe: table websites, by name: site 2 (wrong): regex "(" is not a regular expression: unclosed group at character 1
+WARN  probe: 1 check: 1 up, 0 down, 1 site of the table not checked
+"#);
     assert_eq!(Vec::from_iter(events(&finished).keys()), ["right"]);
     client
         .batch_execute(
@@ -274,19 +275,26 @@ fn sites_come_from_the_database() {
                where name = 'wrong'"#,
         )
         .unwrap();
-    let finished = run()
-        .run()
-        .exits(78)
-        .stderr_has("site wrong: bearer_token")
-        .stderr_has("site wrong: tls_ca_file /nowhere/ca.pem cannot be used")
-        .stderr_has("1 check: 1 up, 0 down, 1 site of the table not checked");
+    let finished = run().run().exits(78).logs(
+        r#"ERROR probe: 2 problems in the configuration
+  site wrong: bearer_token the variable SITE_SECRET_MISSING is not set
+  site wrong: tls_ca_file /nowhere/ca.pem cannot be used: SITES_TLS_DIR is not set
+WARN  probe: 1 check: 1 up, 0 down, 1 site of the table not checked
+"#,
+    );
     assert_eq!(events(&finished).len(), 1);
     run()
         .var("PROBE_DRY_RUN", "true")
         .run()
         .exits(78)
         .stdout_has("right")
-        .stderr_has("1 site of the table cannot be checked");
+        .logs(
+            r#"ERROR probe: 2 problems in the configuration
+  site wrong: bearer_token the variable SITE_SECRET_MISSING is not set
+  site wrong: tls_ca_file /nowhere/ca.pem cannot be used: SITES_TLS_DIR is not set
+WARN  probe: dry run: 1 check of 1 site due, 1 site of the table cannot be checked, nothing checked
+"#,
+        );
     Run::probe()
         .var("SITES_FROM", "database")
         .var("DATABASE_URL", "postgres://me:hush@127.0.0.1:1/none")
@@ -301,14 +309,15 @@ fn a_site_may_ask_for_less_than_the_operator_allows_and_not_for_more() {
     let more =
         json!({"timeout": "90s", "connect_timeout": "61s", "retries": 11, "body_limit": "2MiB"});
     let sites = [site("site", &website.url(), &more)];
-    probe(&sites)
-        .run()
-        .exits(78)
-        .stdout_is("")
-        .stderr_has("timeout is 90s; wants 1ms to 60s (CHECK_MAX_TIMEOUT)")
-        .stderr_has("connect_timeout is 61s; wants 1ms to 60s (CHECK_MAX_TIMEOUT)")
-        .stderr_has("retries is 11; at most 10 (CHECK_MAX_RETRIES)")
-        .stderr_has("body_limit is 2097152; at most 1048576 (CHECK_MAX_BODY)");
+    probe(&sites).run().exits(78).stdout_is("").logs(
+        r#"ERROR probe: 4 problems in the configuration
+  SITES: site 1 (site): timeout is 90s; wants 1ms to 60s (CHECK_MAX_TIMEOUT)
+  SITES: site 1 (site): connect_timeout is 61s; wants 1ms to 60s (CHECK_MAX_TIMEOUT)
+  SITES: site 1 (site): retries is 11; at most 10 (CHECK_MAX_RETRIES)
+  SITES: site 1 (site): body_limit is 2097152; at most 1048576 (CHECK_MAX_BODY)
+ERROR probe: see `probe --help` for every variable it reads
+"#,
+    );
     // What the operator gives unasked may be asked for as well.
     let raised = [
         ("CHECK_TIMEOUT", "90s"),
@@ -369,5 +378,9 @@ ERROR probe: see `probe --help` for every variable it reads
     Run::probe()
         .run()
         .exits(78)
-        .stderr_has("there is nothing to check");
+        .logs(r#"ERROR probe: 2 problems in the configuration
+  SITES, SITES_FILE or SITES_FROM is not set: there is nothing to check; for example SITES=https://example.org
+  KAFKA_BROKERS is not set; wants host:port, several separated by commas, for example KAFKA_BROKERS=localhost:9092
+ERROR probe: see `probe --help` for every variable it reads
+"#);
 }

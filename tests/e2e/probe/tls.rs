@@ -231,5 +231,5 @@ fn a_file_that_is_missing_is_told_before_any_check() {
         .exits(78);
     finished
         .stdout_is("")
-        .stderr_has("site shop: tls_ca_file nowhere.pem cannot be used: no such file");
+        .logs("ERROR probe: site shop: tls_ca_file nowhere.pem cannot be used: no such file (exit code 78)\n");
 }

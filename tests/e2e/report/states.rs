@@ -187,7 +187,9 @@ fn recent_since_a_time_is_all_since_then_unless_fewer_are_asked_for() {
         .var("REPORT_RECENT", "7")
         .run()
         .exits(0)
-        .stderr_has("there may be more");
+        .logs(r#"WARN  report: these are the latest 7 checks, and there may be more since REPORT_SINCE: see REPORT_RECENT
+INFO  report: the latest 7 checks
+"#);
     assert_eq!(count(&fewer.stdout), 7);
 }
 

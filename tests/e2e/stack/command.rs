@@ -62,6 +62,16 @@ fn standard_input_is_given_however_long_and_whether_read_or_not() {
 }
 
 #[test]
+fn a_log_is_compared_without_its_times() {
+    let said =
+        "2026-11-25T03:00:12.345Z WARN  one: 1 left in 1 min 2 s\n  kept in 3 files\nin 8 ms\n";
+    shell("cat >&2")
+        .stdin(said)
+        .run()
+        .logs("WARN  one: 1 left\n  kept in 3 files\nin 8 ms\n");
+}
+
+#[test]
 fn a_run_that_hangs_fails_with_what_it_said() {
     let hangs = AssertUnwindSafe(|| {
         shell("echo so far; exec sleep 60")
@@ -85,6 +95,7 @@ fn a_different_result_is_told_with_all_output() {
         differs(|finished| finished.exits(0)),
         differs(|finished| finished.stdout_is("other\n")),
         differs(|finished| finished.stderr_is("other\n")),
+        differs(|finished| finished.logs("other\n")),
         differs(|finished| finished.stdout_has("other")),
         differs(|finished| finished.stderr_has("other")),
     ] {

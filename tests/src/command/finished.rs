@@ -51,10 +51,12 @@ impl Finished {
         self
     }
 
-    /// Its standard error is exactly this, but for the times at the beginning of the log's lines.
+    /// Its standard error is exactly this, but for times: of day, before a line of the log, and how
+    /// long the run took, at a line's end.
     #[track_caller]
     pub fn logs(self, expected: &str) -> Self {
-        let text: String = self.stderr.split_inclusive('\n').map(untimed).collect();
+        let lines = self.stderr.split_inclusive('\n');
+        let text: String = lines.flat_map(untimed).collect();
         assert!(
             text == expected,
             "expected in the log:\n{expected}\nbut it {self}"
@@ -83,11 +85,20 @@ impl Finished {
     }
 }
 
-/// A line without the time that the log puts before it, if it has one.
-fn untimed(line: &str) -> &str {
-    match line.split_once(' ') {
+/// A line in two parts, without the time that the log puts before it and ` in 8 ms` at its end.
+fn untimed(line: &str) -> [&str; 2] {
+    let (text, end) = line.split_at(line.trim_end_matches('\n').len());
+    let text = match text.split_once(' ') {
         Some((time, rest)) if time.parse::<jiff::Timestamp>().is_ok() => rest,
-        _ => line,
+        _ => text,
+    };
+    let is_duration = |text: &str| {
+        let mut words = text.split(' ');
+        words.all(|word| ["ms", "s", "min"].contains(&word) || word.parse::<f64>().is_ok())
+    };
+    match text.rsplit_once(" in ") {
+        Some((rest, taken)) if is_duration(taken) => [rest, end],
+        _ => [text, end],
     }
 }
 

@@ -284,15 +284,13 @@ fn a_right_that_is_missing_is_one_sentence_that_names_it() {
         .client()
         .batch_execute("revoke insert on checks from drain")
         .unwrap();
-    let finished = Run::drain()
+    Run::drain()
         .var("DATABASE_URL", roles.url("drain"))
         .var("DRAIN_SOURCE", "stdin")
         .stdin(lines(&[up("a", 60)]))
         .run()
         .exits(78)
-        .stderr_has("permission denied for table checks")
-        .stderr_has("migrations/README.md");
-    assert!(!finished.stderr.contains(PASSWORD));
+        .logs("ERROR drain: DATABASE_USER may not do what is needed while recording checks: permission denied for table checks; migrations/README.md lists the grants of each function (exit code 78)\n");
 }
 
 #[track_caller]

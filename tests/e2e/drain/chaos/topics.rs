@@ -87,14 +87,11 @@ fn losses(ledger: &Ledger<'_>) -> Vec<(i32, i64, i64)> {
 #[test]
 fn what_retention_removed_before_it_was_recorded_is_said_and_the_rest_is_recorded() {
     let (ledger, finished) = after_retention("earliest");
-    let finished = finished
+    finished
         .exits(0)
-        .stderr_has("partition 1: recording had got to offset 30, goes on at 60")
-        .stderr_has("retention");
-    assert_eq!(
-        last_line(&finished.stderr),
-        "70 checks recorded, 30 lost (see kafka_losses)"
-    );
+        .logs(&format!(r#"WARN  drain: {} partition 1: recording had got to offset 30, goes on at 60: Kafka's retention removed messages that were not recorded yet
+INFO  drain: 70 checks recorded, 30 lost (see kafka_losses)
+"#, ledger.topic));
     assert_eq!(losses(&ledger), [(1, 30, 60)]);
     assert_eq!(ledger.recorded(), 30 + 30 + 50 + 20);
     // Said once.
@@ -119,8 +116,7 @@ fn after_a_loss_a_person_may_want_to_decide() {
     let (ledger, finished) = after_retention("fail");
     finished
         .exits(78)
-        .stderr_has("was recorded up to offset 30, and Kafka goes on at 60")
-        .stderr_has("DRAIN_OFFSET_RESET");
+        .logs(&format!("ERROR drain: {} partition 1 was recorded up to offset 30, and Kafka goes on at 60: Kafka's retention removed messages that were not recorded yet; DRAIN_OFFSET_RESET=fail leaves it to you: earliest or latest goes on (exit code 78)\n", ledger.topic));
     assert_eq!(ledger.recorded(), 60);
     assert_eq!(losses(&ledger), []);
 }
@@ -162,7 +158,7 @@ fn beginning_at_the_first_message_hides_no_loss() {
         .var("DRAIN_OFFSET_RESET", "fail")
         .run()
         .exits(78)
-        .stderr_has("was recorded up to offset 30, and Kafka goes on at 60");
+        .logs(&format!("ERROR drain: {} partition 1 was recorded up to offset 30, and Kafka goes on at 60: Kafka's retention removed messages that were not recorded yet; DRAIN_OFFSET_RESET=fail leaves it to you: earliest or latest goes on (exit code 78)\n", ledger.topic));
     assert_eq!(losses(&ledger), []);
     let finished = anew().run().exits(0);
     assert_eq!(
@@ -188,7 +184,9 @@ fn a_recreated_topic_is_read_from_its_beginning() {
         .drain()
         .run()
         .exits(0)
-        .stderr_has("the topic was deleted and recreated");
+        .logs(&format!(r#"WARN  drain: {} partition 0: recording had got to offset 30, goes on at 0: the topic was deleted and recreated
+INFO  drain: 10 checks recorded
+"#, ledger.topic));
     assert_eq!(ledger.recorded(), 40);
     assert_eq!(losses(&ledger), [(0, 30, 0)]);
 }
@@ -205,7 +203,9 @@ fn recreated_and_refilled(version: Version, client: &str) {
     ledger.produce(&mut dice, 0, 50, 1_000_000);
     drain(&ledger)
         .exits(0)
-        .stderr_has("the topic was deleted and recreated");
+        .logs(&format!(r#"WARN  drain: {} partition 0: recording had got to offset 30, goes on at 0: the topic was deleted and recreated
+INFO  drain: 50 checks recorded
+"#, ledger.topic));
     assert_eq!(ledger.recorded(), 80);
 }
 
@@ -274,7 +274,7 @@ fn a_topic_recreated_during_a_run_of_the_pure_rust_client_loses_nothing_of_the_n
     lock.rollback().unwrap();
     run.wait()
         .exits(69)
-        .stderr_has("was deleted, or deleted and recreated, during this run");
+        .logs(&format!("ERROR drain: Kafka could not be read to the end: the topic {} was deleted, or deleted and recreated, during this run; the next run begins with what is there then (exit code 69)\n", ledger.topic));
     let of_old = ledger.recorded();
     assert!(of_old <= old, "{of_old} of {old}");
     drain(&ledger)
@@ -345,8 +345,7 @@ fn transactions_stop_the_pure_rust_client_before_it_records_one() {
         for _ in 0..2 {
             drain(&ledger)
                 .exits(78)
-                .stderr_has("is written in transactions (partition 0, offset 10)")
-                .stderr_has("set KAFKA_CLIENT=rdkafka");
+                .logs(&format!("ERROR drain: the topic {} is written in transactions (partition 0, offset 10), and KAFKA_CLIENT=kafka cannot tell their messages from those of aborted ones; set KAFKA_CLIENT=rdkafka (exit code 78)\n", ledger.topic));
             ledger.everything_once();
         }
     }
