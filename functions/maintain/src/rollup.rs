@@ -1,8 +1,16 @@
-//! What rolling up an hour and a day have in common: who may, on what view of the data, in which
-//! portions.
+//! What rolling up an hour and a day have in common: which wait for it, who may, on what view of
+//! the data, in which portions.
 
-use postgres::Transaction;
-use postgres::types::{ToSql, Type};
+use jiff::civil::Date;
+use postgres::types::{FromSqlOwned, ToSql, Type};
+use postgres::{Client, Transaction};
+use sitewatch::postgres::{begin, explain, retried};
+use sitewatch::run::Failure;
+
+use crate::settings::Settings;
+
+/// A parameter of a statement, with its type.
+pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 /// What became of an hour or a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +27,56 @@ pub(crate) enum Rolled {
 /// statement takes: a few seconds for sites checked once a minute.
 const PORTION: i32 = 10_000;
 
+/// Those to be rolled up: the first column of what the statement selects. `what` completes "reading
+/// which … to roll up".
+///
+/// # Errors
+/// When PostgreSQL cannot be used.
+pub(crate) fn pending<T: FromSqlOwned>(
+    client: &mut Client,
+    settings: &Settings,
+    what: &str,
+    statement: &str,
+    parameters: &[Parameter<'_>],
+) -> Result<Vec<T>, Failure> {
+    let wrong =
+        |error: postgres::Error| explain(&format!("reading which {what} to roll up"), &error);
+    let rows = begin(client, &settings.database)
+        .and_then(|mut transaction| transaction.query_typed(statement, parameters))
+        .map_err(wrong)?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Does the work of one in a transaction, unless another run is at work. `what` completes "rolling
+/// up …".
+///
+/// # Errors
+/// When PostgreSQL cannot be used.
+pub(crate) fn roll_up(
+    client: &mut Client,
+    settings: &Settings,
+    what: &str,
+    work: impl Fn(&mut Transaction<'_>) -> Result<Rolled, postgres::Error>,
+) -> Result<Rolled, Failure> {
+    // A run that was quicker has left no marks for the next attempt.
+    retried(|| {
+        let mut transaction = begin(client, &settings.database)?;
+        if !take(&mut transaction)? {
+            return Ok(Rolled::Busy);
+        }
+        let rolled = work(&mut transaction)?;
+        transaction.commit()?;
+        Ok(rolled)
+    })
+    .map_err(|error| explain(&format!("rolling up {what}"), &error))
+}
+
 /// Prepares a transaction for rolling up; false when another run is at work.
 ///
 /// One view of the data for all its statements: what is counted is then exactly what the marks
 /// that are removed stood for. Waiting for the lock would make that view older than the lock, so
 /// the run that comes second leaves the work to the first.
-pub(crate) fn take(transaction: &mut Transaction<'_>) -> Result<bool, postgres::Error> {
+fn take(transaction: &mut Transaction<'_>) -> Result<bool, postgres::Error> {
     // A portion is sorted and hashed in memory; compiling what runs once costs more than it saves.
     transaction.batch_execute(
         "set transaction isolation level repeatable read;
@@ -39,24 +91,33 @@ pub(crate) fn take(transaction: &mut Transaction<'_>) -> Result<bool, postgres::
         .get(0))
 }
 
-/// Runs statements whose last two parameters are the first website of a portion and the one after
-/// its last, once for each portion of the websites.
+/// Runs statements that fill rollups of the day or of an hour of it, once for each portion of the
+/// websites: $1 is the day or the hour, $2 the first website of the portion, $3 the one after its
+/// last.
+///
+/// # Errors
+/// PostgreSQL's.
 pub(crate) fn by_portions(
     transaction: &mut Transaction<'_>,
+    day: Date,
     statements: &[&str],
-    parameters: &[(&(dyn ToSql + Sync), Type)],
+    period: &Parameter<'_>,
 ) -> Result<(), postgres::Error> {
+    transaction.query_typed(
+        "select create_rollup_partitions($1, $1)",
+        &[(&day, Type::DATE)],
+    )?;
     let last: i32 = transaction
         .query_typed_one("select coalesce(max(id), 0) from websites", &[])?
         .get(0);
     let mut first: i32 = 0;
     while first <= last {
         let after = first.saturating_add(PORTION);
-        let mut all = parameters.to_vec();
-        all.push((&first, Type::INT4));
-        all.push((&after, Type::INT4));
         for statement in statements {
-            transaction.execute_typed(statement, &all)?;
+            transaction.execute_typed(
+                statement,
+                &[period.clone(), (&first, Type::INT4), (&after, Type::INT4)],
+            )?;
         }
         if after == i32::MAX {
             break;

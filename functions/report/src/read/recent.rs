@@ -16,26 +16,7 @@ use crate::settings::Settings;
 /// back over a growing stretch from the newest check reads little more than what is shown.
 const STRETCHES_S: [f64; 6] = [60.0, 600.0, 7_200.0, 86_400.0, 864_000.0, 8.64e7];
 
-/// $1 the newest check, $2 the stretch in seconds, $3 the most lines, $4 the websites or null,
-/// $5 the states or null, $6 nothing before this.
-const QUERY: &str = "
-    select checks.checked_at, websites.name, websites.url, locations.name, checks.up,
-        outcomes.word, checks.status, checks.body_match, checks.dns_us, checks.connect_us,
-        checks.tls_us, checks.first_byte_us, checks.body_us, checks.total_us,
-        checks.local_wait_us, checks.body_bytes, checks.redirects, checks.attempts,
-        checks.remote_addr, checks.error, checks.maintenance
-    from checks
-    join websites on websites.id = checks.website_id
-    join locations on locations.id = checks.location_id
-    join outcomes on outcomes.code = checks.outcome
-    where checks.checked_at > greatest($1 - make_interval(secs => $2), $6) and checks.checked_at <= $1
-        and ($4::int4[] is null or checks.website_id = any ($4))
-        and (
-            $5::text[] is null
-            or case when checks.up then 'up' when not checks.up then 'down' else 'unknown' end = any ($5)
-        )
-    order by checks.checked_at desc, websites.name
-    limit $3";
+const QUERY: &str = include_str!("recent.sql");
 
 /// The latest checks, newest first.
 pub(crate) struct Recent(Option<Cursor>);

@@ -10,26 +10,7 @@ use sitewatch::run::Failure;
 use super::{Key, Parameter, Reader};
 use crate::histogram::Histogram;
 
-/// As `response_times_hourly` has them: checks in which an answer came.
-const QUERY: &str = "
-    select website_id, location_id, total
-    from response_times_hourly
-    where hour = any ($1) and ($5::int4[] is null or website_id = any ($5))
-    union all
-    select website_id, location_id, array_agg(histogram_element(bucket, counted))
-    from (
-        select website_id, location_id, bucket, count(*) as counted
-        from (
-            select website_id, location_id, histogram_bucket(total_us) as bucket
-            from checks
-            where checked_at >= $3 and checked_at < $4
-                and date_trunc('hour', checked_at, 'UTC') = any ($2)
-                and up is not null and not maintenance and status is not null
-                and ($5::int4[] is null or website_id = any ($5))
-        ) as measured
-        group by website_id, location_id, bucket
-    ) as buckets
-    group by website_id, location_id";
+const QUERY: &str = include_str!("response_times.sql");
 
 /// Reads how long whole checks took, of every site.
 ///

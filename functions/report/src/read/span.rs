@@ -39,23 +39,7 @@ pub(crate) struct Span {
 impl Span {
     /// Asks the database.
     pub(crate) fn read(transaction: &mut Transaction<'_>) -> Result<Self, postgres::Error> {
-        let row = transaction.query_typed_one(
-            "select now(), fresh_hours(),
-                array(
-                    select day
-                    from (
-                        select day from dirty_days
-                        union
-                        select (hour at time zone 'UTC')::date from unnest(fresh_hours()) as hour
-                    ) as changed
-                    where day >= (now() at time zone 'UTC')::date - 90 and day < (now() at time zone 'UTC')::date
-                ),
-                (
-                    select count(distinct hour) from dirty_hours
-                    where hour < date_trunc('hour', now(), 'UTC') - interval '25 hours'
-                )",
-            &[],
-        )?;
+        let row = transaction.query_typed_one(include_str!("span.sql"), &[])?;
         let now: Timestamp = row.get(0);
         let this_hour = hour_of(now);
         Ok(Self {
