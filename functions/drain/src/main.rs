@@ -19,7 +19,6 @@ const DRAIN: Function = Function {
     name: "drain",
     about: "moves what is pending on the topic into PostgreSQL, exactly once, and exits",
     version: env!("CARGO_PKG_VERSION"),
-    variables: settings::VARIABLES,
     deadline: Some(&var::DRAIN_DEADLINE),
 };
 

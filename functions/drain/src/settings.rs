@@ -3,28 +3,7 @@
 use std::time::Duration;
 
 use sitewatch::kafka::KafkaSettings;
-use sitewatch::settings::{
-    DATABASE, DatabaseSettings, KAFKA, RUN, Reader, Variable, database, kafka, parse, var,
-};
-
-/// Everything `drain` reads.
-pub(crate) const VARIABLES: &[&[&Variable]] = &[OURS, KAFKA, DATABASE, RUN];
-
-const OURS: &[&Variable] = &[
-    &var::DRAIN_SOURCE,
-    &var::DRAIN_BATCH_SIZE,
-    &var::DRAIN_WORKERS,
-    &var::DRAIN_DEADLINE,
-    &var::DRAIN_OFFSET_RESET,
-    &var::DRAIN_START,
-    &var::DRAIN_MAX_DEAD_LETTERS,
-    &var::DRAIN_MAX_NEW_SITES,
-    &var::DRAIN_MAX_SITES,
-    &var::DRAIN_MAX_NEW_LOCATIONS,
-    &var::DRAIN_MAX_LOCATIONS,
-    &var::DRAIN_REPLAY_DEAD_LETTERS,
-    &var::DRAIN_DRY_RUN,
-];
+use sitewatch::settings::{DatabaseSettings, Reader, database, kafka, parse, var};
 
 /// Typed and valid.
 #[derive(Debug)]

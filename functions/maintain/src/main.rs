@@ -19,7 +19,6 @@ const MAINTAIN: Function = Function {
     name: "maintain",
     about: "makes partitions ahead, adds up checks by hour and by day, drops what is old, and exits",
     version: env!("CARGO_PKG_VERSION"),
-    variables: settings::VARIABLES,
     deadline: Some(&var::MAINTAIN_DEADLINE),
 };
 

@@ -2,22 +2,7 @@
 
 use std::time::Duration;
 
-use sitewatch::settings::{
-    DATABASE, DatabaseSettings, RUN, Reader, Variable, database, parse, var,
-};
-
-/// Everything `maintain` reads.
-pub(crate) const VARIABLES: &[&[&Variable]] = &[OURS, DATABASE, RUN];
-
-const OURS: &[&Variable] = &[
-    &var::MAINTAIN_KEEP_CHECKS,
-    &var::MAINTAIN_KEEP_HOURLY,
-    &var::MAINTAIN_KEEP_DAILY,
-    &var::MAINTAIN_KEEP_SITES,
-    &var::MAINTAIN_KEEP_DEAD_LETTERS,
-    &var::MAINTAIN_AHEAD,
-    &var::MAINTAIN_DEADLINE,
-];
+use sitewatch::settings::{DatabaseSettings, Reader, database, parse, var};
 
 const DAY: Duration = Duration::from_secs(86_400);
 

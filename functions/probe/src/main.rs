@@ -23,7 +23,6 @@ const PROBE: Function = Function {
     name: "probe",
     about: "runs one round of website checks, publishes each result, and exits",
     version: env!("CARGO_PKG_VERSION"),
-    variables: settings::VARIABLES,
     deadline: Some(&var::PROBE_DEADLINE),
 };
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use sitewatch::kafka::KafkaSettings;
 use sitewatch::settings::{
-    CHECKS, DATABASE, DatabaseSettings, KAFKA, RUN, Reader, SITE_SECRETS, SITES, SiteSource,
-    Variable, check_defaults, database, kafka, parse, site_secrets, site_source, var,
+    DatabaseSettings, Reader, SiteSource, check_defaults, database, kafka, parse, site_secrets,
+    site_source, var,
 };
 use sitewatch::site::{Secrets, Site, SiteDefaults, parse_list};
 use sitewatch::words::is_blank;
@@ -16,32 +16,6 @@ use crate::canaries::{self, Canary};
 use crate::deny::DenyNetworks;
 use crate::proxy::{NoProxy, Proxies, Via};
 use crate::sink::Spool;
-
-/// Everything `probe` reads.
-pub(crate) const VARIABLES: &[&[&Variable]] =
-    &[SITES, SITE_SECRETS, CHECKS, OURS, KAFKA, DATABASE, RUN];
-
-const OURS: &[&Variable] = &[
-    &var::CHECK_CONCURRENCY,
-    &var::PROBE_SINK,
-    &var::PROBE_LOCATION,
-    &var::PROBE_PERIOD,
-    &var::PROBE_PHASE,
-    &var::PROBE_WINDOW,
-    &var::PROBE_SHARD_INDEX,
-    &var::PROBE_SHARD_COUNT,
-    &var::PROBE_DEADLINE,
-    &var::PROBE_SPOOL_DIR,
-    &var::PROBE_SPOOL_MAX,
-    &var::PROBE_CANARIES,
-    &var::PROBE_DENY_NETWORKS,
-    &var::PROBE_FAIL_ON_DOWN,
-    &var::PROBE_DRY_RUN,
-    &var::HTTP_PROXY,
-    &var::HTTPS_PROXY,
-    &var::ALL_PROXY,
-    &var::NO_PROXY,
-];
 
 /// Typed and valid.
 #[derive(Debug)]
@@ -175,24 +149,21 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
 }
 
 fn sites(reader: &mut Reader, defaults: SiteDefaults) -> Option<Source> {
-    let named = SITES.iter().any(|variable| reader.is_set(variable));
-    match site_source(reader) {
-        Some(SiteSource::List { on, text }) => match parse_list(&text, &defaults) {
+    match site_source(reader)? {
+        SiteSource::List { on, text } => match parse_list(&text, &defaults) {
             Ok(sites) => Some(Source::List(sites)),
             Err(problems) => {
                 SiteSource::blame(&on, &problems, reader);
                 None
             }
         },
-        Some(SiteSource::Database) => database(reader)
+        SiteSource::Database => database(reader)
             .map(|settings| Source::Database(Box::new(settings), Box::new(defaults))),
-        None => {
-            if !named {
-                reader.problem(
-                    "SITES, SITES_FILE or SITES_FROM",
-                    "is not set: there is nothing to check; for example SITES=https://example.org",
-                );
-            }
+        SiteSource::Unset => {
+            reader.problem(
+                "SITES, SITES_FILE or SITES_FROM",
+                "is not set: there is nothing to check; for example SITES=https://example.org",
+            );
             None
         }
     }

@@ -29,7 +29,6 @@ const REPORT: Function = Function {
     name: "report",
     about: "says what is up and what was down: table, JSON, CSV, a status page, Prometheus metrics",
     version: env!("CARGO_PKG_VERSION"),
-    variables: settings::VARIABLES,
     deadline: None,
 };
 

@@ -4,31 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use sitewatch::settings::{
-    DATABASE, DatabaseSettings, RUN, Reader, Variable, database, parse, var,
-};
+use sitewatch::settings::{DatabaseSettings, Reader, database, parse, var};
 use url::Url;
 
 use crate::filter::{self, Filter};
-
-/// Everything `report` reads.
-pub(crate) const VARIABLES: &[&[&Variable]] = &[OURS, DATABASE, RUN];
-
-const OURS: &[&Variable] = &[
-    &var::REPORT_KIND,
-    &var::REPORT_FORMAT,
-    &var::REPORT_OUTPUT,
-    &var::REPORT_SITE,
-    &var::REPORT_LABEL,
-    &var::REPORT_STATE,
-    &var::REPORT_SINCE,
-    &var::REPORT_RECENT,
-    &var::REPORT_STALE_AFTER,
-    &var::REPORT_FAIL_ON_DOWN,
-    &var::REPORT_TITLE,
-    &var::REPORT_PLOTS,
-    &var::PROMETHEUS_PUSHGATEWAY_URL,
-];
 
 /// Lines shown of what has no natural end, when nothing is said.
 const LINES: u64 = 100;

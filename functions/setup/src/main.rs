@@ -16,7 +16,6 @@ const SETUP: Function = Function {
     name: "setup",
     about: "applies the migrations, creates the topic, imports a list of sites; safe to run again",
     version: env!("CARGO_PKG_VERSION"),
-    variables: settings::VARIABLES,
     deadline: None,
 };
 

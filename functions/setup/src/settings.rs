@@ -4,21 +4,9 @@ use std::time::Duration;
 
 use sitewatch::kafka::KafkaSettings;
 use sitewatch::settings::{
-    CHECKS, DATABASE, DatabaseSettings, KAFKA, RUN, Reader, SITES, SiteSource, Variable,
-    check_defaults, database, kafka, parse, site_source, var,
+    DatabaseSettings, Reader, SiteSource, check_defaults, database, kafka, parse, site_source, var,
 };
 use sitewatch::site::{Row, rows_of_list};
-
-/// Everything `setup` reads.
-pub(crate) const VARIABLES: &[&[&Variable]] = &[OURS, SITES, CHECKS, KAFKA, DATABASE, RUN];
-
-const OURS: &[&Variable] = &[
-    &var::SETUP_TOPIC,
-    &var::SETUP_PARTITIONS,
-    &var::SETUP_REPLICATION,
-    &var::SETUP_RETENTION,
-    &var::SETUP_DELETE_TOPIC,
-];
 
 /// Typed and valid.
 #[derive(Debug)]
@@ -89,7 +77,7 @@ fn sites(reader: &mut Reader) -> Option<Vec<Row>> {
     let defaults = check_defaults(reader);
     match site_source(reader)? {
         // Sites that are in the database already need no import.
-        SiteSource::Database => None,
+        SiteSource::Database | SiteSource::Unset => None,
         SiteSource::List { on, text } => match rows_of_list(&text, &defaults) {
             Ok(rows) => Some(rows),
             Err(problems) => {

@@ -27,14 +27,12 @@ use crate::settings::{Environment, LogFormat, Reader, RunSettings, Variable, hel
 
 /// What a function says about itself.
 pub struct Function {
-    /// The executable's name.
+    /// The executable's name, by which the catalogue of variables knows who reads them.
     pub name: &'static str,
     /// What it does, in one line.
     pub about: &'static str,
     /// The release, from the function's own crate.
     pub version: &'static str,
-    /// Every variable it reads, for `--help`.
-    pub variables: &'static [&'static [&'static Variable]],
     /// The variable that says how long a run may take; `None`: a run ends by itself or on a signal.
     pub deadline: Option<&'static Variable>,
 }
@@ -82,7 +80,7 @@ fn whole<S: Send + 'static>(
     if let Ok(stop) = &stop {
         watch.obey(stop.clone());
     }
-    let mut reader = Reader::new(Environment::of_this_process());
+    let mut reader = Reader::new(function.name, Environment::of_this_process());
     watch.set_deadline(|variable| reader.text(variable).map(str::to_owned));
     let run_settings = RunSettings::read(&mut reader);
     logging::start(function.name, &run_settings);
@@ -137,7 +135,7 @@ fn answer_arguments(
 ) -> Option<Exit> {
     let argument = arguments.next()?;
     let text = match argument.to_str() {
-        Some("--help" | "-h") => help(function.name, function.about, function.variables),
+        Some("--help" | "-h") => help(function.name, function.about),
         Some("--version" | "-V") => format!("{} {}\n", function.name, function.version),
         _ => {
             let mut stderr = std::io::stderr();

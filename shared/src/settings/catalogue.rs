@@ -1,81 +1,82 @@
 //! Every environment variable there is: the contract with whoever deploys these functions.
 //!
-//! `--help` is made from this list; a test holds `.env.example` and `shared/README.md` to it.
+//! `--help` is made from this list; a test holds `.env.example` and `shared/README.md` to it. Who
+//! reads a variable follows from its group, unless its entry says otherwise.
 
 use super::variable::catalogue;
 
 catalogue! {
-    KAFKA_BROKERS = kafka_brokers {
+    KAFKA_BROKERS {
         group: Kafka, aliases: &["KAFKA_ENDPOINT", "KAFKA_HOST"],
         wants: "host:port, several separated by commas", example: "localhost:9092",
         help: "The brokers to begin with, host:port (9092 when the port is left out), several separated by commas. Required, unless the function is told to use a pipe instead.",
     }
-    KAFKA_TOPIC = kafka_topic {
+    KAFKA_TOPIC {
         group: Kafka, default: "website-monitoring",
         wants: "a topic name (letters, digits, '.', '_', '-')", example: "website-monitoring",
         help: "The topic that carries the events.",
     }
-    KAFKA_CLIENT_ID = kafka_client_id {
+    KAFKA_CLIENT_ID {
         group: Kafka, default: "website-monitoring-client",
         wants: "a name", example: "website-monitoring-client",
         help: "What the broker's logs and quotas know us by.",
     }
-    KAFKA_GROUP_ID = kafka_group_id {
+    KAFKA_GROUP_ID {
         group: Kafka, default: "website-monitoring-group",
         wants: "a name", example: "website-monitoring-group",
         help: "The consumer group whose offsets show drain's progress in Kafka's own tools.",
     }
-    KAFKA_SECURITY_PROTOCOL = kafka_security_protocol {
+    KAFKA_SECURITY_PROTOCOL {
         group: Kafka, aliases: &["KAFKA_USE_SSL"],
         wants: "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL (true and false mean SSL and PLAINTEXT)", example: "SSL",
         help: "How the connection is secured: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL; true and false mean SSL and PLAINTEXT. When not set: SSL if certificates are configured, SASL_SSL if a SASL user is, else PLAINTEXT.",
     }
-    KAFKA_CERT_DIR = kafka_cert_dir {
+    KAFKA_CERT_DIR {
         group: Kafka,
         wants: "a directory with ca.pem, service.cert and service.key", example: "/etc/sitewatch/certs",
         help: "A directory with ca.pem, service.cert and service.key, as hosted Kafka hands them out.",
     }
-    KAFKA_CA_FILE = kafka_ca_file {
+    KAFKA_CA_FILE {
         group: Kafka, aliases: &["KAFKA_CAFILE"],
         wants: "the path of a PEM file", example: "/etc/sitewatch/certs/ca.pem",
         help: "PEM file of the CA certificates that may sign the broker's certificate. When not set: ca.pem of KAFKA_CERT_DIR, else the system's CA certificates.",
     }
-    KAFKA_CERT_FILE = kafka_cert_file {
+    KAFKA_CERT_FILE {
         group: Kafka, aliases: &["KAFKA_CERTFILE"],
         wants: "the path of a PEM file", example: "/etc/sitewatch/certs/service.cert",
         help: "PEM file of our certificate, for mutual TLS. When not set: service.cert of KAFKA_CERT_DIR, if it is there.",
     }
-    KAFKA_KEY_FILE = kafka_key_file {
+    KAFKA_KEY_FILE {
         group: Kafka, aliases: &["KAFKA_KEYFILE"],
         wants: "the path of a PEM file", example: "/etc/sitewatch/certs/service.key",
         help: "PEM file of our certificate's key. When not set: service.key of KAFKA_CERT_DIR, if it is there.",
     }
-    KAFKA_SASL_MECHANISM = kafka_sasl_mechanism {
+    KAFKA_SASL_MECHANISM {
         group: Kafka,
         wants: "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", example: "SCRAM-SHA-512",
         help: "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512. When not set and a user is: SCRAM-SHA-256.",
     }
-    KAFKA_SASL_USERNAME = kafka_sasl_username {
+    KAFKA_SASL_USERNAME {
         group: Kafka, aliases: &["KAFKA_USER"],
         wants: "a user name", example: "sitewatch",
         help: "The user to log in as, by SASL.",
     }
-    KAFKA_SASL_PASSWORD = kafka_sasl_password {
+    KAFKA_SASL_PASSWORD {
         group: Kafka, aliases: &["KAFKA_PASSWORD"], secret: true,
         wants: "the password of KAFKA_SASL_USERNAME", example: "secret",
         help: "That user's password.",
     }
-    KAFKA_CLIENT = kafka_client {
+    KAFKA_CLIENT {
         group: Kafka, default: "rdkafka",
         wants: "rdkafka or kafka", example: "rdkafka",
         help: "rdkafka for any broker; kafka for the pure-Rust client, which speaks to brokers up to 3.9 without SASL.",
     }
-    KAFKA_TIMEOUT = kafka_timeout {
+    KAFKA_TIMEOUT {
         group: Kafka, default: "10s",
         wants: "a duration", example: "10s",
         help: "How long to look for a broker that answers, and the longest that any one exchange with it may take.",
     }
-    KAFKA_OPTIONS = kafka_options {
+    KAFKA_OPTIONS {
         group: Kafka,
         wants: "name=value, several separated by commas", example: "socket.keepalive.enable=true",
         help: "Further librdkafka settings, name=value separated by commas, over ours; none that load code or open a file or an address. For KAFKA_CLIENT=rdkafka only.",
@@ -83,497 +84,497 @@ catalogue! {
         secret: true,
     }
 
-    DATABASE_URL = database_url {
+    DATABASE_URL {
         group: Database, aliases: &["POSTGRES_ENDPOINT"], secret: true,
         wants: "a PostgreSQL connection URL or string", example: "postgres://sitewatch:secret@localhost:5432/sitewatch",
         help: "postgres://user:password@host:port/database?sslmode=… or key=value text, as libpq takes it; several hosts and target_session_attrs included. Or the parts below. Required by functions that use the database.",
     }
-    DATABASE_HOST = database_host {
+    DATABASE_HOST {
         group: Database, aliases: &["PGHOST"],
         wants: "a host name, an address or a socket's directory", example: "localhost",
         help: "Host, or the directory of a Unix socket; several separated by commas.",
     }
-    DATABASE_PORT = database_port {
+    DATABASE_PORT {
         group: Database, aliases: &["PGPORT"],
         wants: "a port number", example: "5432",
         help: "Port. When not set: 5432.",
     }
-    DATABASE_DB = database_db {
+    DATABASE_DB {
         group: Database, aliases: &["DATABASE_NAME", "PGDATABASE"],
         wants: "a database name", example: "sitewatch",
         help: "Database. When not set: the user's name.",
     }
-    DATABASE_USER = database_user {
+    DATABASE_USER {
         group: Database, aliases: &["PGUSER"],
         wants: "a role name", example: "sitewatch",
         help: "Role to log in as.",
     }
-    DATABASE_PASSWD = database_passwd {
+    DATABASE_PASSWD {
         group: Database, aliases: &["DATABASE_PASSWORD", "PGPASSWORD"], secret: true,
         wants: "the password of DATABASE_USER", example: "secret",
         help: "That role's password; also used when DATABASE_URL has none.",
     }
-    DATABASE_SSLMODE = database_sslmode {
+    DATABASE_SSLMODE {
         group: Database, aliases: &["PGSSLMODE"],
         wants: "disable, prefer, require, verify-ca or verify-full", example: "verify-full",
         help: "disable, prefer, require, verify-ca or verify-full, as in libpq. When not set: what DATABASE_URL says, else prefer.",
     }
-    DATABASE_CA_FILE = database_ca_file {
+    DATABASE_CA_FILE {
         group: Database, aliases: &["PGSSLROOTCERT"],
         wants: "the path of a PEM file", example: "/etc/sitewatch/certs/database-ca.pem",
         help: "PEM file of the CA certificates that may sign the server's certificate. When not set: the system's.",
     }
-    DATABASE_CERT_FILE = database_cert_file {
+    DATABASE_CERT_FILE {
         group: Database, aliases: &["PGSSLCERT"],
         wants: "the path of a PEM file", example: "/etc/sitewatch/certs/database.cert",
         help: "PEM file of our certificate, where the server asks for one.",
     }
-    DATABASE_KEY_FILE = database_key_file {
+    DATABASE_KEY_FILE {
         group: Database, aliases: &["PGSSLKEY"],
         wants: "the path of a PEM file", example: "/etc/sitewatch/certs/database.key",
         help: "PEM file of our certificate's key.",
     }
-    DATABASE_CONNECT_TIMEOUT = database_connect_timeout {
+    DATABASE_CONNECT_TIMEOUT {
         group: Database, default: "10s", aliases: &["PGCONNECT_TIMEOUT"],
         wants: "a duration", example: "10s",
         help: "How long connecting may take, over all hosts.",
     }
-    DATABASE_STATEMENT_TIMEOUT = database_statement_timeout {
+    DATABASE_STATEMENT_TIMEOUT {
         group: Database, default: "60s",
         wants: "a duration", example: "60s",
         help: "The longest that PostgreSQL may work on one statement.",
     }
-    DATABASE_LOCK_TIMEOUT = database_lock_timeout {
+    DATABASE_LOCK_TIMEOUT {
         group: Database, default: "10s",
         wants: "a duration", example: "10s",
         help: "The longest that a statement may wait for a lock.",
     }
 
-    SITES = sites {
+    SITES {
         group: Sites,
         wants: "URLs separated by spaces, commas or lines, or a JSON list of sites", example: "https://example.org",
         help: "What to check: URLs separated by spaces, commas or lines, or a JSON list of sites. Exactly one of SITES, SITES_FILE and SITES_FROM is set.",
     }
-    SITES_FILE = sites_file {
+    SITES_FILE {
         group: Sites,
         wants: "the path of a JSON file", example: "sites.json",
         help: "A JSON file with the list of sites.",
     }
-    SITES_FROM = sites_from {
+    SITES_FROM {
         group: Sites,
         wants: "database", example: "database",
         help: "database: the enabled rows of the table websites.",
     }
-    SITES_SECRETS_DIR = sites_secrets_dir {
-        group: Sites,
+    SITES_SECRETS_DIR {
+        group: Sites, read_by: &["probe"],
         wants: "the path of a directory", example: "/etc/sitewatch/site-secrets",
         help: "The directory of the files that sites name for passwords, tokens and the like: {\"file\": \"name\"}. Variables named SITE_SECRET_... serve the same purpose: {\"env\": \"SITE_SECRET_...\"}. Whoever writes the list may have any of them sent anywhere.",
     }
-    SITES_TLS_DIR = sites_tls_dir {
-        group: Sites,
+    SITES_TLS_DIR {
+        group: Sites, read_by: &["probe"],
         wants: "the path of a directory", example: "/etc/sitewatch/site-tls",
         help: "The directory of the PEM files that sites name in tls_ca_file, tls_cert_file and tls_key_file; a site can name no other. Not that of the secrets: what is there, a list of sites may send anywhere.",
     }
 
-    CHECK_TIMEOUT = check_timeout {
+    CHECK_TIMEOUT {
         group: Checks, default: "10s",
         wants: "a duration", example: "10s",
         help: "The longest that the site may take in one attempt, from the look-up to the end of the body. What this machine takes itself is not counted.",
     }
-    CHECK_CONNECT_TIMEOUT = check_connect_timeout {
+    CHECK_CONNECT_TIMEOUT {
         group: Checks,
         wants: "a duration", example: "3s",
         help: "The longest that connecting may take, TLS included. When not set: bounded by CHECK_TIMEOUT alone.",
     }
-    CHECK_FIRST_BYTE_TIMEOUT = check_first_byte_timeout {
+    CHECK_FIRST_BYTE_TIMEOUT {
         group: Checks,
         wants: "a duration", example: "5s",
         help: "The longest that a server may think before its answer begins. When not set: bounded by CHECK_TIMEOUT alone.",
     }
-    CHECK_INTERVAL = check_interval {
+    CHECK_INTERVAL {
         group: Checks, default: "60s",
         wants: "a duration of at least 1s", example: "60s",
         help: "How often a site is checked.",
     }
-    CHECK_RETRIES = check_retries {
+    CHECK_RETRIES {
         group: Checks, default: "0",
         wants: "a whole number from 0 to 100", example: "2",
         help: "Further attempts before a failure is believed. Only the last one counts; the first one's reason is kept.",
     }
-    CHECK_RETRY_DELAY = check_retry_delay {
+    CHECK_RETRY_DELAY {
         group: Checks, default: "1s",
         wants: "a duration", example: "1s",
         help: "How long to wait before each of them.",
     }
-    CHECK_STATUS = check_status {
+    CHECK_STATUS {
         group: Checks, default: "200-399",
         wants: "statuses and ranges separated by commas", example: "200-299,401",
         help: "The statuses that count as up, after redirects.",
     }
-    CHECK_MAX_RESPONSE_TIME = check_max_response_time {
+    CHECK_MAX_RESPONSE_TIME {
         group: Checks,
         wants: "a duration", example: "2s",
         help: "Above this a site that is otherwise right is slow. When not set: no limit but the timeout.",
     }
-    CHECK_MAX_REDIRECTS = check_max_redirects {
+    CHECK_MAX_REDIRECTS {
         group: Checks, default: "10",
         wants: "a whole number from 0 to 50", example: "0",
         help: "Redirects followed before the next one is too many; 0: a redirect is the answer.",
     }
-    CHECK_USER_AGENT = check_user_agent {
+    CHECK_USER_AGENT {
         group: Checks,
         wants: "text without control characters", example: "example-monitor/1.0",
         help: "What servers know us by. When not set: our name and version.",
     }
-    CHECK_ADDRESS_FAMILY = check_address_family {
+    CHECK_ADDRESS_FAMILY {
         group: Checks, default: "any",
         wants: "any, ipv4 or ipv6", example: "ipv4",
         help: "Which addresses are used; any: whichever answers first, IPv6 with a head start.",
     }
-    CHECK_COMPRESSION = check_compression {
+    CHECK_COMPRESSION {
         group: Checks, default: "true",
         wants: "true or false", example: "false",
         help: "Whether compressed answers are asked for.",
     }
-    CHECK_TLS_CA_FILE = check_tls_ca_file {
+    CHECK_TLS_CA_FILE {
         group: Checks,
         wants: "the path of a PEM file", example: "/etc/sitewatch/certs/sites-ca.pem",
         help: "PEM file of the CA certificates that may sign sites' certificates. When not set: the system's.",
     }
-    CHECK_CERTIFICATE_MIN_DAYS = check_certificate_min_days {
+    CHECK_CERTIFICATE_MIN_DAYS {
         group: Checks,
         wants: "a whole number from 0 to 3650", example: "14",
         help: "A certificate that expires in fewer days counts as down. When not set: one that has expired does.",
     }
-    CHECK_CONCURRENCY = check_concurrency {
-        group: Checks, default: "200",
+    CHECK_CONCURRENCY {
+        group: Checks, read_by: &["probe"], default: "200",
         wants: "a whole number from 1 to 20000", example: "200",
         help: "The most checks under way at once, each with a connection.",
     }
-    CHECK_MAX_BODY = check_max_body {
+    CHECK_MAX_BODY {
         group: Checks, default: "1MiB",
         wants: "a size", example: "1MiB",
         help: "The most that is read of a page, after decompression. A site's body_limit may be less, not more.",
     }
-    CHECK_MAX_TIMEOUT = check_max_timeout {
+    CHECK_MAX_TIMEOUT {
         group: Checks,
         wants: "a duration, at most 30m", example: "60s",
         help: "The longest timeout, or delay before a retry, that a site may ask for. When not set: 60s, or CHECK_TIMEOUT if that is longer.",
     }
-    CHECK_MAX_RETRIES = check_max_retries {
+    CHECK_MAX_RETRIES {
         group: Checks,
         wants: "a whole number from 0 to 100", example: "10",
         help: "The most retries that a site may ask for. When not set: 10, or CHECK_RETRIES if that is more.",
     }
 
-    PROBE_SINK = probe_sink {
+    PROBE_SINK {
         group: Probe, default: "kafka",
         wants: "kafka or stdout", example: "stdout",
         help: "Where results go: kafka, or stdout without any Kafka: JSON lines, and on a terminal, unless LOG_FORMAT=json, a line for people.",
     }
-    PROBE_LOCATION = probe_location {
+    PROBE_LOCATION {
         group: Probe, default: "default",
         wants: "a name of at most 100 characters", example: "fra1",
         help: "Where this probe runs; part of every result.",
     }
-    PROBE_PERIOD = probe_period {
+    PROBE_PERIOD {
         group: Probe,
         wants: "a duration", example: "1m",
         help: "How often the scheduler starts probe: a site is then checked by the run in whose period its next check falls. When not set: every site is due in every run.",
     }
-    PROBE_PHASE = probe_phase {
+    PROBE_PHASE {
         group: Probe, default: "0s",
         wants: "a duration", example: "30s",
         help: "How long after each multiple of PROBE_PERIOD (counted from 1970, UTC) the scheduler starts probe. Needed when that is near the middle of the period.",
     }
-    PROBE_WINDOW = probe_window {
+    PROBE_WINDOW {
         group: Probe,
         wants: "a duration", example: "55s",
         help: "Keeps the run alive this long and checks each site at its own interval: for intervals shorter than the scheduler's grain. When not set: each due site is checked once.",
     }
-    PROBE_SHARD_INDEX = probe_shard_index {
+    PROBE_SHARD_INDEX {
         group: Probe, default: "0", aliases: &["JOB_COMPLETION_INDEX"],
         wants: "a whole number below PROBE_SHARD_COUNT", example: "0",
         help: "Which share of the sites is ours, from 0.",
     }
-    PROBE_SHARD_COUNT = probe_shard_count {
+    PROBE_SHARD_COUNT {
         group: Probe, default: "1",
         wants: "a whole number from 1 to 10000", example: "4",
         help: "Into how many shares the sites are divided.",
     }
-    PROBE_SPOOL_DIR = probe_spool_dir {
+    PROBE_SPOOL_DIR {
         group: Probe,
         wants: "the path of a directory", example: "/var/spool/sitewatch",
         help: "A directory, for probe's user alone, where results are kept until Kafka has acknowledged them; what a run leaves there the next one sends first. Runs may share it. When not set: results that Kafka does not take are printed to standard error.",
     }
-    PROBE_SPOOL_MAX = probe_spool_max {
+    PROBE_SPOOL_MAX {
         group: Probe, default: "256MiB",
         wants: "a size", example: "256MiB",
         help: "The most that the spool may hold; what does not fit is only in memory, and printed to standard error when Kafka does not take it.",
     }
-    PROBE_CANARIES = probe_canaries {
+    PROBE_CANARIES {
         group: Probe,
         wants: "host:port or URLs, several separated by commas", example: "1.1.1.1:443,8.8.8.8:443,9.9.9.9:443",
         help: "What answers whenever this machine's uplink works. Asked when a check fails in a way that a missing uplink would explain; when none of them answers and most checks fail so, these are recorded as unknown, not down. PROBE_DENY_NETWORKS does not apply to them. When not set: such checks are down.",
     }
-    PROBE_DENY_NETWORKS = probe_deny_networks {
+    PROBE_DENY_NETWORKS {
         group: Probe,
         wants: "non-public, its parts private, loopback, link-local, metadata, special, or networks such as 10.0.0.0/8, separated by commas", example: "non-public",
         help: "Addresses that no check may reach, however a site's name resolves and wherever it redirects; non-public is everything that is not the internet's. A name with one such address among others is refused. For lists written by people who are not trusted. Behind a proxy the target is judged as well, and an https target is given to it as the address that was judged; http names it looks up again itself, so it should refuse the same addresses.",
     }
-    HTTP_PROXY = http_proxy {
+    HTTP_PROXY {
         group: Probe, aliases: &["http_proxy"], secret: true,
         wants: "http://[user:password@]host[:port]", example: "http://proxy.example:3128",
         help: "The proxy for http sites that name none of their own.",
     }
-    HTTPS_PROXY = https_proxy {
+    HTTPS_PROXY {
         group: Probe, aliases: &["https_proxy"], secret: true,
         wants: "http://[user:password@]host[:port]", example: "http://proxy.example:3128",
         help: "The proxy for https sites that name none of their own.",
     }
-    ALL_PROXY = all_proxy {
+    ALL_PROXY {
         group: Probe, aliases: &["all_proxy"], secret: true,
         wants: "http://[user:password@]host[:port]", example: "http://proxy.example:3128",
         help: "The proxy where neither of these is set.",
     }
-    NO_PROXY = no_proxy {
+    NO_PROXY {
         group: Probe, aliases: &["no_proxy"],
         wants: "hosts, domains, addresses and networks separated by commas, or *", example: "localhost,.internal.example,10.0.0.0/8",
         help: "What is reached without these proxies.",
     }
-    PROBE_DEADLINE = probe_deadline {
+    PROBE_DEADLINE {
         group: Probe,
         wants: "a duration", example: "50s",
         help: "When to stop, whatever is left: checks not begun by then are left to the next run. When not set: a run ends by itself, each check being bounded by its timeout.",
     }
-    PROBE_FAIL_ON_DOWN = probe_fail_on_down {
+    PROBE_FAIL_ON_DOWN {
         group: Probe, default: "false",
         wants: "true or false", example: "true",
         help: "Exit with 1 when a site is down, for use by hand and in pipelines.",
     }
-    PROBE_DRY_RUN = probe_dry_run {
+    PROBE_DRY_RUN {
         group: Probe, default: "false",
         wants: "true or false", example: "true",
         help: "true: say which sites are due in this run, when and why, and which are not; check nothing and publish nothing. Needs no Kafka.",
     }
 
-    DRAIN_SOURCE = drain_source {
+    DRAIN_SOURCE {
         group: Drain, default: "kafka",
         wants: "kafka or stdin", example: "stdin",
         help: "Where events come from: kafka, or stdin for JSON lines without any Kafka.",
     }
-    DRAIN_BATCH_SIZE = drain_batch_size {
+    DRAIN_BATCH_SIZE {
         group: Drain, default: "30000",
         wants: "a whole number from 1 to 1000000", example: "30000",
         help: "The most events in one transaction.",
     }
-    DRAIN_DEADLINE = drain_deadline {
+    DRAIN_DEADLINE {
         group: Drain, default: "10m",
         wants: "a duration", example: "50s",
         help: "When to stop, whatever is left: the batch in hand is finished, the rest is left to the next run.",
     }
 
-    DRAIN_WORKERS = drain_workers {
+    DRAIN_WORKERS {
         group: Drain, default: "2",
         wants: "a whole number from 1 to 64", example: "2",
         help: "Connections to PostgreSQL that write at once; no more are used than partitions have something pending, and fewer where PostgreSQL, a limit or a pooler has none to spare.",
     }
-    DRAIN_OFFSET_RESET = drain_offset_reset {
+    DRAIN_OFFSET_RESET {
         group: Drain, default: "earliest",
         wants: "earliest, latest or fail", example: "fail",
         help: "Where to go on when Kafka no longer has the offset where recording had got to: earliest or latest of what it has (what was lost is said, and kept in kafka_losses), or fail.",
     }
 
-    DRAIN_START = drain_start {
+    DRAIN_START {
         group: Drain, default: "stored",
         wants: "stored, group or earliest", example: "group",
         help: "Where to begin. stored: where recording has got to, or at the first message of a partition that was never drained. group: likewise, but such a partition begins at the consumer group's offset, if it has one. earliest: at the first message that Kafka has, whatever is recorded; what is recorded already is found there and counted as repeated.",
     }
-    DRAIN_MAX_DEAD_LETTERS = drain_max_dead_letters {
+    DRAIN_MAX_DEAD_LETTERS {
         group: Drain, default: "10000",
         wants: "a whole number", example: "10000",
         help: "The most messages that one run puts into dead_letters; it stops before the next one (after the batch in hand where PostgreSQL is what refuses them), with exit code 75, because a topic full of something else must not fill the disk.",
     }
-    DRAIN_MAX_NEW_SITES = drain_max_new_sites {
+    DRAIN_MAX_NEW_SITES {
         group: Drain, default: "50000",
         wants: "a whole number up to 100000000", example: "50000",
         help: "The most sites that one run adds because an event names them; events of further ones are dead letters, which DRAIN_REPLAY_DEAD_LETTERS tries again. Sites that the table websites has are never refused.",
     }
-    DRAIN_MAX_SITES = drain_max_sites {
+    DRAIN_MAX_SITES {
         group: Drain, default: "100000",
         wants: "a whole number up to 100000000", example: "100000",
         help: "The most sites in all that only events named; events of further ones are dead letters likewise. Runs at the same time may add a batch each beyond it.",
     }
-    DRAIN_MAX_NEW_LOCATIONS = drain_max_new_locations {
+    DRAIN_MAX_NEW_LOCATIONS {
         group: Drain, default: "100",
         wants: "a whole number up to 30000", example: "100",
         help: "The most locations that one run adds because an event names them; events of further ones are dead letters likewise.",
     }
-    DRAIN_MAX_LOCATIONS = drain_max_locations {
+    DRAIN_MAX_LOCATIONS {
         group: Drain, default: "1000",
         wants: "a whole number up to 30000", example: "1000",
         help: "The most locations in all.",
     }
-    DRAIN_REPLAY_DEAD_LETTERS = drain_replay_dead_letters {
+    DRAIN_REPLAY_DEAD_LETTERS {
         group: Drain, default: "false",
         wants: "true or false", example: "true",
         help: "true: instead of the topic, try the messages in dead_letters again, after a fix or an upgrade; those that can be recorded now are, and leave the table.",
     }
-    DRAIN_DRY_RUN = drain_dry_run {
+    DRAIN_DRY_RUN {
         group: Drain, default: "false",
         wants: "true or false", example: "true",
         help: "true: say what a run would do (partitions, offsets, lag) and change nothing.",
     }
 
-    SETUP_PARTITIONS = setup_partitions {
+    SETUP_PARTITIONS {
         group: Setup, default: "4",
         wants: "a whole number from 1 to 10000", example: "4",
         help: "Partitions of the topic, when setup creates it: as many drains can work at once.",
     }
-    SETUP_REPLICATION = setup_replication {
+    SETUP_REPLICATION {
         group: Setup,
         wants: "a whole number from 1 to 100", example: "3",
         help: "Replicas of each partition, when setup creates the topic. When not set: the broker's default.",
     }
-    SETUP_RETENTION = setup_retention {
+    SETUP_RETENTION {
         group: Setup, default: "7d",
         wants: "a duration", example: "7d",
         help: "How long the topic keeps events, when setup creates it: the longest that drain may be away without loss.",
     }
-    SETUP_TOPIC = setup_topic {
+    SETUP_TOPIC {
         group: Setup, default: "true",
         wants: "true or false", example: "false",
         help: "Whether to see to the topic at all; false where somebody else does, or without Kafka.",
     }
-    SETUP_DELETE_TOPIC = setup_delete_topic {
+    SETUP_DELETE_TOPIC {
         group: Setup, default: "false",
         wants: "true or false", example: "true",
         help: "true: delete the topic with everything in it, and do nothing else.",
     }
 
-    MAINTAIN_KEEP_CHECKS = maintain_keep_checks {
+    MAINTAIN_KEEP_CHECKS {
         group: Maintain, default: "90d",
         wants: "a duration of whole days", example: "90d",
         help: "How long single checks are kept, counted back from the newest one: older days are dropped, once they are rolled up. Nothing is dropped by a clock that the data contradicts.",
     }
-    MAINTAIN_KEEP_HOURLY = maintain_keep_hourly {
+    MAINTAIN_KEEP_HOURLY {
         group: Maintain, default: "180d",
         wants: "a duration of whole days, no shorter than MAINTAIN_KEEP_CHECKS", example: "180d",
         help: "How long statistics by hour are kept, about half a kilobyte per site, location and hour; they are dropped by whole months.",
     }
-    MAINTAIN_KEEP_DAILY = maintain_keep_daily {
+    MAINTAIN_KEEP_DAILY {
         group: Maintain, default: "1830d",
         wants: "a duration of whole days, no shorter than MAINTAIN_KEEP_HOURLY", example: "1830d",
         help: "How long statistics by day are kept; they are dropped by whole years.",
     }
-    MAINTAIN_KEEP_SITES = maintain_keep_sites {
+    MAINTAIN_KEEP_SITES {
         group: Maintain, default: "365d",
         wants: "a duration of whole days, no shorter than MAINTAIN_KEEP_HOURLY", example: "365d",
         help: "How long after its newest check a site that only events ever named is kept, and a location: then it goes with everything of it. Sites of a list or of a person stay.",
     }
-    MAINTAIN_KEEP_DEAD_LETTERS = maintain_keep_dead_letters {
+    MAINTAIN_KEEP_DEAD_LETTERS {
         group: Maintain, default: "90d",
         wants: "a duration of whole days", example: "90d",
         help: "How long messages that could not be recorded are kept in dead_letters.",
     }
-    MAINTAIN_AHEAD = maintain_ahead {
+    MAINTAIN_AHEAD {
         group: Maintain, default: "7d",
         wants: "a duration of whole days", example: "7d",
         help: "How far ahead partitions are made, so that recording a check never has to.",
     }
-    MAINTAIN_DEADLINE = maintain_deadline {
+    MAINTAIN_DEADLINE {
         group: Maintain, default: "10m",
         wants: "a duration", example: "10m",
         help: "How long the run may take before it leaves the rest to the next one.",
     }
 
-    REPORT_KIND = report_kind {
+    REPORT_KIND {
         group: Report, default: "sites",
         wants: "sites, recent, incidents, days or runs", example: "incidents",
         help: "What is shown: sites (the state of each), recent (the latest checks, as they were recorded), incidents (when a site went down, for how long, why), days (what each site's days were like), runs (the last run of each function). functions/report/README.md has the columns of each.",
     }
-    REPORT_FORMAT = report_format {
+    REPORT_FORMAT {
         group: Report, default: "table",
         wants: "table, json, csv, html or prometheus", example: "json",
         help: "table for people, json (one object a line) or csv for programs; of sites also html, a status page in one file, and prometheus, metrics as text.",
     }
-    REPORT_OUTPUT = report_output {
+    REPORT_OUTPUT {
         group: Report,
         wants: "the path of a file", example: "/var/www/status/index.html",
         help: "A file to write instead of standard output, whole or not at all: readers find the old one or the new one. For node_exporter's textfile collector: a file that ends in .prom.",
     }
-    REPORT_SITE = report_site {
+    REPORT_SITE {
         group: Report,
         wants: "names of sites separated by commas, * for any text", example: "shop,blog-*",
         help: "Only sites of these names; * stands for any text. When not set: all.",
     }
-    REPORT_LABEL = report_label {
+    REPORT_LABEL {
         group: Report,
         wants: "name=value, several separated by commas", example: "team=web",
         help: "Only sites with all of these labels.",
     }
-    REPORT_STATE = report_state {
+    REPORT_STATE {
         group: Report,
         wants: "up, down or unknown, several separated by commas", example: "down,unknown",
         help: "Only sites (of recent: checks) of these states; incidents: down for those that go on, up for those that ended.",
     }
-    REPORT_SINCE = report_since {
+    REPORT_SINCE {
         group: Report,
         wants: "a duration before now, or a time such as 2026-01-31T08:00:00Z", example: "24h",
         help: "Recent checks, incidents and days after this only. When not set: incidents of 30 days, 90 days.",
     }
-    REPORT_RECENT = report_recent {
+    REPORT_RECENT {
         group: Report,
         wants: "a whole number from 1 to 100000", example: "20",
         help: "How many of the latest checks, or incidents, at most. Set without REPORT_KIND, it means recent. When not set: 100, or with REPORT_SINCE all since then, up to 100000.",
     }
-    REPORT_STALE_AFTER = report_stale_after {
+    REPORT_STALE_AFTER {
         group: Report, default: "10m",
         wants: "a duration", example: "10m",
         help: "A site whose newest check is older than this (and than three times its interval) is unknown, whatever that check said.",
     }
-    REPORT_FAIL_ON_DOWN = report_fail_on_down {
+    REPORT_FAIL_ON_DOWN {
         group: Report, default: "false",
         wants: "true or false", example: "true",
         help: "Whether to exit with 1 when a site that is shown, or whose checks, incidents or days are, is down: for pipelines and for use by hand.",
     }
-    REPORT_TITLE = report_title {
+    REPORT_TITLE {
         group: Report, default: "Status",
         wants: "text", example: "Status of example.org",
         help: "The status page's title.",
     }
-    REPORT_PLOTS = report_plots {
+    REPORT_PLOTS {
         group: Report, default: "50",
         wants: "a whole number from 0 to 1000", example: "50",
         help: "For how many sites the status page draws response times, those that are broken first; about 25 kB each.",
     }
-    PROMETHEUS_PUSHGATEWAY_URL = prometheus_pushgateway_url {
+    PROMETHEUS_PUSHGATEWAY_URL {
         group: Report, secret: true,
         wants: "an http or https URL", example: "http://pushgateway:9091",
         help: "A Pushgateway to send the metrics to, instead of printing them; user:password@ in it is used. Without a path, /metrics/job/sitewatch is added.",
     }
 
-    LOG_LEVEL = log_level {
+    LOG_LEVEL {
         group: Run, default: "info", aliases: &["RUST_LOG"],
         wants: "error, warn, info, debug or trace (or directives as in RUST_LOG)", example: "warn",
         help: "Which messages are shown, on standard error: error, warn, info, debug or trace.",
     }
-    LOG_FORMAT = log_format {
+    LOG_FORMAT {
         group: Run, default: "text",
         wants: "text or json", example: "json",
         help: "How they look: text, or json with an object a line.",
     }
-    NO_COLOR = no_color {
+    NO_COLOR {
         group: Run,
         wants: "any text", example: "1",
         help: "Set to anything: no colours, on a terminal either. In a pipe or file there are none.",
     }
-    HEARTBEAT_URL = heartbeat_url {
+    HEARTBEAT_URL {
         group: Run, secret: true,
         wants: "an http or https URL", example: "https://hc-ping.example/uuid",
         help: "A dead man's switch: pinged at URL/start when a run begins, at URL when it is done and at URL/fail when it is not.",
     }
-    ENV_FILE = env_file {
+    ENV_FILE {
         group: Run,
         wants: "the path of a file with NAME=value lines", example: "/etc/sitewatch/env",
         help: "A file to read variables from. When not set: .env in the working directory, if it is there and nobody but root and us can have written it. What is already in the environment wins.",

@@ -3,38 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Reader, Variable, parse, var};
+use super::{Reader, parse, var};
 use crate::site::{
     AddressFamily, CaFile, Limits, Request, Secrets, SiteDefaults, SiteProblems, StatusSet,
     Timeouts, Tls,
 };
-
-/// The variables that name the source of sites.
-pub static SITES: &[&Variable] = &[&var::SITES, &var::SITES_FILE, &var::SITES_FROM];
-
-/// Where the secrets and files are that sites refer to.
-pub static SITE_SECRETS: &[&Variable] = &[&var::SITES_SECRETS_DIR, &var::SITES_TLS_DIR];
-
-/// The variables that are defaults of every site.
-pub static CHECKS: &[&Variable] = &[
-    &var::CHECK_TIMEOUT,
-    &var::CHECK_CONNECT_TIMEOUT,
-    &var::CHECK_FIRST_BYTE_TIMEOUT,
-    &var::CHECK_INTERVAL,
-    &var::CHECK_RETRIES,
-    &var::CHECK_RETRY_DELAY,
-    &var::CHECK_STATUS,
-    &var::CHECK_MAX_RESPONSE_TIME,
-    &var::CHECK_MAX_REDIRECTS,
-    &var::CHECK_USER_AGENT,
-    &var::CHECK_ADDRESS_FAMILY,
-    &var::CHECK_COMPRESSION,
-    &var::CHECK_TLS_CA_FILE,
-    &var::CHECK_CERTIFICATE_MIN_DAYS,
-    &var::CHECK_MAX_BODY,
-    &var::CHECK_MAX_TIMEOUT,
-    &var::CHECK_MAX_RETRIES,
-];
 
 /// Where the list of sites is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +21,8 @@ pub enum SiteSource {
     },
     /// In the table `websites`.
     Database,
+    /// Nowhere: none of the variables is set.
+    Unset,
 }
 
 impl SiteSource {
@@ -59,14 +34,16 @@ impl SiteSource {
     }
 }
 
-/// Reads where the sites are; `None` when none of the variables is set, or when problems were
-/// added.
+/// Reads where the sites are; `None` means that problems were added.
 pub fn site_source(reader: &mut Reader) -> Option<SiteSource> {
-    let given: Vec<&str> = SITES
-        .iter()
+    let given: Vec<&str> = [&var::SITES, &var::SITES_FILE, &var::SITES_FROM]
+        .into_iter()
         .filter(|variable| reader.is_set(variable))
         .map(|variable| variable.name)
         .collect();
+    if given.is_empty() {
+        return Some(SiteSource::Unset);
+    }
     if given.len() > 1 {
         reader.problem(
             given.join(" and "),

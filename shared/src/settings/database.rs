@@ -9,23 +9,6 @@ use native_tls::TlsConnector;
 
 use super::{Reader, Variable, parse, var};
 
-/// The variables behind [`DatabaseSettings`].
-pub static DATABASE: &[&Variable] = &[
-    &var::DATABASE_URL,
-    &var::DATABASE_HOST,
-    &var::DATABASE_PORT,
-    &var::DATABASE_DB,
-    &var::DATABASE_USER,
-    &var::DATABASE_PASSWD,
-    &var::DATABASE_SSLMODE,
-    &var::DATABASE_CA_FILE,
-    &var::DATABASE_CERT_FILE,
-    &var::DATABASE_KEY_FILE,
-    &var::DATABASE_CONNECT_TIMEOUT,
-    &var::DATABASE_STATEMENT_TIMEOUT,
-    &var::DATABASE_LOCK_TIMEOUT,
-];
-
 /// How much of TLS is asked for, with libpq's names and meanings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SslMode {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Group, Variable};
+use super::{ALL, Group, Variable};
 
 /// Column at which explanations begin.
 const COLUMN: usize = 30;
@@ -11,14 +11,20 @@ const WIDTH: usize = 100;
 
 /// What a function does and every variable it reads.
 #[must_use]
-pub fn help(name: &str, about: &str, variables: &[&[&Variable]]) -> String {
+pub fn help(name: &str, about: &str) -> String {
     let mut text = format!(
         "{name}: {about}\n\n\
          Usage: {name} [--help | --version]\n\
          Everything is configured by environment variables, or by a .env file in the working directory.\n"
     );
+    let mut variables: Vec<&Variable> = ALL
+        .iter()
+        .copied()
+        .filter(|variable| variable.is_read_by(name))
+        .collect();
+    variables.sort_by_key(|variable| variable.group);
     let mut group: Option<Group> = None;
-    for variable in variables.iter().copied().flatten() {
+    for variable in variables {
         if group != Some(variable.group) {
             group = Some(variable.group);
             writeln!(text, "\n{}", variable.group.title())
@@ -35,24 +41,13 @@ pub fn help(name: &str, about: &str, variables: &[&[&Variable]]) -> String {
 }
 
 fn describe(text: &mut String, variable: &Variable) {
-    let mut about = variable.help.to_owned();
-    if !variable.default.is_empty() {
-        write!(about, " Default: {}.", variable.default).expect("writing to a String cannot fail");
-    }
-    if let Some(file) = variable.file_name() {
-        write!(about, " Secret; or {file}=path.").expect("writing to a String cannot fail");
-    }
-    if !variable.aliases.is_empty() {
-        write!(about, " Also read: {}.", variable.aliases.join(", "))
-            .expect("writing to a String cannot fail");
-    }
     let mut line = format!("  {:<width$}", variable.name, width = COLUMN - 2);
     if line.len() > COLUMN {
         text.push_str(line.trim_end());
         text.push('\n');
         line = " ".repeat(COLUMN);
     }
-    for word in about.split_whitespace() {
+    for word in variable.about().split_whitespace() {
         if line.len() + 1 + word.len() > WIDTH {
             text.push_str(line.trim_end());
             text.push('\n');

@@ -7,25 +7,6 @@ use secrecy::SecretString;
 use super::{Reader, Variable, parse, var};
 use crate::kafka::{Client, KafkaSettings, Mechanism, Protocol, Sasl, Security};
 
-/// The variables behind [`KafkaSettings`].
-pub static KAFKA: &[&Variable] = &[
-    &var::KAFKA_BROKERS,
-    &var::KAFKA_TOPIC,
-    &var::KAFKA_CLIENT_ID,
-    &var::KAFKA_GROUP_ID,
-    &var::KAFKA_SECURITY_PROTOCOL,
-    &var::KAFKA_CERT_DIR,
-    &var::KAFKA_CA_FILE,
-    &var::KAFKA_CERT_FILE,
-    &var::KAFKA_KEY_FILE,
-    &var::KAFKA_SASL_MECHANISM,
-    &var::KAFKA_SASL_USERNAME,
-    &var::KAFKA_SASL_PASSWORD,
-    &var::KAFKA_CLIENT,
-    &var::KAFKA_TIMEOUT,
-    &var::KAFKA_OPTIONS,
-];
-
 /// The port of a broker that is named without one.
 const DEFAULT_PORT: u16 = 9092;
 

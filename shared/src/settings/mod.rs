@@ -23,14 +23,12 @@ mod tests;
 mod variable;
 
 pub use catalogue::{ALL, RawEnv, var};
-pub use checks::{
-    CHECKS, SITE_SECRETS, SITES, SiteSource, check_defaults, site_secrets, site_source,
-};
-pub use database::{DATABASE, DatabaseSettings, SslMode, database};
+pub use checks::{SiteSource, check_defaults, site_secrets, site_source};
+pub use database::{DatabaseSettings, SslMode, database};
 pub use environment::Environment;
 pub use help::help;
-pub use kafka::{KAFKA, kafka};
+pub use kafka::kafka;
 pub use problem::{Problem, Problems};
 pub use reader::Reader;
-pub use run::{LogFormat, RUN, RunSettings};
+pub use run::{LogFormat, RunSettings};
 pub use variable::{Group, Variable};

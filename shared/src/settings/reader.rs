@@ -4,6 +4,7 @@ use super::{Environment, Problems, RawEnv, Variable};
 
 /// Parses variables one by one and remembers what was wrong with each.
 pub struct Reader {
+    function: &'static str,
     raw: RawEnv,
     problems: Problems,
     warnings: Vec<String>,
@@ -12,10 +13,12 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Starts with what was wrong with the environment itself.
+    /// Starts with what was wrong with the environment itself. `function` is the name of the one
+    /// that reads.
     #[must_use]
-    pub fn new(environment: Environment) -> Self {
+    pub fn new(function: &'static str, environment: Environment) -> Self {
         Self {
+            function,
             raw: environment.raw,
             problems: environment.problems,
             warnings: environment.warnings,
@@ -25,8 +28,17 @@ impl Reader {
     }
 
     /// The text of a variable, unparsed; `None` when it is not set.
+    ///
+    /// # Panics
+    /// In a debug build, when the function's `--help` does not name the variable.
     #[must_use]
     pub fn text(&self, variable: &Variable) -> Option<&str> {
+        debug_assert!(
+            variable.is_read_by(self.function),
+            "{} --help does not name {}",
+            self.function,
+            variable.name
+        );
         (variable.value)(&self.raw)
     }
 
@@ -57,11 +69,11 @@ impl Reader {
         variable: &Variable,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
-        let text = (variable.value)(&self.raw)?;
-        match parse(text) {
+        let text = self.text(variable)?.to_owned();
+        match parse(&text) {
             Ok(value) => Some(value),
             Err(why) => {
-                self.problems.malformed(variable, text, &why);
+                self.problems.malformed(variable, &text, &why);
                 None
             }
         }

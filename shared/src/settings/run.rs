@@ -2,16 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::{Reader, Variable, parse, var};
-
-/// The variables behind [`RunSettings`].
-pub static RUN: &[&Variable] = &[
-    &var::LOG_LEVEL,
-    &var::LOG_FORMAT,
-    &var::NO_COLOR,
-    &var::HEARTBEAT_URL,
-    &var::ENV_FILE,
-];
+use super::{Reader, parse, var};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,12 +6,15 @@ use std::path::Path;
 use super::*;
 
 fn reader_in(directory: &Path, pairs: &[(&str, &str)]) -> Reader {
-    Reader::new(Environment::from_pairs(
-        pairs
-            .iter()
-            .map(|(name, value)| (OsString::from(name), OsString::from(value))),
-        directory,
-    ))
+    Reader::new(
+        "setup",
+        Environment::from_pairs(
+            pairs
+                .iter()
+                .map(|(name, value)| (OsString::from(name), OsString::from(value))),
+            directory,
+        ),
+    )
 }
 
 fn reader(pairs: &[(&str, &str)]) -> Reader {
@@ -187,7 +190,9 @@ fn bad_utf8_is_a_problem_only_where_it_matters() {
         [("OTHER".into(), bad()), ("KAFKA_TOPIC".into(), bad())],
         Path::new("/nonexistent"),
     );
-    let problems = Reader::new(environment).finish(None::<()>).unwrap_err();
+    let problems = Reader::new("setup", environment)
+        .finish(None::<()>)
+        .unwrap_err();
     assert_eq!(problems.list().len(), 1);
     assert_eq!(problems.list()[0].to_string(), "KAFKA_TOPIC is not UTF-8");
 }

@@ -2,19 +2,10 @@
 
 use super::RawEnv;
 
-/// Which heading a variable stands under in `--help`, `.env.example` and `shared/README.md`.
+/// Which heading a variable stands under in `--help`, `.env.example` and `shared/README.md`, and who
+/// reads it. In the order of `--help`: what a function is for comes before what it connects to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Group {
-    /// How to reach Kafka.
-    Kafka,
-    /// How to reach PostgreSQL.
-    Database,
-    /// Which sites there are.
-    Sites,
-    /// What holds for sites that say nothing else.
-    Checks,
-    /// `probe` alone.
-    Probe,
     /// `drain` alone.
     Drain,
     /// `setup` alone.
@@ -23,6 +14,16 @@ pub enum Group {
     Maintain,
     /// `report` alone.
     Report,
+    /// Which sites there are.
+    Sites,
+    /// What holds for sites that say nothing else.
+    Checks,
+    /// `probe` alone.
+    Probe,
+    /// How to reach Kafka.
+    Kafka,
+    /// How to reach PostgreSQL.
+    Database,
     /// Every function: logs, `.env`, heartbeat.
     Run,
 }
@@ -42,6 +43,20 @@ impl Group {
             Self::Maintain => "maintain",
             Self::Report => "report",
             Self::Run => "Every function",
+        }
+    }
+
+    /// The functions that read its variables, by name.
+    fn readers(self) -> &'static [&'static str] {
+        match self {
+            Self::Sites | Self::Checks => &["setup", "probe"],
+            Self::Kafka => &["setup", "probe", "drain"],
+            Self::Probe => &["probe"],
+            Self::Drain => &["drain"],
+            Self::Setup => &["setup"],
+            Self::Maintain => &["maintain"],
+            Self::Report => &["report"],
+            Self::Database | Self::Run => &["setup", "probe", "drain", "maintain", "report"],
         }
     }
 }
@@ -64,8 +79,10 @@ pub struct Variable {
     pub help: &'static str,
     /// Whether its value must never be shown. Secrets may come from the file that `NAME_FILE` names.
     pub secret: bool,
+    /// The functions that read it, where they are not all of its group's.
+    pub(super) read_by: &'static [&'static str],
     /// Where `envy` puts its text.
-    pub value: fn(&RawEnv) -> Option<&str>,
+    pub(super) value: fn(&RawEnv) -> Option<&str>,
 }
 
 impl Variable {
@@ -79,6 +96,7 @@ impl Variable {
         example: "",
         help: "",
         secret: false,
+        read_by: &[],
         value: |_| None,
     };
 
@@ -87,16 +105,52 @@ impl Variable {
     pub fn file_name(&self) -> Option<String> {
         self.secret.then(|| format!("{}_FILE", self.name))
     }
+
+    /// Whether the function of this name reads it.
+    #[must_use]
+    pub fn is_read_by(&self, function: &str) -> bool {
+        match self.read_by {
+            [] => self.group.readers().contains(&function),
+            readers => readers.contains(&function),
+        }
+    }
+
+    /// All that there is to say of it: its meaning, default, file and other names, in sentences.
+    #[must_use]
+    pub fn about(&self) -> String {
+        let mut about = self.help.to_owned();
+        if !self.default.is_empty() {
+            about += &format!(" Default: {}.", self.default);
+        }
+        if let Some(file) = self.file_name() {
+            about += &format!(" Secret; or {file}=path.");
+        }
+        if !self.aliases.is_empty() {
+            about += &format!(" Also read: {}.", self.aliases.join(", "));
+        }
+        about
+    }
 }
 
 /// Declares the variables: a constant each, the struct that `envy` fills, and the list of all.
 macro_rules! catalogue {
-    ($( $name:ident = $field:ident { $( $key:ident : $value:expr ),* $(,)? } )*) => {
+    ($( $name:ident { $( $key:ident : $value:expr ),* $(,)? } )*) => {
         /// The environment as text: a field per variable, all optional, so that reading cannot
         /// fail on a value. Deliberately without `Debug`: it holds secrets.
-        #[derive(Default, serde::Deserialize)]
+        #[derive(Default)]
+        #[expect(non_snake_case, reason = "the fields have the names of the variables")]
         pub struct RawEnv {
-            $( pub(super) $field: Option<String>, )*
+            $( pub(super) $name: Option<String>, )*
+        }
+
+        // `envy` names the variables in lower case, for which serde's derive has no rule.
+        impl<'de> serde::Deserialize<'de> for RawEnv {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let mut given = std::collections::HashMap::<String, String>::deserialize(from)?;
+                Ok(Self {
+                    $( $name: given.remove(&stringify!($name).to_ascii_lowercase()), )*
+                })
+            }
         }
 
         /// A constant for each variable.
@@ -106,7 +160,7 @@ macro_rules! catalogue {
                 #[doc = concat!("`", stringify!($name), "`.")]
                 pub static $name: Variable = Variable {
                     name: stringify!($name),
-                    value: |raw| raw.$field.as_deref(),
+                    value: |raw| raw.$name.as_deref(),
                     $( $key: $value, )*
                     ..Variable::EMPTY
                 };
