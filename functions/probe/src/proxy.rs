@@ -3,8 +3,11 @@
 use std::fmt;
 
 use ipnet::IpNet;
-use sitewatch::site::{Proxy, Secrets, Site};
+use secrecy::ExposeSecret as _;
+use sitewatch::site::{Proxy, Site};
 use url::Url;
+
+use crate::secrets::Secrets;
 
 /// A proxy: where it is and how to log in.
 #[derive(Clone, PartialEq, Eq)]
@@ -88,7 +91,7 @@ impl Proxies {
     ) -> Result<Option<Via>, String> {
         match &site.request.proxy {
             Proxy::None => Ok(None),
-            Proxy::Through(text) => Via::parse(&secrets.reveal(text)?, false)
+            Proxy::Through(text) => Via::parse(secrets.find(text)?.expose_secret(), false)
                 .map(Some)
                 .map_err(|why| format!("proxy {why}")),
             Proxy::Environment => {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use sitewatch::run::{Failure, Progress, Run, Stop, Summary};
-use sitewatch::site::{Secrets, Site};
+use sitewatch::site::Site;
 
 use crate::canaries::Canaries;
 use crate::check::Tools;
@@ -17,6 +17,7 @@ use crate::dns::Dns;
 use crate::dry_run;
 use crate::runtime::{Checks, Work};
 use crate::schedule::{Due, Period, plan};
+use crate::secrets::Secrets;
 use crate::settings::Settings;
 use crate::sink::Sink;
 use crate::sites::{Loaded, load, ours, prepare};

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use sitewatch::kafka::KafkaSettings;
 use sitewatch::settings::{
-    DatabaseSettings, Reader, SiteSource, check_defaults, database, kafka, parse, site_secrets,
-    site_source, var,
+    DatabaseSettings, Reader, SiteSource, check_defaults, database, kafka, parse, site_source, var,
 };
-use sitewatch::site::{Secrets, Site, SiteDefaults, parse_list};
+use sitewatch::site::{Site, SiteDefaults, parse_list};
 use sitewatch::words::is_blank;
 
 use crate::canaries::{self, Canary};
 use crate::deny::DenyNetworks;
 use crate::proxy::{NoProxy, Proxies, Via};
+use crate::secrets::Secrets;
 use crate::sink::Spool;
 
 /// Typed and valid.
@@ -72,7 +72,10 @@ pub(crate) enum SinkSettings {
 /// Reads them; `None` means that problems were added.
 pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
     let defaults = check_defaults(reader);
-    let secrets = site_secrets(reader);
+    let secrets = Secrets::new(
+        reader.take_site_secrets(),
+        reader.optional(&var::SITES_SECRETS_DIR, parse::path),
+    );
     let tls_directory = reader.optional(&var::SITES_TLS_DIR, parse::path);
     let canaries = reader
         .optional(&var::PROBE_CANARIES, |text| {

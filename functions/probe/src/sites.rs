@@ -6,12 +6,11 @@ use std::sync::Arc;
 use sitewatch::postgres::{begin, connect, explain};
 use sitewatch::run::Failure;
 use sitewatch::settings::{DatabaseSettings, Problems};
-use sitewatch::site::{
-    Auth, Proxy, Row, Secrets, Site, SiteDefaults, Text, fields_of_row, parse_objects,
-};
+use sitewatch::site::{Auth, Proxy, Row, Site, SiteDefaults, Text, fields_of_row, parse_objects};
 
 use crate::check::tls::TlsContexts;
 use crate::schedule::in_shard;
+use crate::secrets::Secrets;
 use crate::settings::Source;
 
 /// The sites as they were read.

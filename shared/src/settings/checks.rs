@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use super::{Reader, parse, var};
 use crate::site::{
-    AddressFamily, CaFile, Limits, Request, Secrets, SiteDefaults, SiteProblems, StatusSet,
-    Timeouts, Tls,
+    AddressFamily, CaFile, Limits, Request, SiteDefaults, SiteProblems, StatusSet, Timeouts, Tls,
 };
 
 /// Where the list of sites is.
@@ -186,10 +185,4 @@ fn timeout(text: &str) -> Result<Duration, String> {
 /// The counts here are bounded far below this type's end.
 fn small(count: u64) -> u16 {
     u16::try_from(count).unwrap_or(u16::MAX)
-}
-
-/// Reads where the secrets are that sites refer to.
-pub fn site_secrets(reader: &mut Reader) -> Secrets {
-    let directory = reader.optional(&var::SITES_SECRETS_DIR, parse::path);
-    Secrets::new(reader.take_site_secrets(), directory)
 }

@@ -23,7 +23,7 @@ mod tests;
 mod variable;
 
 pub use catalogue::{ALL, RawEnv, var};
-pub use checks::{SiteSource, check_defaults, site_secrets, site_source};
+pub use checks::{SiteSource, check_defaults, site_source};
 pub use database::{DatabaseSettings, SslMode, database};
 pub use environment::Environment;
 pub use help::help;

@@ -9,7 +9,6 @@
 //! sites costs little more than its names and URLs.
 
 mod fields;
-mod files;
 mod hash;
 mod json;
 mod list;
@@ -23,7 +22,6 @@ mod status;
 mod tests;
 mod text;
 
-pub use files::read_inside;
 pub use hash::stable_hash;
 pub use list::{default_name, parse_list, parse_objects};
 pub use maintenance::MaintenanceWindow;
@@ -32,7 +30,7 @@ pub use pattern::Pattern;
 pub use problem::{SiteProblem, SiteProblems};
 pub use row::{Row, fields_of_row, rows_of_list};
 pub use status::StatusSet;
-pub use text::{SECRET_PREFIX, Secrets, Text};
+pub use text::{SECRET_PREFIX, Text};
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -32,12 +32,13 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use sitewatch::event::{CheckEvent, Outcome, Verdict};
-use sitewatch::site::{Secrets, Site};
+use sitewatch::site::Site;
 use ureq_proto::http;
 
 use crate::deny::DenyNetworks;
 use crate::dns::Dns;
 use crate::proxy::Proxies;
+use crate::secrets::Secrets;
 use body::Reading;
 use connect::{ConnectError, connect};
 pub(crate) use event::safe;

@@ -1,7 +1,7 @@
 //! The request of each hop, and where a redirect leads.
 
 use secrecy::ExposeSecret;
-use sitewatch::site::{Auth, Secrets, Site};
+use sitewatch::site::{Auth, Site};
 use ureq_proto::http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, HeaderName, HeaderValue, LOCATION,
     PROXY_AUTHORIZATION, USER_AGENT,
@@ -10,6 +10,7 @@ use ureq_proto::http::{self, HeaderMap, Method, Uri};
 use url::Url;
 
 use crate::proxy::Via;
+use crate::secrets::Secrets;
 
 /// The longest URL that a redirect may lead to: no widely used server takes a longer line than 64 KiB.
 const MAX_URL: usize = 63 * 1024;

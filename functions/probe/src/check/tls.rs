@@ -22,13 +22,14 @@ use openssl::ssl::{
 use openssl::x509::X509;
 use openssl::x509::verify::X509CheckFlags;
 use sitewatch::event::Outcome;
-use sitewatch::site::{CaFile, Tls, TlsVersion, read_inside};
+use sitewatch::site::{CaFile, Tls, TlsVersion};
 use tokio_openssl::SslStream;
 
 use super::certificate::CertificateSeen;
 use super::failure::Failure;
 use super::trace::{Phase, Trace};
 use super::wire::Wire;
+use crate::files::read_inside;
 
 /// The TLS contexts of a run.
 #[derive(Default)]

@@ -18,7 +18,7 @@ const MAX_FILE: u64 = 16 * 1024 * 1024;
 ///
 /// # Errors
 /// Why not, to follow the file's name.
-pub fn read_inside(directory: &Path, name: &Path) -> Result<Vec<u8>, String> {
+pub(crate) fn read_inside(directory: &Path, name: &Path) -> Result<Vec<u8>, String> {
     let told = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => "no such file".to_owned(),
         _ => error.to_string(),
