@@ -10,9 +10,10 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use sitewatch::event::{CheckEvent, MAX_ERROR, Outcome, Verdict};
 use sitewatch::site::{AddressFamily, Site, SiteDefaults, parse_list};
 use tokio::sync::watch;
@@ -145,7 +146,7 @@ impl Canaries {
         if self.all.is_empty() || event.outcome.verdict() == Verdict::Unknown {
             return event;
         }
-        self.lock().note(by_uplink);
+        self.state.lock().note(by_uplink);
         if !by_uplink {
             return event;
         }
@@ -165,7 +166,7 @@ impl Canaries {
                 return event;
             }
         };
-        if !self.lock().most_failed() {
+        if !self.state.lock().most_failed() {
             return event;
         }
         unknown(event, why)
@@ -173,13 +174,13 @@ impl Canaries {
 
     /// The run is to end: what waits is settled by what is known.
     pub(crate) fn end(&self) {
-        self.lock().is_ending = true;
+        self.state.lock().is_ending = true;
         self.changed.send_modify(|changes| *changes += 1);
     }
 
     /// What is known; `None`: they are being asked.
     fn known_or_ask(self: &Arc<Self>) -> Option<Known> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         match state.known() {
             Some(true) => return Some(Known::Alive),
             Some(false) => return Some(Known::Dead),
@@ -202,7 +203,7 @@ impl Canaries {
         if !alive {
             log::warn!("no canary (PROBE_CANARIES) answers: this machine's uplink may be away");
         }
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.answer = Some((Instant::now(), alive));
         state.is_asking = false;
         drop(state);
@@ -226,10 +227,6 @@ impl Canaries {
             }
         }
         false
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -18,12 +18,13 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::net::NetError;
 use hickory_resolver::proto::rr::{Name as Root, RecordType};
+use parking_lot::Mutex;
 use sitewatch::site::AddressFamily;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -124,7 +125,7 @@ impl Dns {
     }
 
     fn root(&self) -> Arc<Name> {
-        let mut root = self.root.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut root = self.root.lock();
         match &*root {
             Some(known) if !known.is_stale(None) => Arc::clone(known),
             _ => {
@@ -157,7 +158,7 @@ impl Dns {
 
     /// The entry of a name, and whether the caller has to ask for it.
     fn name(&self, host: &str, family: AddressFamily, again: Option<Instant>) -> (Arc<Name>, bool) {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = self.names.lock();
         match names.entry((host.to_owned(), family)) {
             Entry::Occupied(mut known) => {
                 if known.get().is_stale(again) {

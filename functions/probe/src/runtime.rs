@@ -6,11 +6,12 @@
 //! the results that wait for Kafka.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use sitewatch::event::{Outcome, Verdict};
 use sitewatch::run::Failure;
 use sitewatch::site::Site;
@@ -132,19 +133,13 @@ impl Checks {
 
     /// What came of them so far.
     pub(crate) fn found(&self) -> Found {
-        self.shared.found().clone()
+        self.shared.found.lock().clone()
     }
 
     /// Checks that were not begun.
     pub(crate) fn left(&self) -> usize {
         let begun = self.shared.begun.load(Ordering::Relaxed);
         self.shared.work.due.len().saturating_sub(begun)
-    }
-}
-
-impl Shared {
-    fn found(&self) -> MutexGuard<'_, Found> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -212,7 +207,7 @@ impl Record {
         let work = &shared.work;
         let Some(checked) = check(site, &work.tools).await else {
             // The site wants no event of this.
-            shared.found().over += 1;
+            shared.found.lock().over += 1;
             return;
         };
         let event = checked.event(&work.location);
@@ -221,7 +216,7 @@ impl Record {
             .settle(event, checked.is_explained_by_uplink())
             .await;
         work.sink.publish(&event);
-        let mut found = shared.found();
+        let mut found = shared.found.lock();
         found.over += 1;
         *match event.outcome.verdict() {
             Verdict::Up => &mut found.counters.up,
@@ -238,7 +233,7 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let mut found = self.0.found();
+            let mut found = self.0.found.lock();
             found.over += 1;
             found.panicked += 1;
         }

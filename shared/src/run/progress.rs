@@ -3,10 +3,10 @@
 
 use std::fmt;
 use std::io::IsTerminal as _;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use parking_lot::Mutex;
 
 use super::Run;
 use crate::settings::LogFormat;
@@ -77,7 +77,7 @@ impl Line {
         if !self.shown && self.since.elapsed() >= LONG {
             self.shown = true;
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
-            *shown() = Some(self.bar.clone());
+            *SHOWN.lock() = Some(self.bar.clone());
         }
         self.bar.set_position(done);
     }
@@ -93,7 +93,7 @@ fn left(state: &ProgressState, to: &mut dyn fmt::Write) {
 
 /// Writes something else to standard error, with the line out of its way.
 pub fn aside<T>(write: impl FnOnce() -> T) -> T {
-    let bar = shown().clone();
+    let bar = SHOWN.lock().clone();
     match bar {
         Some(bar) => bar.suspend(write),
         None => write(),
@@ -102,11 +102,7 @@ pub fn aside<T>(write: impl FnOnce() -> T) -> T {
 
 /// Takes the line off the terminal, whoever has put it there.
 pub(super) fn clear() {
-    if let Some(bar) = shown().take() {
+    if let Some(bar) = SHOWN.lock().take() {
         bar.finish_and_clear();
     }
-}
-
-fn shown() -> MutexGuard<'static, Option<ProgressBar>> {
-    SHOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,10 +5,11 @@
 //! committed, results are in the spool.
 
 use std::io::Write as _;
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use secrecy::SecretString;
 
 use super::heartbeat::Heartbeat;
@@ -72,24 +73,24 @@ impl Watch {
         };
         let text = text(variable).filter(|text| !text.is_empty());
         let text = text.as_deref().unwrap_or(variable.default);
-        lock(&self.limits).deadline = parse::duration(text)
+        self.limits.lock().deadline = parse::duration(text)
             .ok()
             .and_then(|duration| self.started.checked_add(duration));
     }
 
     /// Heeds signals from now on.
     pub(super) fn obey(&self, stop: Stop) {
-        lock(&self.limits).stop = Some(stop);
+        self.limits.lock().stop = Some(stop);
     }
 
     /// Tells the heartbeat's server that the run has begun.
     pub(super) fn announce(&self, url: Option<SecretString>) {
-        *lock(&self.heartbeat) = Some(Heartbeat::start(url));
+        *self.heartbeat.lock() = Some(Heartbeat::start(url));
     }
 
     /// Tells it how the run ended; only the first call does.
     pub(super) fn report(&self, success: bool) {
-        let heartbeat = lock(&self.heartbeat).take();
+        let heartbeat = self.heartbeat.lock().take();
         if let Some(heartbeat) = heartbeat {
             heartbeat.end(success);
         }
@@ -121,7 +122,7 @@ impl Watch {
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            let overdue = lock(&self.limits).overdue(self.function);
+            let overdue = self.limits.lock().overdue(self.function);
             if let Some(why) = overdue {
                 Arc::clone(&self).give_up(why);
                 // As below, but the thread may be anywhere: so nothing is freed.
@@ -185,8 +186,4 @@ impl Limits {
             )
         })
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,7 +11,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use openssl::error::ErrorStack;
 use openssl::pkey::PKey;
@@ -21,6 +21,7 @@ use openssl::ssl::{
 };
 use openssl::x509::X509;
 use openssl::x509::verify::X509CheckFlags;
+use parking_lot::Mutex;
 use sitewatch::event::Outcome;
 use sitewatch::site::{CaFile, Tls, TlsVersion};
 use tokio_openssl::SslStream;
@@ -52,7 +53,7 @@ impl TlsContexts {
     /// # Errors
     /// Which file cannot be used, and why.
     pub(crate) fn get(&self, tls: &Arc<Tls>) -> Result<SslContext, String> {
-        let mut contexts = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut contexts = self.made.lock();
         if let Some(context) = contexts.get(tls) {
             return context.clone();
         }

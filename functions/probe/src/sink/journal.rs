@@ -10,8 +10,9 @@
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::record;
 use super::spool::Spool;
@@ -66,7 +67,7 @@ impl Journal {
     /// Writes a result; false when there is no room for it, or the disk refuses, which is told
     /// once.
     pub(super) fn keep(&self, result: &[u8]) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.broken {
             return false;
         }
@@ -79,7 +80,7 @@ impl Journal {
 
     /// Kafka has acknowledged this many more of the results that were kept.
     pub(super) fn acknowledge(&self, results: u64) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.acknowledged += results;
         if state.left() > 0 {
             return;
@@ -96,7 +97,7 @@ impl Journal {
     /// Removes the file, or leaves it to the next run; returns how many results are in it that
     /// Kafka has not acknowledged.
     pub(super) fn finish(&self) -> u64 {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let left = state.left();
         if let Some(open) = state.open.take() {
             let ended = if left == 0 {
@@ -110,10 +111,6 @@ impl Journal {
             }
         }
         left
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,11 +7,12 @@
 
 use std::collections::HashSet;
 use std::io::{self, Write as _};
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use sitewatch::event::CheckEvent;
 use sitewatch::kafka::{Delivery, KafkaError, KafkaSettings, Producer};
 use sitewatch::run::{Failure, Stop, aside};
@@ -108,13 +109,9 @@ impl KafkaSink {
     }
 
     pub(super) fn finish(&self, deadline: Instant) -> Delivered {
-        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) = Some(deadline);
+        *self.deadline.lock() = Some(deadline);
         self.queue.close();
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let thread = self.thread.lock().take();
         thread
             .and_then(|thread| thread.join().ok())
             .unwrap_or_else(|| {
@@ -245,7 +242,7 @@ impl<'a> Publishing<'a> {
     /// Waits for what is under way. Not to the end once the run is to stop: what is not
     /// acknowledged by then has to be synced or printed before the process ends.
     fn flush(&mut self, mut producer: Producer, stop: &Stop) {
-        let set = *self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
+        let set = *self.deadline.lock();
         let mut deadline = if self.given_up {
             Instant::now() + LAST_GASP
         } else {

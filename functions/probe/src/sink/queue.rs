@@ -1,8 +1,9 @@
 //! Results on their way from the checks to the thread that talks to Kafka.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
 
 /// Results held while Kafka is being reached or is slow: some megabytes. Then no further checks
 /// begin; those under way still find room.
@@ -33,7 +34,7 @@ struct State {
 
 impl Queue {
     pub(super) fn push(&self, message: Message) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let was_empty = state.messages.is_empty();
         state.messages.push_back(message);
         drop(state);
@@ -44,31 +45,21 @@ impl Queue {
 
     /// Whether it holds as much as it should.
     pub(super) fn is_full(&self) -> bool {
-        self.lock().messages.len() >= CAPACITY
+        self.state.lock().messages.len() >= CAPACITY
     }
 
     /// Says that nothing more comes.
     pub(super) fn close(&self) {
-        self.lock().closed = true;
+        self.state.lock().closed = true;
         self.filled.notify_all();
     }
 
     /// Everything there is, waiting up to `timeout` for something; and whether more may come.
     pub(super) fn take(&self, timeout: Duration) -> (VecDeque<Message>, bool) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.messages.is_empty() && !state.closed {
-            state = self
-                .filled
-                .wait_timeout(state, timeout)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            self.filled.wait_for(&mut state, timeout);
         }
-        let messages = std::mem::take(&mut state.messages);
-        let open = !state.closed;
-        (messages, open)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        (std::mem::take(&mut state.messages), !state.closed)
     }
 }

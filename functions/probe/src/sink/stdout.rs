@@ -2,8 +2,9 @@
 //! a line for whoever sits at the terminal.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use sitewatch::event::CheckEvent;
 use sitewatch::run::Run;
 use sitewatch::settings::LogFormat;
@@ -34,10 +35,7 @@ impl Stdout {
             Some(look) => look.line(event).into_bytes(),
         };
         line.push(b'\n');
-        let mut delivered = self
-            .delivered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut delivered = self.delivered.lock();
         match std::io::stdout().write_all(&line) {
             Ok(()) => delivered.published += 1,
             Err(error) => {
@@ -49,11 +47,7 @@ impl Stdout {
     }
 
     pub(super) fn is_broken(&self) -> bool {
-        self.delivered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .trouble
-            .is_some()
+        self.delivered.lock().trouble.is_some()
     }
 
     pub(super) fn is_watched(&self) -> bool {
@@ -61,9 +55,6 @@ impl Stdout {
     }
 
     pub(super) fn finish(&self) -> Delivered {
-        self.delivered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.delivered.lock().clone()
     }
 }
