@@ -9,4 +9,5 @@ pub mod run;
 pub mod settings;
 pub mod site;
 pub mod tls;
+pub mod units;
 pub mod words;

@@ -1,9 +1,10 @@
-//! Certificates and keys from PEM files, for native-tls.
+//! Certificates and keys from PEM, and what OpenSSL has against them in words.
 
 use std::path::Path;
 
 use native_tls::{Certificate, Identity};
-use openssl::pkey::PKey;
+use openssl::error::ErrorStack;
+use openssl::pkey::{PKey, Private};
 use openssl::x509::X509;
 
 /// Every certificate in a PEM file.
@@ -11,20 +12,15 @@ use openssl::x509::X509;
 /// # Errors
 /// A sentence that names the file, to follow the name of the variable.
 pub fn ca_certificates(path: &Path) -> Result<Vec<Certificate>, String> {
-    let pem = read(path)?;
-    let certificates = X509::stack_from_pem(&pem)
-        .map_err(|error| format!("is {path:?}, which is not a PEM certificate: {error}"))?;
-    if certificates.is_empty() {
-        return Err(format!("is {path:?}, which holds no certificate"));
-    }
+    let certificates = certificates(&read(path)?).map_err(|why| unusable(path, &why))?;
     certificates
         .iter()
         .map(|certificate| {
-            let der = certificate.to_der().map_err(|error| error.to_string())?;
+            let der = certificate.to_der().map_err(|error| reason(&error))?;
             Certificate::from_der(&der).map_err(|error| error.to_string())
         })
         .collect::<Result<_, String>>()
-        .map_err(|error| format!("is {path:?}, which cannot be used: {error}"))
+        .map_err(|why| unusable(path, &why))
 }
 
 /// Our own certificate (with its chain) and key. Any PEM form of the key is taken: native-tls
@@ -34,21 +30,53 @@ pub fn ca_certificates(path: &Path) -> Result<Vec<Certificate>, String> {
 /// A sentence that names the file, to follow the name of the variable.
 pub fn identity(certificate: &Path, key: &Path) -> Result<Identity, String> {
     let chain = read(certificate)?;
-    let key_pem = read(key)?;
-    // A callback that gives no passphrase: asking on the terminal would hang a scheduled run.
-    let parsed = PKey::private_key_from_pem_callback(&key_pem, |_| Ok(0))
+    let parsed = private_key(&read(key)?)
         .map_err(|_| format!("goes with {key:?}, which is not an unencrypted PEM private key"))?;
-    let pkcs8 = parsed
-        .private_key_to_pem_pkcs8()
-        .map_err(|error| format!("goes with {key:?}, which cannot be used: {error}"))?;
+    let pkcs8 = parsed.private_key_to_pem_pkcs8().map_err(|error| {
+        format!(
+            "goes with {key:?}, which cannot be used: {}",
+            reason(&error)
+        )
+    })?;
     Identity::from_pkcs8(&chain, &pkcs8)
         .map_err(|error| format!("is {certificate:?}, which does not go with {key:?}: {error}"))
 }
 
-/// What OpenSSL's error text means: `certificate verify failed (Hostname mismatch)` instead of
+/// The certificates in a PEM text, one at least.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn certificates(pem: &[u8]) -> Result<Vec<X509>, String> {
+    let certificates = X509::stack_from_pem(pem).map_err(|error| reason(&error))?;
+    if certificates.is_empty() {
+        return Err("it holds no certificate".to_owned());
+    }
+    Ok(certificates)
+}
+
+/// The private key in a PEM text, of any form but encrypted.
+///
+/// # Errors
+/// OpenSSL's.
+pub fn private_key(pem: &[u8]) -> Result<PKey<Private>, ErrorStack> {
+    // A callback that gives no passphrase: asking on the terminal would hang a scheduled run.
+    PKey::private_key_from_pem_callback(pem, |_| Ok(0))
+}
+
+/// The first of OpenSSL's errors that says what happened; the rest says where in its code.
+#[must_use]
+pub fn reason(error: &ErrorStack) -> String {
+    error
+        .errors()
+        .iter()
+        .find_map(|error| error.reason())
+        .map_or_else(|| "no reason given".to_owned(), str::to_lowercase)
+}
+
+/// The same from OpenSSL's error as text: `certificate verify failed (Hostname mismatch)` instead of
 /// library names, source files and line numbers.
 #[must_use]
-pub fn reason(text: &str) -> String {
+pub fn reason_in(text: &str) -> String {
     const REFUSED: &str = "certificate verify failed";
     if text.contains(REFUSED) {
         return match text.rsplit_once('(') {
@@ -62,6 +90,10 @@ pub fn reason(text: &str) -> String {
         ["error", _, _, _, reason, ..] if !reason.is_empty() => (*reason).to_owned(),
         _ => text.to_owned(),
     }
+}
+
+fn unusable(path: &Path, why: &str) -> String {
+    format!("is {path:?}, which cannot be used: {why}")
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
@@ -85,7 +117,7 @@ mod tests {
             ),
             ("unexpected EOF", "unexpected EOF"),
         ] {
-            assert_eq!(reason(text), described);
+            assert_eq!(reason_in(text), described);
         }
     }
 }

@@ -1,17 +1,7 @@
-//! Numbers and strangers' text as people read them.
+//! Strangers' text as people may read it: without orders to a terminal, not too long, with a hint
+//! where a name is misspelt.
 
-/// Microseconds; empty for what did not happen. The unit changes where rounding would reach it.
-#[must_use]
-pub fn milliseconds(microseconds: Option<impl Into<f64>>) -> String {
-    match microseconds.map(Into::into) {
-        None => String::new(),
-        // What happened took some time.
-        Some(us) if us < 50.0 => "<0.1 ms".to_owned(),
-        Some(us) if us < 9_950.0 => format!("{:.1} ms", us / 1_000.0),
-        Some(us) if us < 999_500.0 => format!("{:.0} ms", us / 1_000.0),
-        Some(us) => format!("{:.2} s", us / 1_000_000.0),
-    }
-}
+use std::borrow::Cow;
 
 /// Whether a terminal, a page or a log would obey this character instead of showing it: control
 /// characters (C0 and C1), and those of no width, which reorder or hide the text around them or make
@@ -56,6 +46,31 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
+/// The text, if it has so many characters at most; else the first ones and `…`.
+#[must_use]
+pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(most) {
+        None => text.into(),
+        Some((end, _)) => {
+            let (kept, _) = text.split_at(end);
+            format!("{kept}…").into()
+        }
+    }
+}
+
+/// The known name that is meant by one that is not known, if one is near enough.
+#[must_use]
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    /// Letters left out, added, exchanged or swapped: as many as a slip of the pen has.
+    const MAX_DISTANCE: usize = 3;
+    known
+        .into_iter()
+        .map(|known| (strsim::damerau_levenshtein(known, name), known))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, _)| *distance <= MAX_DISTANCE)
+        .map(|(_, known)| known)
+}
+
 /// Whether there is nothing to be seen of a text: no name for anything.
 #[must_use]
 pub fn is_blank(text: &str) -> bool {
@@ -70,25 +85,6 @@ pub fn is_blank(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_have_three_digits_at_most_before_the_unit_changes() {
-        for (us, text) in [
-            (None, ""),
-            (Some(0), "<0.1 ms"),
-            (Some(49), "<0.1 ms"),
-            (Some(50), "0.1 ms"),
-            (Some(412), "0.4 ms"),
-            (Some(9_949), "9.9 ms"),
-            (Some(9_950), "10 ms"),
-            (Some(12_340), "12 ms"),
-            (Some(999_499), "999 ms"),
-            (Some(999_500), "1.00 s"),
-            (Some(1_234_000), "1.23 s"),
-        ] {
-            assert_eq!(milliseconds(us), text);
-        }
-    }
 
     #[test]
     fn nothing_is_left_to_obey() {
@@ -113,6 +109,22 @@ mod tests {
         ] {
             assert_eq!(printable(text), shown, "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_is_too_long_is_cut_between_characters() {
+        for (most, text) in [(3, "größe"), (5, "größe"), (6, "größe")] {
+            let expected = if most < 5 { "grö…" } else { "größe" };
+            assert_eq!(shortened(text, most), expected, "{most}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_near_is_meant() {
+        let known = ["DRAIN_SOURCE", "DRAIN_START"];
+        assert_eq!(nearest("DRAIN_SUORCE", known), Some("DRAIN_SOURCE"));
+        assert_eq!(nearest("DRAIN_SOURCE_OF", known), Some("DRAIN_SOURCE"));
+        assert_eq!(nearest("DRAIN_TARGET", known), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use ipnet::IpNet;
+use percent_encoding::percent_decode_str;
 use secrecy::ExposeSecret as _;
 use sitewatch::site::{Proxy, Site};
 use url::Url;
@@ -44,12 +45,11 @@ impl Via {
         if url.scheme() != "http" || host.is_empty() {
             return Err(WANTS.to_owned());
         }
-        let decode = |part: &str| percent_decode(part);
         let authorization = (!url.username().is_empty() || url.password().is_some()).then(|| {
             let login = format!(
                 "{}:{}",
-                decode(url.username()),
-                decode(url.password().unwrap_or_default())
+                percent_decode_str(url.username()).decode_utf8_lossy(),
+                percent_decode_str(url.password().unwrap_or_default()).decode_utf8_lossy()
             );
             format!("Basic {}", openssl::base64::encode_block(login.as_bytes()))
         });
@@ -60,14 +60,6 @@ impl Via {
             trusted,
         })
     }
-}
-
-fn percent_decode(text: &str) -> String {
-    let escaped = text.replace('+', "%2B").replace('&', "%26");
-    url::form_urlencoded::parse(escaped.as_bytes())
-        .next()
-        .map(|(name, _)| name.into_owned())
-        .unwrap_or_default()
 }
 
 /// The proxies of the environment.

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-pub(crate) use sitewatch::words::{milliseconds, printable};
+pub(crate) use sitewatch::units::milliseconds;
+pub(crate) use sitewatch::words::printable;
 
 /// The word for a value of `up`.
 pub(crate) fn state(up: Option<bool>) -> &'static str {

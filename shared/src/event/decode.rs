@@ -8,7 +8,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::{CheckEvent, Outcome, VERSION};
-use crate::words::{is_blank, is_obeyed};
+use crate::words::{is_blank, is_obeyed, shortened};
 
 /// Longest event, in bytes of JSON: Kafka's own default limit of a message. The longest that the
 /// fields' own limits allow is about 350 KB, escapes included; the rest is room for fields of later
@@ -243,14 +243,6 @@ fn why(value: &str, error: &serde_json::Error) -> DecodeError {
         return DecodeError::Version(v);
     }
     // The text quotes what was found, which a stranger wrote: of any length, with any character.
-    let text = error.to_string();
-    let mut shown: String = text
-        .chars()
-        .map(|c| if is_obeyed(c) { '\u{fffd}' } else { c })
-        .take(MAX_ERROR)
-        .collect();
-    if shown.len() < text.len() {
-        shown.push('…');
-    }
-    DecodeError::Shape(shown)
+    let shown = error.to_string().replace(is_obeyed, "\u{fffd}");
+    DecodeError::Shape(shortened(&shown, MAX_ERROR).into_owned())
 }

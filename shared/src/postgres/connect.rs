@@ -58,7 +58,7 @@ pub fn connect(settings: &DatabaseSettings, function: &str) -> Result<Client, Fa
         Err(_) => Err(Failure::Unavailable(format!(
             "cannot reach PostgreSQL at {} within {}: no answer; check that it runs there and that nothing in between drops packets",
             address(settings),
-            crate::run::human(settings.connect_timeout),
+            crate::units::human(settings.connect_timeout),
         ))),
     }
 }

@@ -26,7 +26,7 @@ pub fn root_cause(error: &postgres::Error) -> String {
     let mut source = error.source();
     while let Some(cause) = source {
         if let Some(handshake) = cause.downcast_ref::<native_tls::Error>() {
-            return crate::tls::reason(&handshake.to_string());
+            return crate::tls::reason_in(&handshake.to_string());
         }
         innermost = cause.to_string();
         source = cause.source();

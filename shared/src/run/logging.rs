@@ -118,11 +118,7 @@ impl<'kvs> VisitSource<'kvs> for Fields<'_> {
 /// website or a message says. Line ends of ours (lists of problems) stay.
 fn bounded(mut message: String) -> String {
     if message.len() > MAX_MESSAGE {
-        let cut = (0..=MAX_MESSAGE)
-            .rev()
-            .find(|at| message.is_char_boundary(*at))
-            .unwrap_or(0);
-        message.truncate(cut);
+        message.truncate(message.floor_char_boundary(MAX_MESSAGE));
         message.push('…');
     }
     if message.chars().any(|c| is_obeyed(c) && c != '\n') {

@@ -12,7 +12,7 @@ mod watch;
 pub use exit::{Exit, Failure};
 pub use progress::{Progress, aside};
 pub use stop::{Stop, Why};
-pub use summary::{Summary, human};
+pub use summary::Summary;
 
 use std::ffi::OsString;
 use std::io::Write as _;

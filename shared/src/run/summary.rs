@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Exit;
+use crate::units::human;
 
 /// What was done, how much, and how the process ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,45 +54,5 @@ impl Summary {
                 .key_values(&fields)
                 .build(),
         );
-    }
-}
-
-/// A duration as people say it: `8 ms`, `1.24 s`, `3 min 20 s`.
-#[must_use]
-pub fn human(duration: Duration) -> String {
-    let milliseconds = duration.as_millis();
-    match milliseconds {
-        0..1_000 => format!("{milliseconds} ms"),
-        // Rounded down: there are no 60.00 s.
-        1_000..60_000 => format!(
-            "{}.{:02} s",
-            milliseconds / 1_000,
-            milliseconds % 1_000 / 10
-        ),
-        _ => format!(
-            "{} min {} s",
-            milliseconds / 60_000,
-            milliseconds / 1_000 % 60
-        ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_duration_is_said_in_the_unit_that_it_has_reached() {
-        for (milliseconds, text) in [
-            (0, "0 ms"),
-            (999, "999 ms"),
-            (1_000, "1.00 s"),
-            (1_239, "1.23 s"),
-            (59_999, "59.99 s"),
-            (60_000, "1 min 0 s"),
-            (200_900, "3 min 20 s"),
-        ] {
-            assert_eq!(human(Duration::from_millis(milliseconds)), text);
-        }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use native_tls::TlsConnector;
+use percent_encoding::percent_decode_str;
 
 use super::{Reader, Variable, parse, var};
 
@@ -170,9 +171,7 @@ fn connection_string(text: &str) -> Result<Parsed, String> {
         let mut kept = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let value: String = url::form_urlencoded::parse(format!("v={value}").as_bytes())
-                .map(|(_, value)| value.into_owned())
-                .collect();
+            let value = percent_decode_str(value).decode_utf8_lossy();
             if !parsed.take(name, &value)? {
                 kept.push(pair);
             }

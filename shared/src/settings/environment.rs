@@ -12,6 +12,7 @@ use rustix::fs::OFlags;
 use super::catalogue::{ALL, RawEnv};
 use super::{Problems, Variable};
 use crate::site::SECRET_PREFIX;
+use crate::words::nearest;
 
 /// Prefixes that are ours: a name under one of them that no function knows is a slip of the pen.
 const PREFIXES: &[&str] = &[
@@ -283,12 +284,8 @@ fn warn_of_unknown(given: &BTreeMap<String, String>, warnings: &mut Vec<String>)
         if !ours || known(name) || set_by_kubernetes(name, value) {
             continue;
         }
-        let nearest = ALL
-            .iter()
-            .map(|variable| variable.name)
-            .min_by_key(|known| strsim::damerau_levenshtein(known, name))
-            .filter(|known| strsim::damerau_levenshtein(known, name) <= 4);
-        let hint = nearest.map_or_else(String::new, |known| format!("; did you mean {known}?"));
+        let hint = nearest(name, ALL.iter().map(|variable| variable.name))
+            .map_or_else(String::new, |known| format!("; did you mean {known}?"));
         warnings.push(format!("{name} is not a variable of ours{hint}"));
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Variable;
+use crate::words::shortened;
 
 /// One thing that is wrong: where, and what is wanted instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,9 @@ pub struct Problems(Vec<Problem>);
 
 /// A list of 10,000 sites generated with one mistake has 10,000 problems; these many tell enough.
 const SHOWN: usize = 50;
+
+/// Characters of what was given: enough to recognise it, too few to flood a log.
+const MAX_GIVEN: usize = 80;
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,7 +90,7 @@ impl Problems {
         let given = if variable.secret {
             "does not fit".to_owned()
         } else {
-            format!("is {:?}", shorten(given))
+            format!("is {:?}", shortened(given, MAX_GIVEN))
         };
         let why = if why.is_empty() {
             String::new()
@@ -101,17 +105,6 @@ impl Problems {
             ),
         );
     }
-}
-
-/// At most 80 characters of what was given: enough to recognise it, too little to flood a log.
-fn shorten(given: &str) -> String {
-    const LIMIT: usize = 80;
-    if given.chars().count() <= LIMIT {
-        return given.to_owned();
-    }
-    let mut short: String = given.chars().take(LIMIT).collect();
-    short.push('…');
-    short
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::{Pattern, SECRET_PREFIX, StatusSet, Text};
-use crate::settings::parse;
+use crate::units;
+use crate::words::{nearest, shortened};
 
 /// Takes fields from an object; what is left at the end is unknown.
 pub(super) struct Fields {
@@ -35,12 +36,8 @@ impl Fields {
     /// The problems found, with what was never taken as the last of them.
     pub(super) fn finish(mut self, known: &[&str]) -> Vec<(String, String)> {
         for name in std::mem::take(&mut self.object).keys() {
-            let nearest = known
-                .iter()
-                .min_by_key(|known| strsim::damerau_levenshtein(known, name))
-                .filter(|known| strsim::damerau_levenshtein(known, name) <= 3);
-            let hint =
-                nearest.map_or_else(String::new, |known| format!("; did you mean {known:?}?"));
+            let hint = nearest(name, known.iter().copied())
+                .map_or_else(String::new, |known| format!("; did you mean {known:?}?"));
             self.problem(name, format!("is not a field of a site{hint}"));
         }
         self.problems
@@ -83,7 +80,7 @@ impl Fields {
         self.take(name, |value| {
             match &value {
                 Value::Number(number) => number.as_u64().ok_or_else(String::new),
-                Value::String(text) => parse::size(text),
+                Value::String(text) => units::size(text),
                 _ => Err(String::new()),
             }
             .map_err(|why| wants(&value, &why, "a size such as 65536 or \"64KiB\""))
@@ -241,7 +238,7 @@ fn duration(value: &Value) -> Result<Duration, String> {
             .as_f64()
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
             .ok_or_else(String::new),
-        Value::String(text) => parse::duration(text),
+        Value::String(text) => units::duration(text),
         _ => Err(String::new()),
     }
     .map_err(|why| {
@@ -272,12 +269,5 @@ fn wants(value: &Value, why: &str, wants: &str) -> String {
 
 /// Enough of a value to recognise it.
 pub(super) fn short(value: &Value) -> String {
-    const LIMIT: usize = 60;
-    let text = value.to_string();
-    if text.chars().count() <= LIMIT {
-        return text;
-    }
-    let mut short: String = text.chars().take(LIMIT).collect();
-    short.push('…');
-    short
+    shortened(&value.to_string(), 60).into_owned()
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -226,12 +227,7 @@ fn url(fields: &mut Fields) -> (Option<Url>, Option<Auth>) {
 
 /// `%40` → `@`, as in the URL's user name and password.
 fn decode(text: &str) -> String {
-    url::form_urlencoded::parse(
-        format!("v={}", text.replace('+', "%2B").replace('&', "%26")).as_bytes(),
-    )
-    .next()
-    .map(|(_, value)| value.into_owned())
-    .unwrap_or_default()
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 fn name(fields: &mut Fields, url: Option<&Url>) -> String {

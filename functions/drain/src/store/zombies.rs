@@ -38,7 +38,7 @@ pub(crate) fn end_zombies(client: &mut Client, settings: &DatabaseSettings) -> R
         if ended {
             log::warn!(
                 "ended PostgreSQL's process {process}: a zombie drain, which sent nothing for {} in the middle of a batch, kept a partition locked",
-                sitewatch::run::human(settings.statement_timeout)
+                sitewatch::units::human(settings.statement_timeout)
             );
         }
     }

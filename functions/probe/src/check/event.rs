@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use sitewatch::event::{CheckEvent, MAX_ERROR, MAX_URL, VERSION};
-use sitewatch::words::is_obeyed;
+use sitewatch::words::{printable, shortened};
 use uuid::Uuid;
 
 use super::Checked;
@@ -95,23 +95,7 @@ fn microseconds(duration: Duration) -> u32 {
 /// Text that a server may have had a hand in, cut to `limit` characters (bytes would do, but the
 /// event counts characters), without anything that a terminal or a log would obey.
 pub(crate) fn safe(text: &str, limit: usize) -> String {
-    let mut safe = String::with_capacity(text.len().min(limit));
-    let mut count = 0;
-    for c in text.chars() {
-        let shown: Cow<'_, str> = if is_obeyed(c) {
-            c.escape_unicode().to_string().into()
-        } else {
-            c.to_string().into()
-        };
-        let length = shown.chars().count();
-        if count + length > limit.saturating_sub(1) {
-            safe.push('…');
-            break;
-        }
-        count += length;
-        safe.push_str(&shown);
-    }
-    safe
+    shortened(&printable(text), limit.saturating_sub(1)).into_owned()
 }
 
 #[cfg(test)]

@@ -8,6 +8,10 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use sitewatch::words::shortened;
+
+/// Characters of a value that a message shows.
+const MAX_SHOWN: usize = 100;
 
 /// What is wrong with a body, of which the site expects these values at these pointers (RFC 6901);
 /// `cut`: it is longer than what was read.
@@ -27,12 +31,12 @@ pub(super) fn problem(expected: &[(String, Value)], body: &[u8], cut: bool) -> O
             Some(found) if is_same(found, expected) => None,
             Some(found) => Some(format!(
                 "JSON {pointer:?} is {}, expected {}",
-                short(found.get()),
-                short(&expected.to_string())
+                shortened(found.get(), MAX_SHOWN),
+                shortened(&expected.to_string(), MAX_SHOWN)
             )),
             None => Some(format!(
                 "JSON {pointer:?} is missing, expected {}",
-                short(&expected.to_string())
+                shortened(&expected.to_string(), MAX_SHOWN)
             )),
         }
     })
@@ -172,13 +176,6 @@ fn is_same(found: &RawValue, expected: &Value) -> bool {
         (Some(found), Some(expected)) => found.total_cmp(&expected).is_eq(),
         _ => found == *expected,
     }
-}
-
-fn short(text: &str) -> String {
-    if text.chars().nth(100).is_none() {
-        return text.to_owned();
-    }
-    text.chars().take(100).chain(['…']).collect()
 }
 
 #[cfg(test)]

@@ -14,16 +14,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use openssl::error::ErrorStack;
-use openssl::pkey::PKey;
 use openssl::ssl::{
     ErrorCode, Ssl, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions,
     SslSessionCacheMode, SslVerifyMode, SslVersion,
 };
-use openssl::x509::X509;
 use openssl::x509::verify::X509CheckFlags;
 use parking_lot::Mutex;
 use sitewatch::event::Outcome;
 use sitewatch::site::{CaFile, Tls, TlsVersion};
+use sitewatch::tls::{certificates, private_key, reason};
 use tokio_openssl::SslStream;
 
 use super::certificate::CertificateSeen;
@@ -94,20 +93,15 @@ fn build(tls: &Tls, directory: Option<&Path>) -> Result<SslContext, String> {
     match &tls.ca_file {
         Some(CaFile::OfOperator(path)) => builder
             .set_ca_file(path)
-            .map_err(|error| unusable("CHECK_TLS_CA_FILE", path, &first(&error)))?,
+            .map_err(|error| unusable("CHECK_TLS_CA_FILE", path, &reason(&error)))?,
         Some(CaFile::OfSite(path)) => {
             let told = |why: &str| unusable("tls_ca_file", path, why);
             let pem = read(directory, path).map_err(|why| told(&why))?;
-            let ca_certificates =
-                X509::stack_from_pem(&pem).map_err(|error| told(&first(&error)))?;
-            if ca_certificates.is_empty() {
-                return Err(told("it holds no certificate"));
-            }
-            for ca_certificate in ca_certificates {
+            for ca_certificate in certificates(&pem).map_err(|why| told(&why))? {
                 builder
                     .cert_store_mut()
                     .add_cert(ca_certificate)
-                    .map_err(|error| told(&first(&error)))?;
+                    .map_err(|error| told(&reason(&error)))?;
             }
         }
         None => builder.set_default_verify_paths().map_err(openssl_error)?,
@@ -127,26 +121,23 @@ fn identify(
 ) -> Result<(), String> {
     let told = |why: &str| unusable("tls_cert_file", certificate, why);
     let pem = read(directory, certificate).map_err(|why| told(&why))?;
-    let chain = X509::stack_from_pem(&pem).map_err(|error| told(&first(&error)))?;
-    let mut chain = chain.into_iter();
-    let Some(own) = chain.next() else {
-        return Err(told("it holds no certificate"));
-    };
-    builder
-        .set_certificate(&own)
-        .map_err(|error| told(&first(&error)))?;
-    for issuer in chain {
-        builder
-            .add_extra_chain_cert(issuer)
-            .map_err(|error| told(&first(&error)))?;
+    for (position, certificate) in certificates(&pem)
+        .map_err(|why| told(&why))?
+        .into_iter()
+        .enumerate()
+    {
+        match position {
+            0 => builder.set_certificate(&certificate),
+            _ => builder.add_extra_chain_cert(certificate),
+        }
+        .map_err(|error| told(&reason(&error)))?;
     }
     let told = |why: &str| unusable("tls_key_file", key, why);
     let pem = read(directory, key).map_err(|why| told(&why))?;
-    // A callback that gives no passphrase: asking on the terminal would hang a scheduled run.
-    PKey::private_key_from_pem_callback(&pem, |_| Ok(0))
+    private_key(&pem)
         .and_then(|key| builder.set_private_key(&key))
         .and_then(|()| builder.check_private_key())
-        .map_err(|error| told(&first(&error)))
+        .map_err(|error| told(&reason(&error)))
 }
 
 fn read(directory: Option<&Path>, path: &Path) -> Result<Vec<u8>, String> {
@@ -156,18 +147,6 @@ fn read(directory: Option<&Path>, path: &Path) -> Result<Vec<u8>, String> {
 
 fn unusable(field: &str, path: &Path, why: &str) -> String {
     format!("{field} {} cannot be used: {why}", path.display())
-}
-
-/// The first of OpenSSL's errors says what happened; the rest says where in its code.
-fn first(error: &ErrorStack) -> String {
-    error
-        .errors()
-        .iter()
-        .find_map(|error| error.reason())
-        .map_or_else(
-            || "no reason given".to_owned(),
-            |reason| reason.to_lowercase(),
-        )
 }
 
 /// Shakes hands. What was seen of the certificate is noted in any case.
@@ -220,7 +199,7 @@ fn client(context: &SslContext, name: &str) -> Result<Ssl, ErrorStack> {
 fn openssl_error(error: &ErrorStack) -> Failure {
     Failure::new(
         Outcome::Local,
-        format!("no TLS connection could be set up: {}", first(error)),
+        format!("no TLS connection could be set up: {}", reason(error)),
     )
 }
 
@@ -241,7 +220,7 @@ fn tls_error(error: &openssl::ssl::Error) -> Failure {
 pub(super) fn reasons(error: &openssl::ssl::Error) -> String {
     error
         .ssl_error()
-        .map_or_else(|| "connection closed".to_owned(), first)
+        .map_or_else(|| "connection closed".to_owned(), reason)
 }
 
 /// What TLS itself has to say about an error, if it does.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use sitewatch::event::{CheckEvent, Verdict};
 use sitewatch::site::Site;
-use sitewatch::words::{milliseconds, printable};
+use sitewatch::units::milliseconds;
+use sitewatch::words::printable;
 
 /// A name that is longer moves what follows it; the others stay in line.
 const WIDEST: usize = 40;

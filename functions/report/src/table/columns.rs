@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use sitewatch::run::human;
+use sitewatch::units::human;
 
 use super::Line;
 use crate::lines::{CheckLine, DayLine, IncidentLine, RunLine, SiteLine};
