@@ -1,5 +1,6 @@
 //! How to reach PostgreSQL, from the environment.
 
+use std::error::Error as _;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
@@ -196,8 +197,12 @@ fn connection_string(text: &str) -> Result<Parsed, String> {
     } else {
         return Err(String::new());
     };
-    parsed.config =
-        postgres::Config::from_str(&rest).map_err(|error| crate::postgres::root_cause(&error))?;
+    // The outer text says no more than that it is invalid.
+    parsed.config = postgres::Config::from_str(&rest).map_err(|error| {
+        error
+            .source()
+            .map_or_else(|| error.to_string(), ToString::to_string)
+    })?;
     if parsed.config.get_hosts().is_empty() {
         return Err("it names no host".to_owned());
     }
