@@ -3,7 +3,6 @@
 
 pub mod event;
 pub mod http;
-pub mod kafka;
 pub mod postgres;
 pub mod run;
 pub mod settings;

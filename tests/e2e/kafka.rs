@@ -1,4 +1,4 @@
-//! `sitewatch::kafka` on real brokers: both clients, each with the brokers it is for.
+//! `sitewatch_kafka` on real brokers: both clients, each with the brokers it is for.
 
 mod connecting;
 mod lifetime;
@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sitewatch::kafka::{
+use sitewatch_kafka::{
     Client, Delivery, KafkaError, KafkaSettings, Mechanism, Polled, Producer, Protocol, Range,
     Reader, Sasl, Security,
 };

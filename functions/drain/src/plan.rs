@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use sitewatch::kafka::{PartitionBounds, Range};
+use sitewatch_kafka::{PartitionBounds, Range};
 
 use crate::settings::{OffsetReset, Start};
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sitewatch::kafka::KafkaSettings;
-use sitewatch::settings::{DatabaseSettings, Reader, database, kafka, parse, var};
+use sitewatch::settings::{DatabaseSettings, Reader, database, parse, var};
+use sitewatch_kafka::KafkaSettings;
 
 /// Typed and valid.
 #[derive(Debug)]
@@ -131,7 +131,7 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
             if from_stdin {
                 Some(Source::Stdin)
             } else {
-                kafka(reader).map(|settings| Source::Kafka(Box::new(settings)))
+                KafkaSettings::read(reader).map(|settings| Source::Kafka(Box::new(settings)))
             }
         })
     };

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sitewatch::kafka::KafkaSettings;
 use sitewatch::settings::{
-    DatabaseSettings, Reader, SiteSource, check_defaults, database, kafka, parse, site_source, var,
+    DatabaseSettings, Reader, SiteSource, check_defaults, database, parse, site_source, var,
 };
 use sitewatch::site::{Site, SiteDefaults, parse_list};
 use sitewatch::words::is_blank;
+use sitewatch_kafka::KafkaSettings;
 
 use crate::canaries::{self, Canary};
 use crate::deny::DenyNetworks;
@@ -127,7 +127,7 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
             SinkSettings::Stdout
         } else {
             SinkSettings::Kafka {
-                kafka: Box::new(kafka(reader)?),
+                kafka: Box::new(KafkaSettings::read(reader)?),
                 spool,
             }
         })

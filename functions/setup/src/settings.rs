@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use sitewatch::kafka::KafkaSettings;
 use sitewatch::settings::{
-    DatabaseSettings, Reader, SiteSource, check_defaults, database, kafka, parse, site_source, var,
+    DatabaseSettings, Reader, SiteSource, check_defaults, database, parse, site_source, var,
 };
 use sitewatch::site::{Row, rows_of_list};
+use sitewatch_kafka::KafkaSettings;
 
 /// Typed and valid.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
     let replication = reader.optional(&var::SETUP_REPLICATION, parse::count(1, 100));
     let retention = reader.or_default(&var::SETUP_RETENTION, parse::positive_duration);
     if delete {
-        let kafka = kafka(reader)?;
+        let kafka = KafkaSettings::read(reader)?;
         return Some(Settings {
             work: Work::DeleteTopic(Box::new(kafka)),
         });
@@ -56,7 +56,7 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
     let database = database(reader);
     let topic = if wanted {
         Some(Box::new(Topic {
-            kafka: kafka(reader)?,
+            kafka: KafkaSettings::read(reader)?,
             partitions: i32::try_from(partitions).unwrap_or(i32::MAX),
             replication: replication.and_then(|replicas| i32::try_from(replicas).ok()),
             retention,

@@ -1,7 +1,7 @@
 //! The topic that carries the events.
 
-use sitewatch::kafka::{Admin, Created, Deleted, KafkaSettings};
 use sitewatch::run::{Failure, Summary};
+use sitewatch_kafka::{Admin, Created, Deleted, KafkaSettings};
 
 use crate::settings::Topic;
 

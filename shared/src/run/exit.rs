@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use crate::kafka::KafkaError;
 use crate::settings::Problems;
 
 /// The exit codes, as documented in the README; from `sysexits.h` where that has one that fits.
@@ -76,22 +75,5 @@ impl fmt::Display for Failure {
 impl From<Problems> for Failure {
     fn from(problems: Problems) -> Self {
         Self::Configuration(problems)
-    }
-}
-
-impl From<KafkaError> for Failure {
-    fn from(error: KafkaError) -> Self {
-        let text = error.to_string();
-        match error {
-            KafkaError::Configuration { .. } | KafkaError::UnknownTopic { .. } => {
-                Problems::one("", text).into()
-            }
-            KafkaError::Unreachable { .. }
-            | KafkaError::Refused { .. }
-            | KafkaError::TooNew { .. }
-            | KafkaError::Partition { .. }
-            | KafkaError::Timeout { .. }
-            | KafkaError::Failed { .. } => Self::Unavailable(text),
-        }
     }
 }

@@ -21,12 +21,12 @@ fn reader(pairs: &[(&str, &str)]) -> Reader {
     reader_in(Path::new("/nonexistent"), pairs)
 }
 
-/// Reads Kafka, database and run settings and returns the problems as lines.
+/// Reads database and run settings and returns the problems as lines.
 fn problems(pairs: &[(&str, &str)]) -> Vec<String> {
     let mut reader = reader(pairs);
     RunSettings::read(&mut reader);
-    let settings = (kafka(&mut reader), database(&mut reader));
-    match reader.finish(settings.0.zip(settings.1)) {
+    let settings = database(&mut reader);
+    match reader.finish(settings) {
         Ok(_) => Vec::new(),
         Err(problems) => problems.list().iter().map(ToString::to_string).collect(),
     }
@@ -37,18 +37,12 @@ fn everything_wrong_is_said_at_once() {
     assert_eq!(
         problems(&[
             ("LOG_FORMAT", "xml"),
-            ("KAFKA_TIMEOUT", "soon"),
-            ("KAFKA_TOPIC", "a b"),
-            ("KAFKA_SASL_USERNAME", "u"),
+            ("DATABASE_CONNECT_TIMEOUT", "soon"),
             ("DATABASE_URL", "mysql://u:hunter2@h/d"),
             ("DATABASE_CA_FILE", "/nonexistent/ca.pem"),
         ]),
         [
             "LOG_FORMAT is \"xml\"; wants text or json, for example json",
-            "KAFKA_BROKERS is not set; wants host:port, several separated by commas, for example KAFKA_BROKERS=localhost:9092",
-            "KAFKA_TOPIC is \"a b\"; wants a topic name (letters, digits, '.', '_', '-'), for example website-monitoring",
-            "KAFKA_TIMEOUT is \"soon\"; wants a duration, for example 10s",
-            "KAFKA_SASL_PASSWORD is not set; wants the password of KAFKA_SASL_USERNAME, for example KAFKA_SASL_PASSWORD=secret (or KAFKA_SASL_PASSWORD_FILE=path)",
             "DATABASE_URL does not fit; wants a PostgreSQL connection URL or string, for example postgres://sitewatch:secret@localhost:5432/sitewatch",
             "DATABASE_CA_FILE is \"/nonexistent/ca.pem\", which cannot be read: No such file or directory (os error 2)",
         ]
@@ -62,8 +56,10 @@ fn empty_means_not_set_and_other_names_are_taken() {
         ("KAFKA_ENDPOINT", "kafka.example:12345"),
         ("POSTGRES_ENDPOINT", "postgres://u@h/d"),
     ]);
-    let kafka = kafka(&mut reader).expect("the brokers are named");
-    assert_eq!(kafka.brokers, ["kafka.example:12345"]);
+    assert_eq!(
+        reader.text(&var::KAFKA_BROKERS),
+        Some("kafka.example:12345")
+    );
     let database = database(&mut reader).expect("the database is named");
     assert_eq!(database.config.get_user(), Some("u"));
 }
@@ -88,28 +84,22 @@ fn the_parts_of_an_address_do_as_well_as_the_whole() {
 #[test]
 fn no_secret_is_shown() {
     let mut reader = reader(&[
-        ("KAFKA_BROKERS", "k:1"),
-        ("KAFKA_SASL_USERNAME", "u"),
-        ("KAFKA_SASL_PASSWORD", "hunter2"),
-        ("KAFKA_OPTIONS", "ssl.key.password=hunter2"),
         ("DATABASE_URL", "postgres://u:hunter2@h/d"),
         ("HEARTBEAT_URL", "https://hc.example/hunter2"),
     ]);
     let shown = format!(
-        "{:?} {:?} {:?}",
+        "{:?} {:?}",
         RunSettings::read(&mut reader),
-        kafka(&mut reader),
         database(&mut reader)
     );
-    assert!(shown.contains("KafkaSettings") && shown.contains("DatabaseSettings"));
+    assert!(shown.contains("DatabaseSettings"));
     assert!(!shown.contains("hunter2"), "{shown}");
 
     let shown = problems(&[
-        ("KAFKA_OPTIONS", "hunter2"),
         ("HEARTBEAT_URL", "hunter2"),
         ("DATABASE_URL", "postgres://u:hunter2@h:port/d"),
     ]);
-    assert_eq!(shown.len(), 4, "{shown:?}");
+    assert_eq!(shown.len(), 2, "{shown:?}");
     assert!(!shown.join("").contains("hunter2"), "{shown:?}");
 }
 
@@ -123,7 +113,6 @@ fn secrets_come_from_files_and_from_one_place_only() {
     assert!(database(&mut good).is_some());
 
     let shown = problems(&[
-        ("KAFKA_BROKERS", "k:1"),
         ("DATABASE_URL_FILE", path),
         ("DATABASE_URL", "postgres://u@h/d"),
         ("HEARTBEAT_URL_FILE", "/nonexistent/url"),
@@ -148,10 +137,9 @@ fn the_env_file_gives_way_to_the_environment() {
         "KAFKA_TOPIC=from-file\nKAFKA_BROKERS=file:1\n# a comment\n",
     )
     .unwrap();
-    let mut reader = reader_in(directory.path(), &[("KAFKA_BROKERS", "process:1")]);
-    let kafka = kafka(&mut reader).unwrap();
-    assert_eq!(kafka.topic, "from-file");
-    assert_eq!(kafka.brokers, ["process:1"]);
+    let reader = reader_in(directory.path(), &[("KAFKA_BROKERS", "process:1")]);
+    assert_eq!(reader.text(&var::KAFKA_TOPIC), Some("from-file"));
+    assert_eq!(reader.text(&var::KAFKA_BROKERS), Some("process:1"));
 
     std::fs::write(
         directory.path().join(".env"),

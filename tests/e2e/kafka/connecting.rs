@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sitewatch::kafka::{Admin, Client, Created, Deleted, KafkaError, Reader};
+use sitewatch_kafka::{Admin, Client, Created, Deleted, KafkaError, Reader};
 use sitewatch_tests::{
     kafka::{Kafka, Version},
     port, shared,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sitewatch::kafka::{Client, Delivery, KafkaError, Producer};
+use sitewatch_kafka::{Client, Delivery, KafkaError, Producer};
 use sitewatch_tests::{shared, wait::SOON};
 
 use super::{PAIRS, TIMEOUT, all_delivered, mutual_tls, plain, produce, read_whole, topic, within};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sitewatch::kafka::{Client, KafkaError, Polled, Range, Reader};
+use sitewatch_kafka::{Client, KafkaError, Polled, Range, Reader};
 use sitewatch_tests::{
     kafka::{End, Version},
     shared,

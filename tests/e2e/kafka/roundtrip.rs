@@ -6,7 +6,7 @@ use rdkafka::{
     message::{Header, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer as _},
 };
-use sitewatch::kafka::{Client, KafkaSettings, Polled, Reader};
+use sitewatch_kafka::{Client, KafkaSettings, Polled, Reader};
 use sitewatch_tests::{
     kafka::{Kafka, Version},
     shared, wait,

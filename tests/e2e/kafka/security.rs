@@ -7,7 +7,7 @@ use openssl::{
     ssl::{SslAcceptor, SslMethod},
     x509::X509,
 };
-use sitewatch::kafka::{Client, KafkaError, KafkaSettings, Mechanism, Protocol, Reader};
+use sitewatch_kafka::{Client, KafkaError, KafkaSettings, Mechanism, Protocol, Reader};
 use sitewatch_tests::{
     certificates::{CertificateAuthority, Kind, Validity},
     kafka::{Kafka, PASSWORD, Version},

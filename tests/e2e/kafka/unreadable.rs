@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use sitewatch::kafka::Client;
+use sitewatch_kafka::Client;
 use sitewatch_tests::{
     kafka::{Codec, Kafka, Version},
     shared,

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use sitewatch::event::{CheckEvent, Outcome, VERSION};
-use sitewatch::kafka::{Client, KafkaSettings, Producer, Security};
+use sitewatch_kafka::{Client, KafkaSettings, Producer, Security};
 use sitewatch_tests::kafka::{Kafka, Version};
 use sitewatch_tests::memory;
 use sitewatch_tests::postgres::{Database, Postgres};

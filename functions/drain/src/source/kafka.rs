@@ -5,10 +5,10 @@ use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use postgres::Client;
-use sitewatch::kafka::{KafkaSettings, PartitionBounds, Range, Reader};
 use sitewatch::postgres::{check_schema, connect, record_run_over};
 use sitewatch::run::{Exit, Failure, Run, Summary};
 use sitewatch::settings::Problems;
+use sitewatch_kafka::{KafkaSettings, PartitionBounds, Range, Reader};
 
 use super::work::Work;
 use crate::plan::{Loss, Plan};

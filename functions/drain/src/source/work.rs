@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use sitewatch::kafka::{KafkaError, Polled, Range, Reader};
 use sitewatch::run::{Failure, Progress, Run, Stop, Why};
+use sitewatch_kafka::{KafkaError, Polled, Range, Reader};
 
 use crate::batch::{Batch, MAX_BUFFERED, Origin, ROW_BYTES, Record};
 use crate::plan::Plan;

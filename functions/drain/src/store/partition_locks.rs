@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use postgres::Client;
 use postgres::types::Type;
-use sitewatch::kafka::Range;
 use sitewatch::postgres::{begin, explain, retried, root_cause};
 use sitewatch::run::Failure;
 use sitewatch::settings::DatabaseSettings;
+use sitewatch_kafka::Range;
 
 use super::connections::{Shared, lock};
 use super::stored;

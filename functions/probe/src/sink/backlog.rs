@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::io;
 use std::time::Instant;
 
-use sitewatch::kafka::{KafkaError, KafkaSettings, Producer};
 use sitewatch::run::Stop;
+use sitewatch_kafka::{KafkaError, KafkaSettings, Producer};
 
 use super::kafka::LINGER;
 use super::queue::Message;

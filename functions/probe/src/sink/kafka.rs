@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use sitewatch::event::CheckEvent;
-use sitewatch::kafka::{Delivery, KafkaError, KafkaSettings, Producer};
 use sitewatch::run::{Failure, Stop, aside};
+use sitewatch_kafka::{Delivery, KafkaError, KafkaSettings, Producer};
 
 use super::backlog::Backlog;
 use super::journal::Journal;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::kafka::{Delivery, KafkaError, Undelivered};
+use crate::{Delivery, KafkaError, Undelivered};
 
 /// What may wait, as with librdkafka: bytes and messages.
 const ROOM_BYTES: usize = 32 * 1024 * 1024;

@@ -15,9 +15,9 @@ use rdkafka::producer::{BaseProducer, Producer as _};
 
 use super::watcher::Watcher;
 use super::{config, connect};
-use crate::kafka::{Created, Deleted, KafkaError, KafkaSettings};
+use crate::{Created, Deleted, KafkaError, KafkaSettings};
 
-pub(in crate::kafka) struct Admin {
+pub(crate) struct Admin {
     client: AdminClient<Watcher>,
     /// Polls, and so learns why a broker refuses us; the admin client's own callbacks never run.
     scout: BaseProducer<Watcher>,
@@ -25,7 +25,7 @@ pub(in crate::kafka) struct Admin {
 }
 
 impl Admin {
-    pub(in crate::kafka) fn connect(settings: &KafkaSettings) -> Result<Self, KafkaError> {
+    pub(crate) fn connect(settings: &KafkaSettings) -> Result<Self, KafkaError> {
         let config = config::producer(settings)?;
         let watcher = || Watcher::new(settings.broker_list());
         let scout: BaseProducer<Watcher> = config
@@ -46,10 +46,7 @@ impl Admin {
         })
     }
 
-    pub(in crate::kafka) fn partition_count(
-        &self,
-        topic: &str,
-    ) -> Result<Option<usize>, KafkaError> {
+    pub(crate) fn partition_count(&self, topic: &str) -> Result<Option<usize>, KafkaError> {
         let settings = KafkaSettings {
             topic: topic.to_owned(),
             ..self.settings.clone()
@@ -62,7 +59,7 @@ impl Admin {
         }
     }
 
-    pub(in crate::kafka) fn create_topic(
+    pub(crate) fn create_topic(
         &self,
         topic: &str,
         partitions: i32,
@@ -80,7 +77,7 @@ impl Admin {
         }
     }
 
-    pub(in crate::kafka) fn delete_topic(&self, topic: &str) -> Result<Deleted, KafkaError> {
+    pub(crate) fn delete_topic(&self, topic: &str) -> Result<Deleted, KafkaError> {
         match self.only(block_on(
             self.client.delete_topics(&[topic], &self.options()),
         ))? {

@@ -12,8 +12,8 @@ use super::assignment::{assign, partition_list, unassign};
 use super::reader::Record;
 use super::watcher::Watcher;
 use super::{unpack, unreadable};
-use crate::kafka::progress::{Progress, Step};
-use crate::kafka::{KafkaError, KafkaSettings, LOG, Polled, Range, reader};
+use crate::progress::{Progress, Step};
+use crate::{KafkaError, KafkaSettings, LOG, Polled, Range, reader};
 
 /// How often positions are looked at while no message comes: a marker moves them and wakes nobody.
 const POSITION_POLL_INTERVAL: Duration = Duration::from_millis(2);

@@ -16,8 +16,8 @@ use super::answer::{Outcome, describe_error, describe_stall, outcome, record_at}
 use super::client;
 use super::reader::Connection;
 use super::worker::dead;
-use crate::kafka::progress::{Progress, Step};
-use crate::kafka::{KafkaError, LOG, Polled, Range, reader};
+use crate::progress::{Progress, Step};
+use crate::{KafkaError, LOG, Polled, Range, reader};
 
 const WHAT: &str = "be read";
 

@@ -5,7 +5,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::fetching::request_error;
 use super::watcher::Watcher;
-use crate::kafka::KafkaError;
+use crate::KafkaError;
 
 type Client = BaseConsumer<Watcher>;
 

@@ -11,9 +11,9 @@ use super::client;
 use super::fetching::Fetching;
 use super::guard::Guard;
 use super::worker::Worker;
-use crate::kafka::{KafkaError, KafkaSettings, LOG, PartitionBounds, Polled, Range};
+use crate::{KafkaError, KafkaSettings, LOG, PartitionBounds, Polled, Range};
 
-pub(in crate::kafka) struct Reader {
+pub(crate) struct Reader {
     connection: Connection,
     partitions: Vec<i32>,
     fetching: Fetching,
@@ -73,7 +73,7 @@ impl Connection {
 }
 
 impl Reader {
-    pub(in crate::kafka) fn connect(settings: &KafkaSettings) -> Result<Self, KafkaError> {
+    pub(crate) fn connect(settings: &KafkaSettings) -> Result<Self, KafkaError> {
         let mut connection = Connection::open(settings)?;
         let topic = settings.topic.clone();
         let mut partitions = connection.call("list the partitions", move |client| {
@@ -89,7 +89,7 @@ impl Reader {
         })
     }
 
-    pub(in crate::kafka) fn bounds(&mut self) -> Result<Vec<PartitionBounds>, KafkaError> {
+    pub(crate) fn bounds(&mut self) -> Result<Vec<PartitionBounds>, KafkaError> {
         const WHAT: &str = "tell what the topic holds";
         // First: a topic recreated after this is another one than what is read.
         self.connection.guard = self.connection.guard()?;
@@ -133,13 +133,11 @@ impl Reader {
             .collect()
     }
 
-    pub(in crate::kafka) fn topic_id(&self) -> Option<String> {
+    pub(crate) fn topic_id(&self) -> Option<String> {
         self.connection.guard.as_ref().map(Guard::topic_id)
     }
 
-    pub(in crate::kafka) fn group_offsets(
-        &mut self,
-    ) -> Result<Vec<(i32, Option<i64>)>, KafkaError> {
+    pub(crate) fn group_offsets(&mut self) -> Result<Vec<(i32, Option<i64>)>, KafkaError> {
         let settings = &self.connection.settings;
         let (group, topic) = (settings.group_id.clone(), settings.topic.clone());
         let known = self
@@ -160,28 +158,25 @@ impl Reader {
             .collect())
     }
 
-    pub(in crate::kafka) fn assign(&mut self, ranges: &[Range]) -> Result<(), KafkaError> {
+    pub(crate) fn assign(&mut self, ranges: &[Range]) -> Result<(), KafkaError> {
         self.fetching = Fetching::new(ranges);
         Ok(())
     }
 
-    pub(in crate::kafka) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.fetching.is_done()
     }
 
-    pub(in crate::kafka) fn finish(&mut self, partition: i32) -> Result<(), KafkaError> {
+    pub(crate) fn finish(&mut self, partition: i32) -> Result<(), KafkaError> {
         self.fetching.finish(partition);
         Ok(())
     }
 
-    pub(in crate::kafka) fn poll(
-        &mut self,
-        wait: Duration,
-    ) -> Result<Option<Polled<'_>>, KafkaError> {
+    pub(crate) fn poll(&mut self, wait: Duration) -> Result<Option<Polled<'_>>, KafkaError> {
         self.fetching.poll(&mut self.connection, wait)
     }
 
-    pub(in crate::kafka) fn commit(&mut self, offsets: &[(i32, i64)]) -> Result<(), KafkaError> {
+    pub(crate) fn commit(&mut self, offsets: &[(i32, i64)]) -> Result<(), KafkaError> {
         let settings = &self.connection.settings;
         let (group, topic) = (settings.group_id.clone(), settings.topic.clone());
         let offsets = offsets.to_vec();
@@ -205,35 +200,35 @@ impl fmt::Debug for Reader {
 }
 
 /// A record in a response of the crate.
-pub(in crate::kafka) struct Record<'a> {
+pub(crate) struct Record<'a> {
     pub(super) partition: i32,
     pub(super) message: &'a Message<'a>,
 }
 
 impl Record<'_> {
-    pub(in crate::kafka) fn partition(&self) -> i32 {
+    pub(crate) fn partition(&self) -> i32 {
         self.partition
     }
 
-    pub(in crate::kafka) fn offset(&self) -> i64 {
+    pub(crate) fn offset(&self) -> i64 {
         self.message.offset
     }
 
-    pub(in crate::kafka) fn key(&self) -> Option<&[u8]> {
+    pub(crate) fn key(&self) -> Option<&[u8]> {
         some_bytes(self.message.key)
     }
 
-    pub(in crate::kafka) fn payload(&self) -> Option<&[u8]> {
+    pub(crate) fn payload(&self) -> Option<&[u8]> {
         some_bytes(self.message.value)
     }
 
     /// None: the protocol of this client has no headers.
-    pub(in crate::kafka) fn header(&self, _: usize) -> Option<(&str, Option<&[u8]>)> {
+    pub(crate) fn header(&self, _: usize) -> Option<(&str, Option<&[u8]>)> {
         None
     }
 
     /// None: the protocol of this client has no timestamps.
-    pub(in crate::kafka) fn timestamp_ms(&self) -> Option<i64> {
+    pub(crate) fn timestamp_ms(&self) -> Option<i64> {
         None
     }
 }

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use openssl::ssl::SslConnector;
 
 use super::wire::{Request, Stream, Wire};
-use crate::kafka::dial;
-use crate::kafka::tls::{self, TlsError};
-use crate::kafka::{KafkaError, KafkaSettings};
+use crate::dial;
+use crate::tls::{self, TlsError};
+use crate::{KafkaError, KafkaSettings};
 
 /// Between two rounds over all brokers while none can be reached.
 const BACKOFF: Duration = Duration::from_millis(100);

@@ -16,7 +16,7 @@ use rdkafka::client::Client;
 use rdkafka::types::RDKafkaRespErr;
 
 use super::watcher::Watcher;
-use crate::kafka::KafkaError;
+use crate::KafkaError;
 
 const WHAT: &str = "tell the topic's id";
 

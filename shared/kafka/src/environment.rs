@@ -3,44 +3,46 @@
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
+use sitewatch::settings::{Reader, Variable, parse, var};
 
-use super::{Reader, Variable, parse, var};
-use crate::kafka::{Client, KafkaSettings, Mechanism, Protocol, Sasl, Security};
+use super::{Client, KafkaSettings, Mechanism, Protocol, Sasl, Security};
 
 /// The port of a broker that is named without one.
 const DEFAULT_PORT: u16 = 9092;
 
-/// Reads how to reach Kafka. `None` means that problems were added.
-pub fn kafka(reader: &mut Reader) -> Option<KafkaSettings> {
-    let brokers = reader.required(&var::KAFKA_BROKERS, brokers);
-    let topic = reader.or_default(&var::KAFKA_TOPIC, topic);
-    let client_id = reader.or_default(&var::KAFKA_CLIENT_ID, parse::text);
-    let group_id = reader.or_default(&var::KAFKA_GROUP_ID, parse::text);
-    let client = reader.or_default(
-        &var::KAFKA_CLIENT,
-        parse::word(&[("rdkafka", Client::Rdkafka), ("kafka", Client::Kafka)]),
-    );
-    let connect_timeout = reader.or_default(&var::KAFKA_TIMEOUT, parse::positive_duration);
-    let options = reader
-        .optional(&var::KAFKA_OPTIONS, options)
-        .unwrap_or_default();
-    if client == Client::Kafka && !options.is_empty() {
-        reader.problem(
-            var::KAFKA_OPTIONS.name,
-            "are librdkafka's settings, which KAFKA_CLIENT=kafka does not know; remove one of the two",
+impl KafkaSettings {
+    /// Reads how to reach Kafka. `None` means that problems were added.
+    pub fn read(reader: &mut Reader) -> Option<Self> {
+        let brokers = reader.required(&var::KAFKA_BROKERS, brokers);
+        let topic = reader.or_default(&var::KAFKA_TOPIC, topic);
+        let client_id = reader.or_default(&var::KAFKA_CLIENT_ID, parse::text);
+        let group_id = reader.or_default(&var::KAFKA_GROUP_ID, parse::text);
+        let client = reader.or_default(
+            &var::KAFKA_CLIENT,
+            parse::word(&[("rdkafka", Client::Rdkafka), ("kafka", Client::Kafka)]),
         );
+        let connect_timeout = reader.or_default(&var::KAFKA_TIMEOUT, parse::positive_duration);
+        let options = reader
+            .optional(&var::KAFKA_OPTIONS, options)
+            .unwrap_or_default();
+        if client == Client::Kafka && !options.is_empty() {
+            reader.problem(
+                var::KAFKA_OPTIONS.name,
+                "are librdkafka's settings, which KAFKA_CLIENT=kafka does not know; remove one of the two",
+            );
+        }
+        let security = security(reader, client);
+        Some(Self {
+            client,
+            brokers: brokers?,
+            topic,
+            client_id,
+            group_id,
+            security,
+            connect_timeout,
+            options,
+        })
     }
-    let security = security(reader, client);
-    Some(KafkaSettings {
-        client,
-        brokers: brokers?,
-        topic,
-        client_id,
-        group_id,
-        security,
-        connect_timeout,
-        options,
-    })
 }
 
 fn security(reader: &mut Reader, client: Client) -> Security {
@@ -254,7 +256,57 @@ fn is_out_of_reach(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use sitewatch::settings::Environment;
+
     use super::*;
+
+    fn reader(pairs: &[(&str, &str)]) -> Reader {
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()));
+        Reader::new(Environment::from_pairs(pairs, Path::new("/nonexistent")))
+    }
+
+    fn problems(pairs: &[(&str, &str)]) -> Vec<String> {
+        let mut reader = reader(pairs);
+        let settings = KafkaSettings::read(&mut reader);
+        let problems = reader.finish(settings).unwrap_err();
+        problems.list().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn everything_wrong_is_said_at_once() {
+        assert_eq!(
+            problems(&[
+                ("KAFKA_TIMEOUT", "soon"),
+                ("KAFKA_TOPIC", "a b"),
+                ("KAFKA_SASL_USERNAME", "u"),
+            ]),
+            [
+                "KAFKA_BROKERS is not set; wants host:port, several separated by commas, for example KAFKA_BROKERS=localhost:9092",
+                "KAFKA_TOPIC is \"a b\"; wants a topic name (letters, digits, '.', '_', '-'), for example website-monitoring",
+                "KAFKA_TIMEOUT is \"soon\"; wants a duration such as 10s, for example 10s",
+                "KAFKA_SASL_PASSWORD is not set; wants the password of KAFKA_SASL_USERNAME, for example KAFKA_SASL_PASSWORD=secret (or KAFKA_SASL_PASSWORD_FILE=path)",
+            ]
+        );
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let settings = KafkaSettings::read(&mut reader(&[
+            ("KAFKA_BROKERS", "k:1"),
+            ("KAFKA_SASL_USERNAME", "u"),
+            ("KAFKA_SASL_PASSWORD", "hunter2"),
+            ("KAFKA_OPTIONS", "ssl.key.password=hunter2"),
+        ]));
+        let shown = format!("{settings:?}");
+        assert!(shown.contains("KafkaSettings"), "{shown}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+
+        let shown = problems(&[("KAFKA_OPTIONS", "hunter2")]);
+        assert_eq!(shown.len(), 2, "{shown:?}");
+        assert!(!shown.join("").contains("hunter2"), "{shown:?}");
+    }
 
     #[test]
     fn brokers_are_hosts_with_ports() {

@@ -11,7 +11,7 @@ use rdkafka::error::KafkaError as RdError;
 use secrecy::ExposeSecret;
 
 use super::watcher::LIBRDKAFKA_LOG;
-use crate::kafka::{KafkaError, KafkaSettings, Mechanism, Protocol, tls};
+use crate::{KafkaError, KafkaSettings, Mechanism, Protocol, tls};
 
 /// Options that `KAFKA_OPTIONS` must not touch, and what would break.
 const RESERVED: [(&str, &str); 13] = [

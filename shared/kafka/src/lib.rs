@@ -10,6 +10,7 @@
 //! message below the end of a range without saying so: it delivers it, says that it cannot be read, or
 //! fails the partition.
 
+mod environment;
 mod error;
 mod settings;
 
@@ -30,6 +31,7 @@ mod reader;
 #[cfg(any(feature = "client-rdkafka", feature = "client-kafka"))]
 mod tls;
 
+pub use environment::KAFKA;
 pub use error::KafkaError;
 pub use settings::{Client, KafkaSettings, Mechanism, Protocol, Sasl, Security};
 

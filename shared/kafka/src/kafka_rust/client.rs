@@ -10,7 +10,7 @@ use openssl::ssl::SslConnector;
 
 use super::preflight;
 use super::worker::Worker;
-use crate::kafka::{KafkaError, KafkaSettings, tls};
+use crate::{KafkaError, KafkaSettings, tls};
 
 /// Checks what this client cannot do, and reads the certificates.
 pub(super) fn prepare(settings: &KafkaSettings) -> Result<Option<SslConnector>, KafkaError> {

@@ -20,7 +20,7 @@ use rdkafka::types::RDKafkaRespErr as Code;
 use super::assignment::{assign, partition_list};
 use super::unpack;
 use super::watcher::Watcher;
-use crate::kafka::{KafkaError, Range};
+use crate::{KafkaError, Range};
 
 type Client = BaseConsumer<Watcher>;
 

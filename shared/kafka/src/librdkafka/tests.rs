@@ -11,7 +11,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use super::assignment::{assign, partition_list};
 use super::config;
 use super::watcher::Watcher;
-use crate::kafka::{
+use crate::{
     Client, Delivery, KafkaError, KafkaSettings, Polled, Producer, Range, Reader, Security,
 };
 

@@ -1,7 +1,6 @@
 //! What a connection to Kafka needs to know, typed and already validated.
 //!
-//! Reading these from the environment is the settings module's work; nothing here looks at a
-//! variable. `Debug` shows no secret: not the password, and no value of a further option, because
+//! Nothing here looks at a variable: `environment` does. `Debug` shows no secret: not the password, and no value of a further option, because
 //! `ssl.key.password` is one of those.
 
 use std::fmt;

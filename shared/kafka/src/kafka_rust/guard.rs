@@ -15,7 +15,7 @@ use openssl::ssl::SslConnector;
 
 use super::preflight;
 use super::wire::{Answer, Request, Wire, compact_text, malformed};
-use crate::kafka::{KafkaError, KafkaSettings, LOG};
+use crate::{KafkaError, KafkaSettings, LOG};
 
 /// The requests, and the versions that bring what we ask for. Kafka 3.1 was the first with all.
 const FETCH: (i16, i16) = (1, 13);

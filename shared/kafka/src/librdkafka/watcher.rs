@@ -13,7 +13,7 @@ use rdkafka::error::{KafkaError as RdError, RDKafkaErrorCode as Code};
 use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::ProducerContext;
 
-use crate::kafka::{Delivery, KafkaError, Undelivered, tls};
+use crate::{Delivery, KafkaError, Undelivered, tls};
 
 /// The log target of librdkafka's own lines.
 pub(super) const LIBRDKAFKA_LOG: &str = "sitewatch::kafka::librdkafka";

@@ -12,7 +12,7 @@ use openssl::ssl::SslConnector;
 use super::queue::{Item, Queue};
 use super::worker::Worker;
 use super::{client, partitioner};
-use crate::kafka::{Delivery, KafkaError, KafkaSettings};
+use crate::{Delivery, KafkaError, KafkaSettings};
 
 const WHAT: &str = "store the message";
 
@@ -23,7 +23,7 @@ const BATCH_BYTES: usize = 256 * 1024;
 /// Between two attempts.
 const BACKOFF: Duration = Duration::from_millis(100);
 
-pub(in crate::kafka) struct Producer {
+pub(crate) struct Producer {
     worker: Worker,
     queue: Arc<Queue>,
     partitions: usize,
@@ -31,7 +31,7 @@ pub(in crate::kafka) struct Producer {
 }
 
 impl Producer {
-    pub(in crate::kafka) fn connect(settings: &KafkaSettings) -> Result<Self, KafkaError> {
+    pub(crate) fn connect(settings: &KafkaSettings) -> Result<Self, KafkaError> {
         let connector = client::prepare(settings)?;
         let sender = Sender {
             settings: settings.clone(),
@@ -58,12 +58,7 @@ impl Producer {
         })
     }
 
-    pub(in crate::kafka) fn send(
-        &mut self,
-        id: u64,
-        key: &[u8],
-        payload: &[u8],
-    ) -> Result<(), KafkaError> {
+    pub(crate) fn send(&mut self, id: u64, key: &[u8], payload: &[u8]) -> Result<(), KafkaError> {
         let partition = partitioner::partition(key, self.partitions);
         let item = Item {
             id,
@@ -80,11 +75,11 @@ impl Producer {
             })
     }
 
-    pub(in crate::kafka) fn poll(&mut self) -> Vec<Delivery> {
+    pub(crate) fn poll(&mut self) -> Vec<Delivery> {
         self.queue.take_deliveries()
     }
 
-    pub(in crate::kafka) fn finish(mut self, deadline: Instant) -> Vec<Delivery> {
+    pub(crate) fn finish(mut self, deadline: Instant) -> Vec<Delivery> {
         if !self.queue.close(deadline) {
             self.queue.abandon(&KafkaError::Unreachable {
                 brokers: self.settings.broker_list(),

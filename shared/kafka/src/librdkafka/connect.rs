@@ -8,7 +8,7 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::types::RDKafkaRespErr;
 
 use super::watcher::{PROTOCOL_HINT, Watcher};
-use crate::kafka::{KafkaError, KafkaSettings, tls};
+use crate::{KafkaError, KafkaSettings, tls};
 
 /// How long the first metadata request may block, so that a refusal is noticed between two of them;
 /// each further one may take twice as long, so that a slow broker still gets to answer.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use kafka::client::KafkaClient;
 
-use crate::kafka::KafkaError;
+use crate::KafkaError;
 
 type Job = Box<dyn FnOnce(&mut KafkaClient) + Send>;
 

@@ -5,6 +5,9 @@
 
 use std::time::Duration;
 
+use sitewatch::run::Failure;
+use sitewatch::settings::Problems;
+
 /// A failure of Kafka, or of ours with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KafkaError {
@@ -79,6 +82,23 @@ pub enum KafkaError {
         /// The answer.
         cause: String,
     },
+}
+
+impl From<KafkaError> for Failure {
+    fn from(error: KafkaError) -> Self {
+        let text = error.to_string();
+        match error {
+            KafkaError::Configuration { .. } | KafkaError::UnknownTopic { .. } => {
+                Problems::one("", text).into()
+            }
+            KafkaError::Unreachable { .. }
+            | KafkaError::Refused { .. }
+            | KafkaError::TooNew { .. }
+            | KafkaError::Partition { .. }
+            | KafkaError::Timeout { .. }
+            | KafkaError::Failed { .. } => Self::Unavailable(text),
+        }
+    }
 }
 
 /// `1.5 s`, `200 ms`: as people write it.

@@ -14,7 +14,7 @@ use super::assignment::partition_list;
 use super::fetching::Fetching;
 use super::watcher::Watcher;
 use super::{config, connect, identity};
-use crate::kafka::{KafkaError, KafkaSettings, LOG, PartitionBounds, Polled, Range};
+use crate::{KafkaError, KafkaSettings, LOG, PartitionBounds, Polled, Range};
 
 /// How long leaving may take; librdkafka leaves at once unless a thread of its own hangs.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
@@ -27,7 +27,7 @@ const ASIDE: Duration = Duration::from_secs(2);
 /// Between two questions to a broker that is starting.
 const BACKOFF: Duration = Duration::from_millis(100);
 
-pub(in crate::kafka) struct Reader {
+pub(crate) struct Reader {
     client: BaseConsumer<Watcher>,
     partitions: Vec<i32>,
     topic_id: Result<Option<String>, KafkaError>,
@@ -35,7 +35,7 @@ pub(in crate::kafka) struct Reader {
 }
 
 impl Reader {
-    pub(in crate::kafka) fn connect(settings: &KafkaSettings) -> Result<Self, KafkaError> {
+    pub(crate) fn connect(settings: &KafkaSettings) -> Result<Self, KafkaError> {
         let client: BaseConsumer<Watcher> = config::consumer(settings)?
             .create_with_context(Watcher::new(settings.broker_list()))
             .map_err(|error| config::rejected(&error, settings))?;
@@ -51,7 +51,7 @@ impl Reader {
         Ok(reader)
     }
 
-    pub(in crate::kafka) fn bounds(&mut self) -> Result<Vec<PartitionBounds>, KafkaError> {
+    pub(crate) fn bounds(&mut self) -> Result<Vec<PartitionBounds>, KafkaError> {
         // Answered meanwhile.
         let identity = identity::ask(self.client.client(), &self.fetching.topic)?;
         let firsts = self.boundaries(Offset::Beginning)?;
@@ -68,7 +68,7 @@ impl Reader {
             .collect())
     }
 
-    pub(in crate::kafka) fn topic_id(&self) -> Result<Option<String>, KafkaError> {
+    pub(crate) fn topic_id(&self) -> Result<Option<String>, KafkaError> {
         self.topic_id.clone()
     }
 
@@ -113,9 +113,7 @@ impl Reader {
             .collect()
     }
 
-    pub(in crate::kafka) fn group_offsets(
-        &mut self,
-    ) -> Result<Vec<(i32, Option<i64>)>, KafkaError> {
+    pub(crate) fn group_offsets(&mut self) -> Result<Vec<(i32, Option<i64>)>, KafkaError> {
         const WHAT: &str = "tell the group's offsets";
         let asked = self.list(self.partitions.iter().map(|&p| (p, Offset::Invalid)))?;
         let answer = self
@@ -137,26 +135,23 @@ impl Reader {
             .collect()
     }
 
-    pub(in crate::kafka) fn assign(&mut self, ranges: &[Range]) -> Result<(), KafkaError> {
+    pub(crate) fn assign(&mut self, ranges: &[Range]) -> Result<(), KafkaError> {
         self.fetching.assign(&self.client, ranges)
     }
 
-    pub(in crate::kafka) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.fetching.is_done()
     }
 
-    pub(in crate::kafka) fn finish(&mut self, partition: i32) -> Result<(), KafkaError> {
+    pub(crate) fn finish(&mut self, partition: i32) -> Result<(), KafkaError> {
         self.fetching.finish(&self.client, partition)
     }
 
-    pub(in crate::kafka) fn poll(
-        &mut self,
-        wait: Duration,
-    ) -> Result<Option<Polled<'_>>, KafkaError> {
+    pub(crate) fn poll(&mut self, wait: Duration) -> Result<Option<Polled<'_>>, KafkaError> {
         self.fetching.poll(&self.client, wait)
     }
 
-    pub(in crate::kafka) fn commit(&mut self, offsets: &[(i32, i64)]) -> Result<(), KafkaError> {
+    pub(crate) fn commit(&mut self, offsets: &[(i32, i64)]) -> Result<(), KafkaError> {
         if offsets.is_empty() {
             return Ok(());
         }
@@ -218,26 +213,26 @@ impl fmt::Debug for Reader {
 const UNREADABLE: &str = "(a name that is not UTF-8)";
 
 /// A record in librdkafka's memory.
-pub(in crate::kafka) struct Record<'a>(pub(super) BorrowedMessage<'a>);
+pub(crate) struct Record<'a>(pub(super) BorrowedMessage<'a>);
 
 impl Record<'_> {
-    pub(in crate::kafka) fn partition(&self) -> i32 {
+    pub(crate) fn partition(&self) -> i32 {
         self.0.partition()
     }
 
-    pub(in crate::kafka) fn offset(&self) -> i64 {
+    pub(crate) fn offset(&self) -> i64 {
         self.0.offset()
     }
 
-    pub(in crate::kafka) fn key(&self) -> Option<&[u8]> {
+    pub(crate) fn key(&self) -> Option<&[u8]> {
         self.0.key()
     }
 
-    pub(in crate::kafka) fn payload(&self) -> Option<&[u8]> {
+    pub(crate) fn payload(&self) -> Option<&[u8]> {
         self.0.payload()
     }
 
-    pub(in crate::kafka) fn header(&self, index: usize) -> Option<(&str, Option<&[u8]>)> {
+    pub(crate) fn header(&self, index: usize) -> Option<(&str, Option<&[u8]>)> {
         let headers = self.0.headers()?;
         // rdkafka panics over a name that is not UTF-8, which any producer may write. The hook
         // would tell of an internal error.
@@ -251,7 +246,7 @@ impl Record<'_> {
         }
     }
 
-    pub(in crate::kafka) fn timestamp_ms(&self) -> Option<i64> {
+    pub(crate) fn timestamp_ms(&self) -> Option<i64> {
         self.0.timestamp().to_millis()
     }
 }

@@ -9,7 +9,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
 
 use super::watcher::Watcher;
 use super::{config, connect};
-use crate::kafka::{Delivery, KafkaError, KafkaSettings, LOG};
+use crate::{Delivery, KafkaError, KafkaSettings, LOG};
 
 /// Between two polls of the queue. `flush` and a `poll` that waits have a tenth of a second for
 /// their shortest wait, or spin.
@@ -19,7 +19,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(1);
 /// threads to ours.
 const PURGE_GRACE: Duration = Duration::from_secs(2);
 
-pub(in crate::kafka) struct Producer {
+pub(crate) struct Producer {
     client: BaseProducer<Watcher>,
     topic: String,
     /// How long `send` waits for room.
@@ -29,7 +29,7 @@ pub(in crate::kafka) struct Producer {
 }
 
 impl Producer {
-    pub(in crate::kafka) fn connect(settings: &KafkaSettings) -> Result<Self, KafkaError> {
+    pub(crate) fn connect(settings: &KafkaSettings) -> Result<Self, KafkaError> {
         let client: BaseProducer<Watcher> = config::producer(settings)?
             .create_with_context(Watcher::new(settings.broker_list()))
             .map_err(|error| config::rejected(&error, settings))?;
@@ -42,12 +42,7 @@ impl Producer {
         })
     }
 
-    pub(in crate::kafka) fn send(
-        &mut self,
-        id: u64,
-        key: &[u8],
-        payload: &[u8],
-    ) -> Result<(), KafkaError> {
+    pub(crate) fn send(&mut self, id: u64, key: &[u8], payload: &[u8]) -> Result<(), KafkaError> {
         let deadline = Instant::now() + self.timeout;
         let mut record = BaseRecord::with_opaque_to(&self.topic, Box::new(id))
             .key(key)
@@ -72,14 +67,14 @@ impl Producer {
         }
     }
 
-    pub(in crate::kafka) fn poll(&mut self) -> Vec<Delivery> {
+    pub(crate) fn poll(&mut self) -> Vec<Delivery> {
         self.serve();
         let deliveries = self.watcher().take_deliveries();
         self.outstanding -= deliveries.len();
         deliveries
     }
 
-    pub(in crate::kafka) fn finish(mut self, deadline: Instant) -> Vec<Delivery> {
+    pub(crate) fn finish(mut self, deadline: Instant) -> Vec<Delivery> {
         let mut deliveries = self.poll();
         while self.outstanding > 0 && Instant::now() < deadline {
             thread::sleep(POLL_INTERVAL);
