@@ -1,17 +1,24 @@
 //! Topics: what `setup` and the tests create and delete.
 
-#[cfg(feature = "client-rdkafka")]
-use super::librdkafka;
-use super::{KafkaError, KafkaSettings};
+use std::fmt::Debug;
+
+use super::KafkaError;
 
 /// Creates and deletes topics.
 #[derive(Debug)]
-pub struct Admin(Inner);
+pub struct Admin(pub(super) Box<dyn ClientAdmin>);
 
-#[derive(Debug)]
-enum Inner {
-    #[cfg(feature = "client-rdkafka")]
-    Rdkafka(Box<librdkafka::Admin>),
+/// What a client does for [`Admin`], whose methods say what each means.
+pub(super) trait ClientAdmin: Debug + Send {
+    fn partition_count(&self, topic: &str) -> Result<Option<usize>, KafkaError>;
+    fn create_topic(
+        &self,
+        topic: &str,
+        partitions: i32,
+        replication: i32,
+        configs: &[(String, String)],
+    ) -> Result<Created, KafkaError>;
+    fn delete_topic(&self, topic: &str) -> Result<Deleted, KafkaError>;
 }
 
 /// What [`Admin::create_topic`] found.
@@ -32,40 +39,13 @@ pub enum Deleted {
     NotThere,
 }
 
-#[cfg_attr(
-    not(feature = "client-rdkafka"),
-    expect(
-        unused_variables,
-        reason = "without librdkafka there is nobody to pass them to"
-    )
-)]
 impl Admin {
-    /// Connects, and proves that a broker answers; the topic of the settings need not exist.
-    ///
-    /// librdkafka does this whatever `settings.client` says: the `kafka` crate cannot.
-    ///
-    /// # Errors
-    /// Any kind but `Partition` and `UnknownTopic`; `Configuration` in a build without librdkafka.
-    pub fn connect(settings: &KafkaSettings) -> Result<Self, KafkaError> {
-        #[cfg(feature = "client-rdkafka")]
-        return librdkafka::Admin::connect(settings).map(|it| Self(Inner::Rdkafka(Box::new(it))));
-        #[cfg(not(feature = "client-rdkafka"))]
-        return Err(KafkaError::Configuration {
-            what: "this build cannot create or delete topics, which takes the feature \
-                   client-rdkafka; use kafka-topics.sh, which comes with Kafka"
-                .into(),
-        });
-    }
-
     /// How many partitions the topic has, `None` when there is no such topic.
     ///
     /// # Errors
     /// `Unreachable`, `Refused`, `Timeout`, `Failed`, `Configuration` for an impossible name.
     pub fn partition_count(&self, topic: &str) -> Result<Option<usize>, KafkaError> {
-        match self.0 {
-            #[cfg(feature = "client-rdkafka")]
-            Inner::Rdkafka(ref admin) => admin.partition_count(topic),
-        }
+        self.0.partition_count(topic)
     }
 
     /// Creates the topic unless it is there; a topic that is there is left as it is.
@@ -80,12 +60,7 @@ impl Admin {
         replication: i32,
         configs: &[(String, String)],
     ) -> Result<Created, KafkaError> {
-        match self.0 {
-            #[cfg(feature = "client-rdkafka")]
-            Inner::Rdkafka(ref admin) => {
-                admin.create_topic(topic, partitions, replication, configs)
-            }
-        }
+        self.0.create_topic(topic, partitions, replication, configs)
     }
 
     /// Deletes the topic and all it holds.
@@ -93,9 +68,6 @@ impl Admin {
     /// # Errors
     /// `Failed` with the broker's objection, `Refused`, `Unreachable`.
     pub fn delete_topic(&self, topic: &str) -> Result<Deleted, KafkaError> {
-        match self.0 {
-            #[cfg(feature = "client-rdkafka")]
-            Inner::Rdkafka(ref admin) => admin.delete_topic(topic),
-        }
+        self.0.delete_topic(topic)
     }
 }

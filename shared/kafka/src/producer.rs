@@ -1,12 +1,9 @@
 //! Publishing: queue messages, learn the fate of each.
 
+use std::fmt::Debug;
 use std::time::Instant;
 
-#[cfg(feature = "client-kafka")]
-use super::kafka_rust;
-#[cfg(feature = "client-rdkafka")]
-use super::librdkafka;
-use super::{Client, KafkaError, KafkaSettings};
+use super::KafkaError;
 
 /// Publishes messages to one topic.
 ///
@@ -14,14 +11,13 @@ use super::{Client, KafkaError, KafkaSettings};
 /// [`poll`](Self::poll) or at the latest from [`finish`](Self::finish). A message that failed comes
 /// back whole, so that it can be kept elsewhere. Dropping a producer gives up what it still holds.
 #[derive(Debug)]
-pub struct Producer(Inner);
+pub struct Producer(pub(super) Box<dyn ClientProducer>);
 
-#[derive(Debug)]
-enum Inner {
-    #[cfg(feature = "client-rdkafka")]
-    Rdkafka(librdkafka::Producer),
-    #[cfg(feature = "client-kafka")]
-    Kafka(Box<kafka_rust::Producer>),
+/// What a client does for [`Producer`], whose methods say what each means.
+pub(super) trait ClientProducer: Debug + Send {
+    fn send(&mut self, id: u64, key: &[u8], payload: &[u8]) -> Result<(), KafkaError>;
+    fn poll(&mut self) -> Vec<Delivery>;
+    fn finish(self: Box<Self>, deadline: Instant) -> Vec<Delivery>;
 }
 
 /// The fate of one message.
@@ -46,24 +42,6 @@ pub struct Undelivered {
 }
 
 impl Producer {
-    /// Connects, and proves that a broker answers and has the topic.
-    ///
-    /// # Errors
-    /// Any kind but `Partition`; after `connect_timeout` at the latest.
-    pub fn connect(settings: &KafkaSettings) -> Result<Self, KafkaError> {
-        match settings.client {
-            #[cfg(feature = "client-rdkafka")]
-            Client::Rdkafka => librdkafka::Producer::connect(settings)
-                .map(Inner::Rdkafka)
-                .map(Self),
-            #[cfg(feature = "client-kafka")]
-            Client::Kafka => kafka_rust::Producer::connect(settings)
-                .map(|producer| Self(Inner::Kafka(Box::new(producer)))),
-            #[allow(unreachable_patterns, reason = "reachable when one client is left out")]
-            client => Err(super::not_compiled_in(client)),
-        }
-    }
-
     /// Queues one message. Returns at once unless the queue is full; then it waits for room, for
     /// as long as the broker may take to answer.
     ///
@@ -71,22 +49,12 @@ impl Producer {
     /// The message was not taken and `id` gets no delivery: `Timeout` when no room was made,
     /// `Failed` for a message that can never be sent, such as one that is too large.
     pub fn send(&mut self, id: u64, key: &[u8], payload: &[u8]) -> Result<(), KafkaError> {
-        match &mut self.0 {
-            #[cfg(feature = "client-rdkafka")]
-            Inner::Rdkafka(producer) => producer.send(id, key, payload),
-            #[cfg(feature = "client-kafka")]
-            Inner::Kafka(producer) => producer.send(id, key, payload),
-        }
+        self.0.send(id, key, payload)
     }
 
     /// Returns what became known since the last call, without waiting.
     pub fn poll(&mut self) -> Vec<Delivery> {
-        match &mut self.0 {
-            #[cfg(feature = "client-rdkafka")]
-            Inner::Rdkafka(producer) => producer.poll(),
-            #[cfg(feature = "client-kafka")]
-            Inner::Kafka(producer) => producer.poll(),
-        }
+        self.0.poll()
     }
 
     /// Waits until everything is acknowledged or `deadline` has passed, gives up what is left, and
@@ -94,11 +62,6 @@ impl Producer {
     /// for.
     #[must_use = "what was not delivered is in here, and nowhere else"]
     pub fn finish(self, deadline: Instant) -> Vec<Delivery> {
-        match self.0 {
-            #[cfg(feature = "client-rdkafka")]
-            Inner::Rdkafka(producer) => producer.finish(deadline),
-            #[cfg(feature = "client-kafka")]
-            Inner::Kafka(producer) => producer.finish(deadline),
-        }
+        self.0.finish(deadline)
     }
 }

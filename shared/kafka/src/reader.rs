@@ -1,24 +1,25 @@
 //! Reading: partitions from where somebody left off up to an end known beforehand.
 
-use std::fmt;
+use std::fmt::Debug;
 use std::time::Duration;
 
-#[cfg(feature = "client-kafka")]
-use super::kafka_rust;
-#[cfg(feature = "client-rdkafka")]
-use super::librdkafka;
-use super::{Client, KafkaError, KafkaSettings};
+use super::KafkaError;
+use super::record::Record;
 
 /// Reads ranges of one topic's partitions; never joins a consumer group.
 #[derive(Debug)]
-pub struct Reader(Inner);
+pub struct Reader(pub(super) Box<dyn ClientReader>);
 
-#[derive(Debug)]
-enum Inner {
-    #[cfg(feature = "client-rdkafka")]
-    Rdkafka(Box<librdkafka::Reader>),
-    #[cfg(feature = "client-kafka")]
-    Kafka(Box<kafka_rust::Reader>),
+/// What a client does for [`Reader`], whose methods say what each means.
+pub(super) trait ClientReader: Debug + Send {
+    fn bounds(&mut self) -> Result<Vec<PartitionBounds>, KafkaError>;
+    fn topic_id(&self) -> Result<Option<String>, KafkaError>;
+    fn group_offsets(&mut self) -> Result<Vec<(i32, Option<i64>)>, KafkaError>;
+    fn assign(&mut self, ranges: &[Range]) -> Result<(), KafkaError>;
+    fn poll(&mut self, wait: Duration) -> Result<Option<Polled<'_>>, KafkaError>;
+    fn is_done(&self) -> bool;
+    fn finish(&mut self, partition: i32) -> Result<(), KafkaError>;
+    fn commit(&mut self, offsets: &[(i32, i64)]) -> Result<(), KafkaError>;
 }
 
 /// What a partition holds.
@@ -78,34 +79,12 @@ pub enum Polled<'a> {
 }
 
 impl Reader {
-    /// Connects, and proves that a broker answers and has the topic.
-    ///
-    /// # Errors
-    /// Any kind but `Partition`; after `connect_timeout` at the latest.
-    pub fn connect(settings: &KafkaSettings) -> Result<Self, KafkaError> {
-        match settings.client {
-            #[cfg(feature = "client-rdkafka")]
-            Client::Rdkafka => librdkafka::Reader::connect(settings)
-                .map(|reader| Self(Inner::Rdkafka(Box::new(reader)))),
-            #[cfg(feature = "client-kafka")]
-            Client::Kafka => kafka_rust::Reader::connect(settings)
-                .map(|reader| Self(Inner::Kafka(Box::new(reader)))),
-            #[allow(unreachable_patterns, reason = "reachable when one client is left out")]
-            client => Err(super::not_compiled_in(client)),
-        }
-    }
-
     /// Asks the brokers what every partition of the topic holds now, in order of partition.
     ///
     /// # Errors
     /// `Partition` when one has no leader, `Timeout`, `Unreachable`, `Refused`, `Failed`.
     pub fn bounds(&mut self) -> Result<Vec<PartitionBounds>, KafkaError> {
-        match &mut self.0 {
-            #[cfg(feature = "client-rdkafka")]
-            Inner::Rdkafka(reader) => reader.bounds(),
-            #[cfg(feature = "client-kafka")]
-            Inner::Kafka(reader) => reader.bounds(),
-        }
+        self.0.bounds()
     }
 
     /// The id by which brokers know the topic, as Kafka's tools print it; one recreated under the
@@ -115,12 +94,7 @@ impl Reader {
     /// # Errors
     /// `Timeout`, `Failed`: the reader goes on without it.
     pub fn topic_id(&self) -> Result<Option<String>, KafkaError> {
-        match &self.0 {
-            #[cfg(feature = "client-rdkafka")]
-            Inner::Rdkafka(reader) => reader.topic_id(),
-            #[cfg(feature = "client-kafka")]
-            Inner::Kafka(reader) => Ok(reader.topic_id()),
-        }
+        self.0.topic_id()
     }
 
     /// The group's committed offset of every partition, `None` where it has none.
@@ -128,12 +102,7 @@ impl Reader {
     /// # Errors
     /// `Timeout`, `Unreachable`, `Refused`, `Failed`.
     pub fn group_offsets(&mut self) -> Result<Vec<(i32, Option<i64>)>, KafkaError> {
-        match &mut self.0 {
-            #[cfg(feature = "client-rdkafka")]
-            Inner::Rdkafka(reader) => reader.group_offsets(),
-            #[cfg(feature = "client-kafka")]
-            Inner::Kafka(reader) => reader.group_offsets(),
-        }
+        self.0.group_offsets()
     }
 
     /// Begins to fetch `ranges`, in place of whatever was being read. An empty range is left out.
@@ -141,12 +110,7 @@ impl Reader {
     /// # Errors
     /// `Failed`, when the client does not take them.
     pub fn assign(&mut self, ranges: &[Range]) -> Result<(), KafkaError> {
-        match &mut self.0 {
-            #[cfg(feature = "client-rdkafka")]
-            Inner::Rdkafka(reader) => reader.assign(ranges),
-            #[cfg(feature = "client-kafka")]
-            Inner::Kafka(reader) => reader.assign(ranges),
-        }
+        self.0.assign(ranges)
     }
 
     /// Returns the next thing that is known, waiting for up to `wait`; `None` when there was
@@ -155,23 +119,13 @@ impl Reader {
     /// # Errors
     /// The whole reader is lost: brokers away for longer than `connect_timeout`, or refusing us.
     pub fn poll(&mut self, wait: Duration) -> Result<Option<Polled<'_>>, KafkaError> {
-        match &mut self.0 {
-            #[cfg(feature = "client-rdkafka")]
-            Inner::Rdkafka(reader) => reader.poll(wait),
-            #[cfg(feature = "client-kafka")]
-            Inner::Kafka(reader) => reader.poll(wait),
-        }
+        self.0.poll(wait)
     }
 
     /// Whether every range has been read to its end, has failed or was given up.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        match &self.0 {
-            #[cfg(feature = "client-rdkafka")]
-            Inner::Rdkafka(reader) => reader.is_done(),
-            #[cfg(feature = "client-kafka")]
-            Inner::Kafka(reader) => reader.is_done(),
-        }
+        self.0.is_done()
     }
 
     /// Gives up what is left of a partition's range; nothing more of it is fetched or returned.
@@ -180,12 +134,7 @@ impl Reader {
     /// # Errors
     /// `Failed`, when the client does not comply.
     pub fn finish(&mut self, partition: i32) -> Result<(), KafkaError> {
-        match &mut self.0 {
-            #[cfg(feature = "client-rdkafka")]
-            Inner::Rdkafka(reader) => reader.finish(partition),
-            #[cfg(feature = "client-kafka")]
-            Inner::Kafka(reader) => reader.finish(partition),
-        }
+        self.0.finish(partition)
     }
 
     /// Stores the group's offsets, each the next one to read, for the tools that show lag. Waits
@@ -194,83 +143,9 @@ impl Reader {
     /// # Errors
     /// `Timeout`, `Unreachable`, `Refused`, `Failed`.
     pub fn commit(&mut self, offsets: &[(i32, i64)]) -> Result<(), KafkaError> {
-        match &mut self.0 {
-            #[cfg(feature = "client-rdkafka")]
-            Inner::Rdkafka(reader) => reader.commit(offsets),
-            #[cfg(feature = "client-kafka")]
-            Inner::Kafka(reader) => reader.commit(offsets),
-        }
+        self.0.commit(offsets)
     }
 
     /// Closes the connection and ends the client's threads; dropping does the same.
     pub fn close(self) {}
-}
-
-/// A record, borrowed from the client's memory.
-pub struct Record<'a>(pub(super) ClientRecord<'a>);
-
-/// The record as each client holds it.
-pub(super) enum ClientRecord<'a> {
-    #[cfg(feature = "client-rdkafka")]
-    Rdkafka(librdkafka::Record<'a>),
-    #[cfg(feature = "client-kafka")]
-    Kafka(kafka_rust::Record<'a>),
-}
-
-macro_rules! each_client {
-    ($self:ident, $record:ident => $call:expr) => {
-        match &$self.0 {
-            #[cfg(feature = "client-rdkafka")]
-            ClientRecord::Rdkafka($record) => $call,
-            #[cfg(feature = "client-kafka")]
-            ClientRecord::Kafka($record) => $call,
-        }
-    };
-}
-
-impl Record<'_> {
-    /// The partition it was read from.
-    #[must_use]
-    pub fn partition(&self) -> i32 {
-        each_client!(self, record => record.partition())
-    }
-
-    /// Its offset there.
-    #[must_use]
-    pub fn offset(&self) -> i64 {
-        each_client!(self, record => record.offset())
-    }
-
-    /// The key; the `kafka` client cannot tell an empty key from none.
-    #[must_use]
-    pub fn key(&self) -> Option<&[u8]> {
-        each_client!(self, record => record.key())
-    }
-
-    /// The payload; the `kafka` client cannot tell an empty payload from none.
-    #[must_use]
-    pub fn payload(&self) -> Option<&[u8]> {
-        each_client!(self, record => record.payload())
-    }
-
-    /// Name and value of each header, in order; none with the `kafka` client.
-    pub fn headers(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
-        (0..).map_while(|index| each_client!(self, record => record.header(index)))
-    }
-
-    /// When it was made or stored, in milliseconds since 1970; not known by the `kafka` client.
-    #[must_use]
-    pub fn timestamp_ms(&self) -> Option<i64> {
-        each_client!(self, record => record.timestamp_ms())
-    }
-}
-
-impl fmt::Debug for Record<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Record")
-            .field("partition", &self.partition())
-            .field("offset", &self.offset())
-            .field("payload_len", &self.payload().map(<[u8]>::len))
-            .finish_non_exhaustive()
-    }
 }

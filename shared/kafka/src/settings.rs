@@ -110,7 +110,6 @@ pub struct KafkaSettings {
 
 impl KafkaSettings {
     /// The brokers as one text, for messages.
-    #[cfg(any(feature = "client-rdkafka", feature = "client-kafka"))]
     pub(crate) fn broker_list(&self) -> String {
         self.brokers.join(",")
     }

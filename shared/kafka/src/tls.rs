@@ -4,8 +4,6 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
-#[cfg(feature = "client-rdkafka")]
-use std::time::{Duration, Instant};
 
 use openssl::error::ErrorStack;
 use openssl::pkey::PKey;
@@ -16,8 +14,6 @@ use openssl::ssl::{
 use openssl::x509::X509VerifyResult;
 
 use super::{KafkaError, Security};
-#[cfg(feature = "client-rdkafka")]
-use super::{KafkaSettings, LOG, dial};
 
 /// A connector that verifies the broker's certificate and its name, and writes whole buffers.
 pub(super) fn connector(security: &Security) -> Result<SslConnector, KafkaError> {
@@ -96,28 +92,6 @@ pub(super) fn handshake<S: Read + Write>(
             }
         })
 }
-
-/// Shakes hands with each broker in turn, to tell what is wrong with a certificate: librdkafka says
-/// the same of one that has expired, that is for another host or that nobody known has signed.
-#[cfg(feature = "client-rdkafka")]
-pub(super) fn diagnose(settings: &KafkaSettings) -> Option<String> {
-    let connector = connector(&settings.security).ok()?;
-    settings.brokers.iter().find_map(|broker| {
-        let stream = dial::connect(broker, Instant::now() + DIAGNOSIS).ok()?;
-        match handshake(&connector, dial::host(broker), stream) {
-            Err(TlsError::Refused(cause)) => Some(cause),
-            Err(TlsError::Broken(cause)) => {
-                log::debug!(target: LOG, "{broker}: a handshake to learn more broke: {cause}");
-                None
-            }
-            Err(TlsError::Silent) | Ok(_) => None,
-        }
-    })
-}
-
-/// How long finding out more about an error may take.
-#[cfg(feature = "client-rdkafka")]
-const DIAGNOSIS: Duration = Duration::from_secs(1);
 
 /// Why a handshake failed.
 pub(super) enum TlsError {

@@ -5,8 +5,7 @@ use kafka::client::fetch::{Message, Response};
 use kafka::error::KafkaCode;
 
 use super::client;
-use super::fetching::{MAX_BYTES, Wanted};
-use super::reader::Record;
+use super::record::Record;
 
 pub(super) enum Outcome {
     /// Messages, all below this offset.
@@ -18,19 +17,19 @@ pub(super) enum Outcome {
     Failed(String),
 }
 
-/// What the answer says about one partition.
-pub(super) fn outcome(responses: &[Response], wanted: Wanted) -> Outcome {
+/// What the answer says about one partition, which was asked for what it has from `offset` on.
+pub(super) fn outcome(responses: &[Response], partition: i32, offset: i64) -> Outcome {
     let mut partitions = responses
         .iter()
         .flat_map(Response::topics)
         .flat_map(|topic| topic.partitions());
     // Left out of the request by the crate: it knows of no leader.
-    let Some(found) = partitions.find(|it| it.partition() == wanted.partition) else {
+    let Some(found) = partitions.find(|it| it.partition() == partition) else {
         return Outcome::Unsettled;
     };
     match found.data() {
         Ok(data) => match data.messages().last() {
-            Some(message) if message.offset >= wanted.offset => Outcome::UpTo(message.offset + 1),
+            Some(message) if message.offset >= offset => Outcome::UpTo(message.offset + 1),
             _ => Outcome::Nothing,
         },
         Err(error) => match *error {
@@ -80,12 +79,4 @@ pub(super) fn describe_error(error: &Error) -> String {
         }
         other => format!("its messages cannot be understood ({other}); set KAFKA_CLIENT=rdkafka"),
     }
-}
-
-pub(super) fn describe_stall() -> String {
-    format!(
-        "nothing comes although there is more: a message larger than {} MiB, or the end of a \
-         transaction; the `kafka` client can read neither: set KAFKA_CLIENT=rdkafka",
-        MAX_BYTES / (1024 * 1024)
-    )
 }

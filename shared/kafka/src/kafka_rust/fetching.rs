@@ -12,12 +12,13 @@ use kafka::Error;
 use kafka::client::FetchPartition;
 use kafka::client::fetch::Response;
 
-use super::answer::{Outcome, describe_error, describe_stall, outcome, record_at};
+use super::answer::{Outcome, describe_error, outcome, record_at};
 use super::client;
-use super::reader::Connection;
+use super::connection::Connection;
 use super::worker::dead;
 use crate::progress::{Progress, Step};
-use crate::{KafkaError, LOG, Polled, Range, reader};
+use crate::record::ClientRecord;
+use crate::{KafkaError, LOG, Polled, Range, Record};
 
 const WHAT: &str = "be read";
 
@@ -25,7 +26,7 @@ const WHAT: &str = "be read";
 const FIRST_BYTES: i32 = 1024 * 1024;
 
 /// What is asked of it at most. A broker takes messages of 1 MiB unless told otherwise.
-pub(super) const MAX_BYTES: i32 = 64 * 1024 * 1024;
+const MAX_BYTES: i32 = 64 * 1024 * 1024;
 
 /// How many partitions share a request; with `FIRST_BYTES` it bounds the memory of an answer.
 const PARTITIONS_AT_ONCE: usize = 4;
@@ -52,9 +53,9 @@ pub(super) struct Fetching {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Wanted {
-    pub(super) partition: i32,
-    pub(super) offset: i64,
+struct Wanted {
+    partition: i32,
+    offset: i64,
     end: i64,
     bytes: i32,
     /// Below this nothing is part of a transaction.
@@ -119,8 +120,8 @@ impl Fetching {
                 }
             }
         };
-        let record = record_at(&self.answer, found).map(reader::ClientRecord::Kafka);
-        Ok(record.map(|record| Polled::Record(reader::Record(record))))
+        let record = record_at(&self.answer, found).map(ClientRecord::Kafka);
+        Ok(record.map(|record| Polled::Record(Record(record))))
     }
 
     /// Steps over the answer; returns where the message is, its partition and its offset.
@@ -237,7 +238,7 @@ impl Fetching {
     ) -> Result<(), KafkaError> {
         let mut unsettled = false;
         for &(mut wanted) in of {
-            let outcome = outcome(&responses, wanted);
+            let outcome = outcome(&responses, wanted.partition, wanted.offset);
             if let Some(guard) = &mut connection.guard
                 && self.progress.find(wanted.partition).is_some()
             {
@@ -305,4 +306,12 @@ impl Fetching {
             self.failures.push_back(Polled::Failed { partition, error });
         }
     }
+}
+
+fn describe_stall() -> String {
+    format!(
+        "nothing comes although there is more: a message larger than {} MiB, or the end of a \
+         transaction; the `kafka` client can read neither: set KAFKA_CLIENT=rdkafka",
+        MAX_BYTES / (1024 * 1024)
+    )
 }

@@ -3,6 +3,7 @@
 
 mod answer;
 mod client;
+mod connection;
 mod fetching;
 mod guard;
 mod partitioner;
@@ -10,8 +11,10 @@ mod preflight;
 mod producer;
 mod queue;
 mod reader;
+mod record;
 mod wire;
 mod worker;
 
 pub(super) use producer::Producer;
-pub(super) use reader::{Reader, Record};
+pub(super) use reader::Reader;
+pub(super) use record::Record;

@@ -12,6 +12,7 @@ use openssl::ssl::SslConnector;
 use super::queue::{Item, Queue};
 use super::worker::Worker;
 use super::{client, partitioner};
+use crate::producer::ClientProducer;
 use crate::{Delivery, KafkaError, KafkaSettings};
 
 const WHAT: &str = "store the message";
@@ -57,8 +58,10 @@ impl Producer {
             settings: settings.clone(),
         })
     }
+}
 
-    pub(crate) fn send(&mut self, id: u64, key: &[u8], payload: &[u8]) -> Result<(), KafkaError> {
+impl ClientProducer for Producer {
+    fn send(&mut self, id: u64, key: &[u8], payload: &[u8]) -> Result<(), KafkaError> {
         let partition = partitioner::partition(key, self.partitions);
         let item = Item {
             id,
@@ -75,11 +78,11 @@ impl Producer {
             })
     }
 
-    pub(crate) fn poll(&mut self) -> Vec<Delivery> {
+    fn poll(&mut self) -> Vec<Delivery> {
         self.queue.take_deliveries()
     }
 
-    pub(crate) fn finish(mut self, deadline: Instant) -> Vec<Delivery> {
+    fn finish(mut self: Box<Self>, deadline: Instant) -> Vec<Delivery> {
         if !self.queue.close(deadline) {
             self.queue.abandon(&KafkaError::Unreachable {
                 brokers: self.settings.broker_list(),

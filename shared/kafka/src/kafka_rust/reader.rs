@@ -3,73 +3,18 @@
 use std::fmt;
 use std::time::Duration;
 
-use kafka::client::fetch::Message;
-use kafka::client::{CommitOffset, FetchOffset, KafkaClient, PartitionOffset};
-use openssl::ssl::SslConnector;
+use kafka::client::{CommitOffset, FetchOffset, PartitionOffset};
 
-use super::client;
+use super::connection::Connection;
 use super::fetching::Fetching;
 use super::guard::Guard;
-use super::worker::Worker;
-use crate::{KafkaError, KafkaSettings, LOG, PartitionBounds, Polled, Range};
+use crate::reader::ClientReader;
+use crate::{KafkaError, KafkaSettings, PartitionBounds, Polled, Range};
 
 pub(crate) struct Reader {
     connection: Connection,
     partitions: Vec<i32>,
     fetching: Fetching,
-}
-
-/// The client on its thread, and what it takes to make another.
-pub(super) struct Connection {
-    pub(super) worker: Worker,
-    pub(super) settings: KafkaSettings,
-    connector: Option<SslConnector>,
-    /// `None` with brokers that are too old for it.
-    pub(super) guard: Option<Guard>,
-}
-
-impl Connection {
-    fn open(settings: &KafkaSettings) -> Result<Self, KafkaError> {
-        let connector = client::prepare(settings)?;
-        let worker = client::start(settings, connector.as_ref())?;
-        Ok(Self {
-            worker,
-            settings: settings.clone(),
-            connector,
-            guard: None,
-        })
-    }
-
-    /// Connects anew: a client that has lost its connection never recovers.
-    pub(super) fn renew(&mut self) -> Result<(), KafkaError> {
-        self.worker = client::start(&self.settings, self.connector.as_ref())?;
-        Ok(())
-    }
-
-    /// Who sees what the client cannot.
-    fn guard(&self) -> Result<Option<Guard>, KafkaError> {
-        let guard = Guard::begin(&self.settings, self.connector.as_ref())?;
-        if guard.is_none() {
-            log::warn!(
-                target: LOG,
-                "these brokers are older than Kafka 3.1: with KAFKA_CLIENT=kafka a recreated topic \
-                 shows only while it is shorter than what is recorded, and messages of aborted \
-                 transactions are read like others; KAFKA_CLIENT=rdkafka sees both"
-            );
-        }
-        Ok(guard)
-    }
-
-    fn call<T: Send + 'static>(
-        &mut self,
-        what: &'static str,
-        request: impl FnOnce(&mut KafkaClient) -> Result<T, kafka::Error> + Send + 'static,
-    ) -> Result<T, KafkaError> {
-        let timeout = self.settings.connect_timeout;
-        self.worker
-            .call(what, timeout, request)?
-            .map_err(|error| client::failed(what, &error, &self.settings))
-    }
 }
 
 impl Reader {
@@ -88,8 +33,10 @@ impl Reader {
             fetching: Fetching::default(),
         })
     }
+}
 
-    pub(crate) fn bounds(&mut self) -> Result<Vec<PartitionBounds>, KafkaError> {
+impl ClientReader for Reader {
+    fn bounds(&mut self) -> Result<Vec<PartitionBounds>, KafkaError> {
         const WHAT: &str = "tell what the topic holds";
         // First: a topic recreated after this is another one than what is read.
         self.connection.guard = self.connection.guard()?;
@@ -133,11 +80,11 @@ impl Reader {
             .collect()
     }
 
-    pub(crate) fn topic_id(&self) -> Option<String> {
-        self.connection.guard.as_ref().map(Guard::topic_id)
+    fn topic_id(&self) -> Result<Option<String>, KafkaError> {
+        Ok(self.connection.guard.as_ref().map(Guard::topic_id))
     }
 
-    pub(crate) fn group_offsets(&mut self) -> Result<Vec<(i32, Option<i64>)>, KafkaError> {
+    fn group_offsets(&mut self) -> Result<Vec<(i32, Option<i64>)>, KafkaError> {
         let settings = &self.connection.settings;
         let (group, topic) = (settings.group_id.clone(), settings.topic.clone());
         let known = self
@@ -158,25 +105,25 @@ impl Reader {
             .collect())
     }
 
-    pub(crate) fn assign(&mut self, ranges: &[Range]) -> Result<(), KafkaError> {
+    fn assign(&mut self, ranges: &[Range]) -> Result<(), KafkaError> {
         self.fetching = Fetching::new(ranges);
         Ok(())
     }
 
-    pub(crate) fn is_done(&self) -> bool {
+    fn is_done(&self) -> bool {
         self.fetching.is_done()
     }
 
-    pub(crate) fn finish(&mut self, partition: i32) -> Result<(), KafkaError> {
+    fn finish(&mut self, partition: i32) -> Result<(), KafkaError> {
         self.fetching.finish(partition);
         Ok(())
     }
 
-    pub(crate) fn poll(&mut self, wait: Duration) -> Result<Option<Polled<'_>>, KafkaError> {
+    fn poll(&mut self, wait: Duration) -> Result<Option<Polled<'_>>, KafkaError> {
         self.fetching.poll(&mut self.connection, wait)
     }
 
-    pub(crate) fn commit(&mut self, offsets: &[(i32, i64)]) -> Result<(), KafkaError> {
+    fn commit(&mut self, offsets: &[(i32, i64)]) -> Result<(), KafkaError> {
         let settings = &self.connection.settings;
         let (group, topic) = (settings.group_id.clone(), settings.topic.clone());
         let offsets = offsets.to_vec();
@@ -197,42 +144,4 @@ impl fmt::Debug for Reader {
             .field("partitions", &self.partitions)
             .finish_non_exhaustive()
     }
-}
-
-/// A record in a response of the crate.
-pub(crate) struct Record<'a> {
-    pub(super) partition: i32,
-    pub(super) message: &'a Message<'a>,
-}
-
-impl Record<'_> {
-    pub(crate) fn partition(&self) -> i32 {
-        self.partition
-    }
-
-    pub(crate) fn offset(&self) -> i64 {
-        self.message.offset
-    }
-
-    pub(crate) fn key(&self) -> Option<&[u8]> {
-        some_bytes(self.message.key)
-    }
-
-    pub(crate) fn payload(&self) -> Option<&[u8]> {
-        some_bytes(self.message.value)
-    }
-
-    /// None: the protocol of this client has no headers.
-    pub(crate) fn header(&self, _: usize) -> Option<(&str, Option<&[u8]>)> {
-        None
-    }
-
-    /// None: the protocol of this client has no timestamps.
-    pub(crate) fn timestamp_ms(&self) -> Option<i64> {
-        None
-    }
-}
-
-fn some_bytes(bytes: &[u8]) -> Option<&[u8]> {
-    (!bytes.is_empty()).then_some(bytes)
 }

@@ -15,6 +15,7 @@ use rdkafka::producer::{BaseProducer, Producer as _};
 
 use super::watcher::Watcher;
 use super::{config, connect};
+use crate::admin::ClientAdmin;
 use crate::{Created, Deleted, KafkaError, KafkaSettings};
 
 pub(crate) struct Admin {
@@ -46,47 +47,6 @@ impl Admin {
         })
     }
 
-    pub(crate) fn partition_count(&self, topic: &str) -> Result<Option<usize>, KafkaError> {
-        let settings = KafkaSettings {
-            topic: topic.to_owned(),
-            ..self.settings.clone()
-        };
-        let serve = || self.scout.poll(Duration::ZERO);
-        match connect::find_topic(self.scout.client(), &settings, serve) {
-            Ok(partitions) => Ok(Some(partitions.len())),
-            Err(KafkaError::UnknownTopic { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    pub(crate) fn create_topic(
-        &self,
-        topic: &str,
-        partitions: i32,
-        replication: i32,
-        configs: &[(String, String)],
-    ) -> Result<Created, KafkaError> {
-        let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(replication));
-        for (name, value) in configs {
-            new = new.set(name, value);
-        }
-        match self.only(block_on(self.client.create_topics([&new], &self.options())))? {
-            Ok(()) => Ok(Created::Created),
-            Err(Code::TopicAlreadyExists) => Ok(Created::AlreadyThere),
-            Err(code) => Err(self.watcher().code_error("create the topic", code)),
-        }
-    }
-
-    pub(crate) fn delete_topic(&self, topic: &str) -> Result<Deleted, KafkaError> {
-        match self.only(block_on(
-            self.client.delete_topics(&[topic], &self.options()),
-        ))? {
-            Ok(()) => Ok(Deleted::Deleted),
-            Err(Code::UnknownTopicOrPartition | Code::UnknownTopic) => Ok(Deleted::NotThere),
-            Err(code) => Err(self.watcher().code_error("delete the topic", code)),
-        }
-    }
-
     /// The result for the one topic that was asked about.
     fn only(&self, results: KafkaResult<Vec<TopicResult>>) -> Result<Result<(), Code>, KafkaError> {
         match results {
@@ -107,6 +67,49 @@ impl Admin {
 
     fn watcher(&self) -> &Watcher {
         self.scout.client().context()
+    }
+}
+
+impl ClientAdmin for Admin {
+    fn partition_count(&self, topic: &str) -> Result<Option<usize>, KafkaError> {
+        let settings = KafkaSettings {
+            topic: topic.to_owned(),
+            ..self.settings.clone()
+        };
+        let serve = || self.scout.poll(Duration::ZERO);
+        match connect::find_topic(self.scout.client(), &settings, serve) {
+            Ok(partitions) => Ok(Some(partitions.len())),
+            Err(KafkaError::UnknownTopic { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn create_topic(
+        &self,
+        topic: &str,
+        partitions: i32,
+        replication: i32,
+        configs: &[(String, String)],
+    ) -> Result<Created, KafkaError> {
+        let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(replication));
+        for (name, value) in configs {
+            new = new.set(name, value);
+        }
+        match self.only(block_on(self.client.create_topics([&new], &self.options())))? {
+            Ok(()) => Ok(Created::Created),
+            Err(Code::TopicAlreadyExists) => Ok(Created::AlreadyThere),
+            Err(code) => Err(self.watcher().code_error("create the topic", code)),
+        }
+    }
+
+    fn delete_topic(&self, topic: &str) -> Result<Deleted, KafkaError> {
+        match self.only(block_on(
+            self.client.delete_topics(&[topic], &self.options()),
+        ))? {
+            Ok(()) => Ok(Deleted::Deleted),
+            Err(Code::UnknownTopicOrPartition | Code::UnknownTopic) => Ok(Deleted::NotThere),
+            Err(code) => Err(self.watcher().code_error("delete the topic", code)),
+        }
     }
 }
 

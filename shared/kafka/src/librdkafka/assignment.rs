@@ -1,13 +1,14 @@
 //! Which partitions the client fetches, and from where.
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError as RdError;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::fetching::request_error;
 use super::watcher::Watcher;
 use crate::KafkaError;
 
-type Client = BaseConsumer<Watcher>;
+/// The consumer that all reading is done with.
+pub(super) type Client = BaseConsumer<Watcher>;
 
 /// The offsets in librdkafka's form.
 pub(super) fn partition_list(
@@ -48,6 +49,11 @@ pub(super) fn unassign(client: &Client, topic: &str, partition: i32) -> Result<(
 /// one thing after another, so it has stopped them when it has answered whatever is asked next.
 ///
 /// [issue 5573]: https://github.com/confluentinc/librdkafka/issues/5573
-fn settle(client: &Client) -> Result<(), rdkafka::error::KafkaError> {
+fn settle(client: &Client) -> Result<(), RdError> {
     client.assignment().map(drop)
+}
+
+/// The error of a request of the consumer's, in our kinds.
+pub(super) fn request_error(client: &Client, what: &'static str, error: &RdError) -> KafkaError {
+    client.client().context().request_error(what, error)
 }

@@ -8,7 +8,8 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::types::RDKafkaRespErr;
 
 use super::watcher::{PROTOCOL_HINT, Watcher};
-use crate::{KafkaError, KafkaSettings, tls};
+use crate::tls::{self, TlsError};
+use crate::{KafkaError, KafkaSettings, LOG, dial};
 
 /// How long the first metadata request may block, so that a refusal is noticed between two of them;
 /// each further one may take twice as long, so that a slow broker still gets to answer.
@@ -16,6 +17,9 @@ const FIRST_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Between two requests that failed at once.
 const BACKOFF: Duration = Duration::from_millis(10);
+
+/// How long finding out more about an error may take.
+const DIAGNOSIS: Duration = Duration::from_secs(1);
 
 /// Asks for the topic until a broker answers, every broker refuses us or the time is up. Returns
 /// the topic's partitions in order.
@@ -90,9 +94,26 @@ fn precisely(error: KafkaError, settings: &KafkaSettings) -> KafkaError {
         KafkaError::Refused { brokers, cause } if cause.contains("certificate verify failed") => {
             KafkaError::Refused {
                 brokers,
-                cause: tls::diagnose(settings).unwrap_or(cause),
+                cause: diagnose(settings).unwrap_or(cause),
             }
         }
         error => error,
     }
+}
+
+/// Shakes hands with each broker in turn, to tell what is wrong with a certificate: librdkafka says
+/// the same of one that has expired, that is for another host or that nobody known has signed.
+fn diagnose(settings: &KafkaSettings) -> Option<String> {
+    let connector = tls::connector(&settings.security).ok()?;
+    settings.brokers.iter().find_map(|broker| {
+        let stream = dial::connect(broker, Instant::now() + DIAGNOSIS).ok()?;
+        match tls::handshake(&connector, dial::host(broker), stream) {
+            Err(TlsError::Refused(cause)) => Some(cause),
+            Err(TlsError::Broken(cause)) => {
+                log::debug!(target: LOG, "{broker}: a handshake to learn more broke: {cause}");
+                None
+            }
+            Err(TlsError::Silent) | Ok(_) => None,
+        }
+    })
 }

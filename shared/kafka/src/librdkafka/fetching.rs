@@ -4,24 +4,21 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use rdkafka::Offset;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError as RdError, RDKafkaErrorCode as Code};
 use rdkafka::message::Message as _;
 
-use super::assignment::{assign, partition_list, unassign};
-use super::reader::Record;
-use super::watcher::Watcher;
+use super::assignment::{Client, assign, partition_list, request_error, unassign};
 use super::{unpack, unreadable};
 use crate::progress::{Progress, Step};
-use crate::{KafkaError, KafkaSettings, LOG, Polled, Range, reader};
+use crate::record::ClientRecord;
+use crate::{KafkaError, KafkaSettings, LOG, Polled, Range, Record};
 
 /// How often positions are looked at while no message comes: a marker moves them and wakes nobody.
 const POSITION_POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// How often a partition may be blamed for a missing offset that is there, before it is believed.
 const EXCUSES: usize = 3;
-
-type Client = BaseConsumer<Watcher>;
 
 /// The ranges being read, and what is known about them beyond their positions.
 pub(super) struct Fetching {
@@ -110,8 +107,8 @@ impl Fetching {
                         if last {
                             self.closed(client, partition)?;
                         }
-                        let record = reader::ClientRecord::Rdkafka(Record(message));
-                        return Ok(Some(Polled::Record(reader::Record(record))));
+                        let record = ClientRecord::Rdkafka(super::Record(message));
+                        return Ok(Some(Polled::Record(Record(record))));
                     }
                     self.moved(client, partition, &step)?
                 }
@@ -407,8 +404,4 @@ fn positions(client: &Client) -> Result<Vec<(i32, i64)>, KafkaError> {
             _ => None,
         })
         .collect())
-}
-
-pub(super) fn request_error(client: &Client, what: &'static str, error: &RdError) -> KafkaError {
-    client.client().context().request_error(what, error)
 }

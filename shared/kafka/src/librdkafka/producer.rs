@@ -9,6 +9,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
 
 use super::watcher::Watcher;
 use super::{config, connect};
+use crate::producer::ClientProducer;
 use crate::{Delivery, KafkaError, KafkaSettings, LOG};
 
 /// Between two polls of the queue. `flush` and a `poll` that waits have a tenth of a second for
@@ -42,7 +43,17 @@ impl Producer {
         })
     }
 
-    pub(crate) fn send(&mut self, id: u64, key: &[u8], payload: &[u8]) -> Result<(), KafkaError> {
+    fn watcher(&self) -> &Watcher {
+        self.client.client().context()
+    }
+
+    fn serve(&self) {
+        self.watcher().drain(|| self.client.poll(Duration::ZERO));
+    }
+}
+
+impl ClientProducer for Producer {
+    fn send(&mut self, id: u64, key: &[u8], payload: &[u8]) -> Result<(), KafkaError> {
         let deadline = Instant::now() + self.timeout;
         let mut record = BaseRecord::with_opaque_to(&self.topic, Box::new(id))
             .key(key)
@@ -67,14 +78,14 @@ impl Producer {
         }
     }
 
-    pub(crate) fn poll(&mut self) -> Vec<Delivery> {
+    fn poll(&mut self) -> Vec<Delivery> {
         self.serve();
         let deliveries = self.watcher().take_deliveries();
         self.outstanding -= deliveries.len();
         deliveries
     }
 
-    pub(crate) fn finish(mut self, deadline: Instant) -> Vec<Delivery> {
+    fn finish(mut self: Box<Self>, deadline: Instant) -> Vec<Delivery> {
         let mut deliveries = self.poll();
         while self.outstanding > 0 && Instant::now() < deadline {
             thread::sleep(POLL_INTERVAL);
@@ -93,14 +104,6 @@ impl Producer {
             log::error!(target: LOG, "{} messages are unaccounted for", self.outstanding);
         }
         deliveries
-    }
-
-    fn watcher(&self) -> &Watcher {
-        self.client.client().context()
-    }
-
-    fn serve(&self) {
-        self.watcher().drain(|| self.client.poll(Duration::ZERO));
     }
 }
 

@@ -1,19 +1,18 @@
 //! The reader over librdkafka: its requests, and its end.
 
 use std::fmt;
-use std::panic::{self, AssertUnwindSafe};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError as RdError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::assignment::partition_list;
 use super::fetching::Fetching;
 use super::watcher::Watcher;
 use super::{config, connect, identity};
+use crate::reader::ClientReader;
 use crate::{KafkaError, KafkaSettings, LOG, PartitionBounds, Polled, Range};
 
 /// How long leaving may take; librdkafka leaves at once unless a thread of its own hangs.
@@ -49,27 +48,6 @@ impl Reader {
             drop(reader.client.poll(Duration::ZERO));
         })?;
         Ok(reader)
-    }
-
-    pub(crate) fn bounds(&mut self) -> Result<Vec<PartitionBounds>, KafkaError> {
-        // Answered meanwhile.
-        let identity = identity::ask(self.client.client(), &self.fetching.topic)?;
-        let firsts = self.boundaries(Offset::Beginning)?;
-        let ends = self.boundaries(Offset::End)?;
-        self.topic_id = identity.answer(self.fetching.timeout.min(ASIDE));
-        Ok(firsts
-            .into_iter()
-            .zip(ends)
-            .map(|((partition, first), (_, end))| PartitionBounds {
-                partition,
-                first,
-                end,
-            })
-            .collect())
-    }
-
-    pub(crate) fn topic_id(&self) -> Result<Option<String>, KafkaError> {
-        self.topic_id.clone()
     }
 
     /// Asks for one boundary of all partitions, in one request to each broker; `fetch_watermarks`
@@ -113,7 +91,41 @@ impl Reader {
             .collect()
     }
 
-    pub(crate) fn group_offsets(&mut self) -> Result<Vec<(i32, Option<i64>)>, KafkaError> {
+    fn list(
+        &self,
+        offsets: impl Iterator<Item = (i32, Offset)>,
+    ) -> Result<TopicPartitionList, KafkaError> {
+        partition_list(&self.fetching.topic, offsets)
+    }
+
+    fn request_error(&self, what: &'static str, error: &RdError) -> KafkaError {
+        self.client.client().context().request_error(what, error)
+    }
+}
+
+impl ClientReader for Reader {
+    fn bounds(&mut self) -> Result<Vec<PartitionBounds>, KafkaError> {
+        // Answered meanwhile.
+        let identity = identity::ask(self.client.client(), &self.fetching.topic)?;
+        let firsts = self.boundaries(Offset::Beginning)?;
+        let ends = self.boundaries(Offset::End)?;
+        self.topic_id = identity.answer(self.fetching.timeout.min(ASIDE));
+        Ok(firsts
+            .into_iter()
+            .zip(ends)
+            .map(|((partition, first), (_, end))| PartitionBounds {
+                partition,
+                first,
+                end,
+            })
+            .collect())
+    }
+
+    fn topic_id(&self) -> Result<Option<String>, KafkaError> {
+        self.topic_id.clone()
+    }
+
+    fn group_offsets(&mut self) -> Result<Vec<(i32, Option<i64>)>, KafkaError> {
         const WHAT: &str = "tell the group's offsets";
         let asked = self.list(self.partitions.iter().map(|&p| (p, Offset::Invalid)))?;
         let answer = self
@@ -135,23 +147,23 @@ impl Reader {
             .collect()
     }
 
-    pub(crate) fn assign(&mut self, ranges: &[Range]) -> Result<(), KafkaError> {
+    fn assign(&mut self, ranges: &[Range]) -> Result<(), KafkaError> {
         self.fetching.assign(&self.client, ranges)
     }
 
-    pub(crate) fn is_done(&self) -> bool {
+    fn is_done(&self) -> bool {
         self.fetching.is_done()
     }
 
-    pub(crate) fn finish(&mut self, partition: i32) -> Result<(), KafkaError> {
+    fn finish(&mut self, partition: i32) -> Result<(), KafkaError> {
         self.fetching.finish(&self.client, partition)
     }
 
-    pub(crate) fn poll(&mut self, wait: Duration) -> Result<Option<Polled<'_>>, KafkaError> {
+    fn poll(&mut self, wait: Duration) -> Result<Option<Polled<'_>>, KafkaError> {
         self.fetching.poll(&self.client, wait)
     }
 
-    pub(crate) fn commit(&mut self, offsets: &[(i32, i64)]) -> Result<(), KafkaError> {
+    fn commit(&mut self, offsets: &[(i32, i64)]) -> Result<(), KafkaError> {
         if offsets.is_empty() {
             return Ok(());
         }
@@ -171,17 +183,6 @@ impl Reader {
         self.client
             .commit(&list, CommitMode::Sync)
             .map_err(|error| self.request_error(WHAT, &error))
-    }
-
-    fn list(
-        &self,
-        offsets: impl Iterator<Item = (i32, Offset)>,
-    ) -> Result<TopicPartitionList, KafkaError> {
-        partition_list(&self.fetching.topic, offsets)
-    }
-
-    fn request_error(&self, what: &'static str, error: &RdError) -> KafkaError {
-        self.client.client().context().request_error(what, error)
     }
 }
 
@@ -206,47 +207,5 @@ impl fmt::Debug for Reader {
             .field("partitions", &self.partitions)
             .field("fetching", &self.fetching)
             .finish_non_exhaustive()
-    }
-}
-
-/// Stands for a header whose name is not UTF-8.
-const UNREADABLE: &str = "(a name that is not UTF-8)";
-
-/// A record in librdkafka's memory.
-pub(crate) struct Record<'a>(pub(super) BorrowedMessage<'a>);
-
-impl Record<'_> {
-    pub(crate) fn partition(&self) -> i32 {
-        self.0.partition()
-    }
-
-    pub(crate) fn offset(&self) -> i64 {
-        self.0.offset()
-    }
-
-    pub(crate) fn key(&self) -> Option<&[u8]> {
-        self.0.key()
-    }
-
-    pub(crate) fn payload(&self) -> Option<&[u8]> {
-        self.0.payload()
-    }
-
-    pub(crate) fn header(&self, index: usize) -> Option<(&str, Option<&[u8]>)> {
-        let headers = self.0.headers()?;
-        // rdkafka panics over a name that is not UTF-8, which any producer may write. The hook
-        // would tell of an internal error.
-        let hook = panic::take_hook();
-        panic::set_hook(Box::new(|_| {}));
-        let header = panic::catch_unwind(AssertUnwindSafe(|| headers.try_get(index)));
-        panic::set_hook(hook);
-        match header {
-            Ok(header) => header.map(|header| (header.key, header.value)),
-            Err(_) => Some((UNREADABLE, None)),
-        }
-    }
-
-    pub(crate) fn timestamp_ms(&self) -> Option<i64> {
-        self.0.timestamp().to_millis()
     }
 }

@@ -14,15 +14,12 @@ use std::time::{Duration, Instant};
 
 use rdkafka::Offset;
 use rdkafka::bindings as c;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::types::RDKafkaRespErr as Code;
 
-use super::assignment::{assign, partition_list};
+use super::assignment::{Client, assign, partition_list};
 use super::unpack;
-use super::watcher::Watcher;
 use crate::{KafkaError, Range};
-
-type Client = BaseConsumer<Watcher>;
 
 /// How long one poll of the queue may take.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
