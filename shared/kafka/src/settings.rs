@@ -15,8 +15,8 @@ pub enum Client {
     /// librdkafka: every broker since 0.10, every codec, TLS and SASL.
     #[default]
     Rdkafka,
-    /// The pure-Rust crate `kafka`: brokers up to 3.9, TLS but no SASL, reads gzip and snappy only,
-    /// takes messages of aborted transactions for good ones and cannot tell a corrupt batch.
+    /// The pure-Rust crate `kafka`: brokers up to 3.9, TLS but no SASL, reads gzip and snappy only;
+    /// `kafka_rust/README.md` says what else it cannot do.
     Kafka,
 }
 

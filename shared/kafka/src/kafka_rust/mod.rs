@@ -1,5 +1,5 @@
 //! The client over the crate `kafka` (the project kafka-rust): the protocol of Kafka 0.8 and 0.9,
-//! which brokers understand up to 3.9.
+//! which brokers understand up to 3.9. `README.md` beside this says what it cannot promise.
 
 mod answer;
 mod client;
