@@ -264,7 +264,10 @@ mod tests {
         let pairs = pairs
             .iter()
             .map(|(name, value)| ((*name).into(), (*value).into()));
-        Reader::new(Environment::from_pairs(pairs, Path::new("/nonexistent")))
+        Reader::new(
+            "drain",
+            Environment::from_pairs(pairs, Path::new("/nonexistent")),
+        )
     }
 
     fn problems(pairs: &[(&str, &str)]) -> Vec<String> {

@@ -28,7 +28,6 @@ mod settings;
 mod tls;
 
 pub use admin::{Admin, Created, Deleted};
-pub use environment::KAFKA;
 pub use error::KafkaError;
 pub use producer::{Delivery, Producer, Undelivered};
 pub use reader::{PartitionBounds, Polled, Range, Reader};
