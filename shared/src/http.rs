@@ -27,6 +27,15 @@ pub fn agent(timeout: Duration) -> Agent {
         .into()
 }
 
+/// Why there is no answer, without the library's words for the kind of error.
+#[must_use]
+pub fn cause(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Io(error) => error.to_string(),
+        error => error.to_string(),
+    }
+}
+
 /// Why an answer is no success; `None`: it is one (2xx). Of a redirect's target only the origin is
 /// told: the rest may repeat what is secret in our own address.
 #[must_use]
@@ -40,7 +49,7 @@ pub fn refusal(answer: &http::Response<Body>) -> Option<String> {
         let to = to.and_then(|to| to.to_str().ok()).map(origin);
         let to = to.unwrap_or_else(|| "nowhere".to_owned());
         return Some(format!(
-            "{status}: it redirects to {to}, which is not followed"
+            "{status}: it redirects to {to}; redirects are not followed"
         ));
     }
     Some(status.to_string())

@@ -64,7 +64,7 @@ fn count(transaction: &mut Transaction<'_>, hour: Timestamp) -> Result<Rolled, p
         .get(0);
     if is_final {
         log::warn!(
-            "checks of the hour from {hour} came after their day was dropped: they are not counted"
+            "checks of the hour from {hour} came after their day was dropped (MAINTAIN_KEEP_CHECKS): they are not counted"
         );
         return Ok(Rolled::Nothing);
     }

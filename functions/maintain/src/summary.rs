@@ -63,7 +63,7 @@ impl Counters {
             parts.push("the rest left to another maintain".to_owned());
         }
         if self.left > 0 {
-            parts.push("what is old left for the next run, because it is in use".to_owned());
+            parts.push("what is old left for the next run, because somebody reads it: pg_stat_activity tells who".to_owned());
         }
         if self.doubted {
             parts.push("what is old kept, because a clock is not believed".to_owned());

@@ -125,13 +125,7 @@ impl DenyNetworks {
 fn parse_network(text: &str) -> Result<IpNet, String> {
     text.parse::<IpNet>()
         .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-        .map_err(|_| {
-            let groups: Vec<_> = GROUPS.iter().map(|(name, _)| *name).collect();
-            format!(
-                "{text:?} is neither a network such as 10.0.0.0/8 nor one of {}, or {NON_PUBLIC} for all of them",
-                groups.join(", ")
-            )
-        })
+        .map_err(|_| format!("{text:?} is none of these"))
 }
 
 /// The IPv4 addresses that an IPv6 address leads to: mapped, compatible, translated (SIIT), NAT64,

@@ -233,7 +233,11 @@ impl Name {
 fn start() -> Result<Service, String> {
     serve(|| {
         TokioResolver::builder_tokio()
-            .map_err(|error| format!("/etc/resolv.conf cannot be used: {error}"))?
+            .map_err(|error| {
+                let why = error.to_string();
+                let why = why.strip_prefix("io error: ").unwrap_or(&why);
+                format!("/etc/resolv.conf cannot be used: {why}")
+            })?
             .build()
             .map_err(|error| format!("the resolver cannot be started: {error}"))
     })

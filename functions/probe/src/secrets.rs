@@ -43,14 +43,15 @@ impl Secrets {
                 .variables
                 .get(name)
                 .cloned()
-                .ok_or_else(|| format!("the variable {name} is not set")),
+                .ok_or_else(|| format!("names the variable {name}, which is not set")),
             Text::File(name) => {
                 let Some(directory) = &self.directory else {
                     return Err(format!(
-                        "the file {name} is wanted but SITES_SECRETS_DIR is not set"
+                        "names the file {name}, and SITES_SECRETS_DIR, where it would be, is not set"
                     ));
                 };
-                let told = |why: String| format!("the file {name} cannot be read: {why}");
+                let told =
+                    |why: String| format!("names the file {name}, which cannot be read: {why}");
                 let content = read_inside(directory, Path::new(name)).map_err(told)?;
                 let mut text =
                     String::from_utf8(content).map_err(|_| told("it is not UTF-8".to_owned()))?;

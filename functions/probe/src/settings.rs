@@ -164,8 +164,8 @@ fn sites(reader: &mut Reader, defaults: SiteDefaults) -> Option<Source> {
             .map(|settings| Source::Database(Box::new(settings), Box::new(defaults))),
         SiteSource::Unset => {
             reader.problem(
-                "SITES, SITES_FILE or SITES_FROM",
-                "is not set: there is nothing to check; for example SITES=https://example.org",
+                "",
+                "none of SITES, SITES_FILE and SITES_FROM is set: there is nothing to check; for example SITES=https://example.org",
             );
             None
         }

@@ -204,7 +204,17 @@ pub(crate) fn write(
         Interrupted::Reading(failure) => failure,
         Interrupted::Writing(error) => Problems::one(
             "REPORT_OUTPUT",
-            format!("cannot be written: {}: {error}", path.display()),
+            match path
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty())
+            {
+                Some(parent) if !parent.is_dir() => format!(
+                    "is {}, and there is no directory {}; make it",
+                    path.display(),
+                    parent.display()
+                ),
+                _ => format!("is {}, which cannot be written: {error}", path.display()),
+            },
         )
         .into(),
     })

@@ -22,8 +22,8 @@ pub enum KafkaError {
         cause: String,
     },
 
-    /// A broker answered and turned us away: TLS, authentication or authorisation.
-    #[error("Kafka at {brokers} refused us: {cause}")]
+    /// A broker answered, and one of us turned the other away: TLS, authentication, authorisation.
+    #[error("Kafka at {brokers} cannot be used: {cause}")]
     Refused {
         /// The brokers that were tried.
         brokers: String,

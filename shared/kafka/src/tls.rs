@@ -116,7 +116,8 @@ fn describe_verification(host: &str, verdict: X509VerifyResult) -> String {
              use a name from the certificate in KAFKA_BROKERS"
         ),
         _ => format!(
-            "the broker's certificate is not signed by a CA certificate in KAFKA_CA_FILE ({})",
+            "the broker's certificate is not signed by a CA certificate in KAFKA_CA_FILE ({}); \
+             name there the one that signed it",
             verdict.error_string()
         ),
     }

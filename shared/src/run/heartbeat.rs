@@ -42,10 +42,14 @@ fn ping(url: &SecretString, suffix: &str) {
     let address = format!("{}{suffix}", url.expose_secret().trim_end_matches('/'));
     let why = match http::agent(TIMEOUT).get(address).call() {
         Ok(answer) => http::refusal(&answer),
-        Err(error) => Some(error.to_string()),
+        Err(error) => Some(http::cause(&error)),
     };
     if let Some(why) = why {
+        let asked = match suffix {
+            "" => String::new(),
+            suffix => format!(", of which {suffix} was asked"),
+        };
         // Never the address: who knows it can report success in our name.
-        log::warn!("the heartbeat was not taken (HEARTBEAT_URL{suffix}): {why}");
+        log::warn!("the heartbeat was not taken: {why}; check HEARTBEAT_URL{asked}");
     }
 }

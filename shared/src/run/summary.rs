@@ -36,9 +36,17 @@ impl Summary {
     /// Writes the line: a warning when something is left for a next run, so that a quiet log
     /// (`LOG_LEVEL=warn`) tells of it.
     pub(super) fn log(&self, took: Duration) {
-        let level = match self.exit {
-            Exit::Done | Exit::Down => log::Level::Info,
-            _ => log::Level::Warn,
+        let took_text = human(took);
+        // What is left comes with a reason, to which "in 5 ms" would read as a part.
+        let (level, line) = match self.exit {
+            Exit::Done | Exit::Down => (
+                log::Level::Info,
+                format!("{} in {took_text}", self.sentence),
+            ),
+            _ => (
+                log::Level::Warn,
+                format!("{} (after {took_text})", self.sentence),
+            ),
         };
         let mut fields = self.counters.clone();
         fields.push(("exit_code", u64::from(self.exit.code())));
@@ -50,7 +58,7 @@ impl Summary {
             &log::Record::builder()
                 .level(level)
                 .target("sitewatch")
-                .args(format_args!("{} in {}", self.sentence, human(took)))
+                .args(format_args!("{line}"))
                 .key_values(&fields)
                 .build(),
         );

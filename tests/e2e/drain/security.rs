@@ -39,7 +39,7 @@ fn over_mutual_tls(version: Version, client: &str) {
         .var("KAFKA_TIMEOUT", "5s")
         .run()
         .exits(69)
-        .logs(&format!("ERROR drain: Kafka at {} refused us: the broker's certificate is not signed by a CA certificate in KAFKA_CA_FILE (unable to get local issuer certificate) (exit code 69)\n", kafka.ssl_bootstrap()));
+        .logs(&format!("ERROR drain: Kafka at {} cannot be used: the broker's certificate is not signed by a CA certificate in KAFKA_CA_FILE (unable to get local issuer certificate); name there the one that signed it (exit code 69)\n", kafka.ssl_bootstrap()));
 }
 
 #[test]

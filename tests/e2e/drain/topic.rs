@@ -166,7 +166,7 @@ fn servers_that_are_not_there_are_named_in_one_sentence() {
         .var("KAFKA_TIMEOUT", "2s")
         .run()
         .exits(69)
-        .logs(&format!("ERROR drain: cannot reach Kafka at 127.0.0.1:{nobody}: Connect to ipv4#127.0.0.1:{nobody} failed: Connection refused; check KAFKA_BROKERS and that the broker is running (exit code 69)\n"));
+        .logs(&format!("ERROR drain: cannot reach Kafka at 127.0.0.1:{nobody}: Connection refused; check KAFKA_BROKERS and that the broker is running (exit code 69)\n"));
     story
         .drain()
         .var("DATABASE_URL", format!("postgres://sitewatch:hunter2@127.0.0.1:{nobody}/x"))

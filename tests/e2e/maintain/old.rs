@@ -32,7 +32,7 @@ fn old_days_are_dropped_whole_their_rollups_stay_and_later_checks_do_not_change_
     keep()
         .run()
         .exits(0)
-        .logs(&format!(r#"WARN  maintain: checks of the hour from {zero} came after their day was dropped: they are not counted
+        .logs(&format!(r#"WARN  maintain: checks of the hour from {zero} came after their day was dropped (MAINTAIN_KEEP_CHECKS): they are not counted
 INFO  maintain: 1 day of checks dropped
 "#));
     assert_eq!(prepared.count("select count(*) from checks"), 1);
@@ -128,7 +128,7 @@ fn a_drop_waits_for_nobody_long() {
         .spawn();
     // A drain goes on meanwhile.
     record(&prepared, &[up("shop", 10)]);
-    run.wait().exits(75).stderr_has("because it is in use");
+    run.wait().exits(75).stderr_has("because somebody reads it");
     drop(transaction);
     prepared
         .maintain()

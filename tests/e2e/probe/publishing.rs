@@ -105,7 +105,7 @@ fn without_kafka_and_spool_nothing_is_checked() {
         .exits(69);
     finished
         .stdout_is("")
-        .logs("ERROR probe: cannot reach Kafka at 127.0.0.1:1: Connect to ipv4#127.0.0.1:1 failed: Connection refused; check KAFKA_BROKERS and that the broker is running (exit code 69)\n");
+        .logs("ERROR probe: cannot reach Kafka at 127.0.0.1:1: Connection refused; check KAFKA_BROKERS and that the broker is running (exit code 69)\n");
     assert_eq!(website.connections(), 0);
 }
 

@@ -277,7 +277,7 @@ WARN  probe: 1 check: 1 up, 0 down, 1 site of the table not checked
         .unwrap();
     let finished = run().run().exits(78).logs(
         r#"ERROR probe: 2 problems in the configuration
-  site wrong: bearer_token the variable SITE_SECRET_MISSING is not set
+  site wrong: bearer_token names the variable SITE_SECRET_MISSING, which is not set
   site wrong: tls_ca_file /nowhere/ca.pem cannot be used: SITES_TLS_DIR is not set
 WARN  probe: 1 check: 1 up, 0 down, 1 site of the table not checked
 "#,
@@ -290,7 +290,7 @@ WARN  probe: 1 check: 1 up, 0 down, 1 site of the table not checked
         .stdout_has("right")
         .logs(
             r#"ERROR probe: 2 problems in the configuration
-  site wrong: bearer_token the variable SITE_SECRET_MISSING is not set
+  site wrong: bearer_token names the variable SITE_SECRET_MISSING, which is not set
   site wrong: tls_ca_file /nowhere/ca.pem cannot be used: SITES_TLS_DIR is not set
 WARN  probe: dry run: 1 check of 1 site due, 1 site of the table cannot be checked, nothing checked
 "#,
@@ -359,7 +359,7 @@ fn everything_wrong_is_said_at_once() {
   SITES: site 2: retries is 3; at most 2 (CHECK_MAX_RETRIES)
   PROBE_WINDOW is 120s, longer than PROBE_PERIOD (60s): runs would do each other's work
   PROBE_SHARD_INDEX is 3; wants a number from 0 to 2 (PROBE_SHARD_COUNT is 3)
-  PROBE_DENY_NETWORKS is "privat": "privat" is neither a network such as 10.0.0.0/8 nor one of loopback, private, link-local, metadata, special, or non-public for all of them; wants non-public, its parts private, loopback, link-local, metadata, special, or networks such as 10.0.0.0/8, separated by commas, for example non-public
+  PROBE_DENY_NETWORKS is "privat": "privat" is none of these; wants non-public, its parts private, loopback, link-local, metadata, special, or networks such as 10.0.0.0/8, separated by commas, for example non-public
   KAFKA_BROKERS is not set; wants host:port, several separated by commas, for example KAFKA_BROKERS=localhost:9092
 ERROR probe: see `probe --help` for every variable it reads
 "#,
@@ -379,7 +379,7 @@ ERROR probe: see `probe --help` for every variable it reads
         .run()
         .exits(78)
         .logs(r#"ERROR probe: 2 problems in the configuration
-  SITES, SITES_FILE or SITES_FROM is not set: there is nothing to check; for example SITES=https://example.org
+  none of SITES, SITES_FILE and SITES_FROM is set: there is nothing to check; for example SITES=https://example.org
   KAFKA_BROKERS is not set; wants host:port, several separated by commas, for example KAFKA_BROKERS=localhost:9092
 ERROR probe: see `probe --help` for every variable it reads
 "#);

@@ -85,7 +85,8 @@ impl Finished {
     }
 }
 
-/// A line in two parts, without the time that the log puts before it and ` in 8 ms` at its end.
+/// A line in two parts, without the time that the log puts before it and ` in 8 ms` or
+/// ` (after 8 ms)` at its end.
 fn untimed(line: &str) -> [&str; 2] {
     let (text, end) = line.split_at(line.trim_end_matches('\n').len());
     let text = match text.split_once(' ') {
@@ -96,7 +97,11 @@ fn untimed(line: &str) -> [&str; 2] {
         let mut words = text.split(' ');
         words.all(|word| ["ms", "s", "min"].contains(&word) || word.parse::<f64>().is_ok())
     };
-    match text.rsplit_once(" in ") {
+    let taken = text.rsplit_once(" in ").or_else(|| {
+        let (rest, after) = text.rsplit_once(" (after ")?;
+        Some((rest, after.strip_suffix(')')?))
+    });
+    match taken {
         Some((rest, taken)) if is_duration(taken) => [rest, end],
         _ => [text, end],
     }

@@ -57,7 +57,7 @@ pub(super) fn push(
     // A pipe that nobody reads any more is a gateway's refusal, which its answer tells.
     let mut answer = answer
         .map_err(|_| Failure::InternalError("sending the metrics panicked".to_owned()))?
-        .map_err(|error| refused(error.to_string()))?;
+        .map_err(|error| refused(http::cause(&error)))?;
     let Some(why) = http::refusal(&answer) else {
         return Ok(());
     };

@@ -230,6 +230,10 @@ pub(super) fn rejected(error: &RdError, settings: &KafkaSettings) -> KafkaError 
                 .any(|part| name.contains(part));
             if secret {
                 format!("KAFKA_OPTIONS: librdkafka does not accept the value of {name}")
+            } else if description.contains("No such configuration property") {
+                format!(
+                    "KAFKA_OPTIONS: librdkafka knows no {name}; its CONFIGURATION.md lists what it knows"
+                )
             } else {
                 format!("KAFKA_OPTIONS: {name}: {}", description.trim())
             }

@@ -164,9 +164,12 @@ impl ClientContext for Watcher {
                 || reason.contains("SSL alert")
                 || reason.contains("certificate verify failed") =>
             {
-                let cause = match reason.contains("SSL alert") {
-                    true => tls::describe_alert(&cause),
-                    false => cause,
+                let cause = if reason.contains("SSL alert") {
+                    tls::describe_alert(&cause)
+                } else if code == Some(Code::Authentication) {
+                    format!("{cause}; check KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD")
+                } else {
+                    cause
                 };
                 if !trouble.refusals.iter().any(|(known, _)| *known == broker) {
                     trouble.refusals.push((broker, cause));
@@ -233,6 +236,11 @@ fn describe(reason: &str) -> (String, String) {
         .split(" (install ca-certificates")
         .next()
         .unwrap_or(text);
+    // What it says of connecting repeats the address.
+    let text = match text.split_once(" failed: ") {
+        Some((connecting, why)) if connecting.starts_with("Connect to ip") => why,
+        _ => text,
+    };
     let mut text = text
         .replace("ssl.ca.location", "KAFKA_CA_FILE")
         .replace("security.protocol", "KAFKA_SECURITY_PROTOCOL")
@@ -255,7 +263,7 @@ mod tests {
             (
                 "localhost:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)",
                 "localhost:1/bootstrap",
-                "Connect to ipv4#127.0.0.1:1 failed: Connection refused",
+                "Connection refused",
             ),
             (
                 "sasl_ssl://b:9/1: SASL authentication error: Authentication failed (after 5ms in state AUTH_REQ)",

@@ -97,7 +97,7 @@ fn a_wrong_password_is_one_line_that_names_it() {
             kafka.sasl_bootstrap()
         };
         finished.exits(69).logs(&format!(
-            "ERROR drain: Kafka at {broker} refused us: SASL authentication error: {why} (exit code 69)\n"
+            "ERROR drain: Kafka at {broker} cannot be used: SASL authentication error: {why}; check KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD (exit code 69)\n"
         ));
     }
 }
@@ -117,7 +117,7 @@ fn a_broker_with_a_bad_certificate_is_one_line_that_names_it() {
         ),
         (
             Kind::UnknownCa,
-            "is not signed by a CA certificate in KAFKA_CA_FILE (unable to get local issuer certificate)",
+            "is not signed by a CA certificate in KAFKA_CA_FILE (unable to get local issuer certificate); name there the one that signed it",
         ),
     ] {
         let broker = tls_server(&authority, kind);
@@ -129,7 +129,7 @@ fn a_broker_with_a_bad_certificate_is_one_line_that_names_it() {
             .var("KAFKA_TIMEOUT", "5s")
             .run()
             .exits(69)
-            .logs(&format!("ERROR drain: Kafka at {broker} refused us: the broker's certificate {why} (exit code 69)\n"));
+            .logs(&format!("ERROR drain: Kafka at {broker} cannot be used: the broker's certificate {why} (exit code 69)\n"));
     }
 }
 
@@ -264,6 +264,6 @@ fn further_settings_reach_the_client() {
     drain("broker.address.family=v6").exits(69);
     drain("no.such.setting=1")
         .exits(78)
-        .logs(r#"ERROR drain: KAFKA_OPTIONS: no.such.setting: No such configuration property: "no.such.setting" (exit code 78)
+        .logs(r#"ERROR drain: KAFKA_OPTIONS: librdkafka knows no no.such.setting; its CONFIGURATION.md lists what it knows (exit code 78)
 "#);
 }
