@@ -2,9 +2,10 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::LazyLock;
 
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 use postgres::{Client, Row};
 use sitewatch::event::{CheckEvent, Outcome, VERSION};
 use sitewatch_tests::command::Run;
@@ -65,7 +66,7 @@ impl Prepared {
 
     #[track_caller]
     fn ask(&self, query: &str) -> Vec<Row> {
-        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asking = self.asking.lock();
         // The server may have been started again meanwhile.
         if let Some(client) = asking.as_mut()
             && let Ok(rows) = client.query(query, &[])

@@ -13,12 +13,9 @@ mod ready;
 mod tools;
 mod transaction;
 
-use std::{
-    path::PathBuf,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
+use parking_lot::{Mutex, MutexGuard};
 use rustix::process::Signal;
 
 pub use admin::TopicSettings;
@@ -232,7 +229,7 @@ impl Kafka {
 
     fn process(&self) -> MutexGuard<'_, Option<Daemon>> {
         // A test that panicked while it held the lock left a valid state behind.
-        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+        self.process.lock()
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     os::fd::{AsFd, AsRawFd as _},
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll, ready},
     thread,
     time::{Duration, SystemTime},
@@ -22,6 +22,7 @@ use openssl::{
     ssl::{Ssl, SslAcceptor, SslMethod, SslVersion},
     x509::X509,
 };
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Interest, ReadBuf},
     net::{TcpSocket, TcpStream},
@@ -72,14 +73,11 @@ impl Log {
     /// What was written since it was last asked.
     #[must_use]
     pub fn take(&self) -> Vec<Wrote> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.0.lock())
     }
 
     fn add(&self, wrote: Wrote) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(wrote);
+        self.0.lock().push(wrote);
     }
 }
 

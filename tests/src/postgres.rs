@@ -14,10 +14,10 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use postgres::{Client, Config, NoTls};
 use rustix::process::Signal;
 
@@ -281,7 +281,7 @@ impl Postgres {
 
     fn process(&self) -> MutexGuard<'_, Option<Daemon>> {
         // A test that panicked while it held the lock left a valid state behind.
-        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+        self.process.lock()
     }
 }
 

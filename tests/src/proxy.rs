@@ -7,9 +7,11 @@ mod pump;
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     thread::{self, JoinHandle},
 };
+
+use parking_lot::Mutex;
 
 use crate::port;
 use pump::{Cable, Counters};
@@ -78,10 +80,7 @@ impl Proxy {
 
     /// Closes the port, so that new connections are refused; open ones go on.
     pub fn refuse(&self) {
-        let mut listening = self
-            .listening
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut listening = self.listening.lock();
         if let Some(thread) = listening.take() {
             self.cable.close_port(true);
             // Wakes the thread, which looks at the flag first. It may have gone already.
@@ -109,10 +108,7 @@ impl Proxy {
     }
 
     fn accept(&self) {
-        let mut listening = self
-            .listening
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut listening = self.listening.lock();
         if listening.is_some() {
             return;
         }

@@ -4,11 +4,9 @@
 //! seconds of CPU time, so that tests which stop, kill, pause or damage one borrow it
 //! ([`borrow_kafka`]); who does so with PostgreSQL starts one.
 
-use std::{
-    ops::Deref,
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
-    thread,
-};
+use std::{ops::Deref, sync::OnceLock, thread};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::{
     certificates::CertificateAuthority,
@@ -51,8 +49,7 @@ pub fn proxied_kafka(version: Version) -> MutexGuard<'static, Kafka> {
     };
     let kafka = broker
         .get_or_init(|| Mutex::new(patient(version).proxied().start()))
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
+        .lock();
     kafka.proxy().cut();
     kafka.proxy().resume();
     kafka
@@ -73,8 +70,7 @@ pub fn kafkas(version: Version) -> MutexGuard<'static, (Kafka, Kafka)> {
             let second = Kafka::options(version).join(&first).start();
             Mutex::new((first, second))
         })
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
+        .lock();
     if brokers.1.pid().is_none() {
         brokers.1.start_again();
     }
@@ -115,7 +111,7 @@ impl Drop for Borrowed {
 
 fn idle() -> MutexGuard<'static, Vec<Kafka>> {
     static IDLE: Mutex<Vec<Kafka>> = Mutex::new(Vec::new());
-    IDLE.lock().unwrap_or_else(PoisonError::into_inner)
+    IDLE.lock()
 }
 
 /// A broker that is not taken for dead where the machine has no time for it for a while. One that

@@ -11,8 +11,10 @@ use std::{
     os::unix::process::CommandExt,
     path::Path,
     process::{ChildStdin, Command, Stdio},
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::OnceLock,
 };
+
+use parking_lot::Mutex;
 
 /// Reads `process PID SIGNAL`, `ended PID` and `directory PATH`. Servers lead a process group each;
 /// one that does not follow its signal within five seconds is killed with its group.
@@ -89,7 +91,6 @@ fn tell(line: &str) {
     static PIPE: OnceLock<Mutex<ChildStdin>> = OnceLock::new();
     PIPE.get_or_init(|| Mutex::new(start()))
         .lock()
-        .unwrap_or_else(PoisonError::into_inner)
         .write_all(line.as_bytes())
         .expect("the watchdog lives as long as we do");
 }

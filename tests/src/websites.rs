@@ -12,10 +12,12 @@ mod tls;
 use std::{
     collections::HashMap,
     net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 pub use behaviour::{Answer, Behaviour};
 pub use page::Page;
@@ -198,14 +200,11 @@ impl Site {
             let Some(left) = end.checked_duration_since(Instant::now()) else {
                 return;
             };
-            (state, _) = self
-                .stopped
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner);
+            self.stopped.wait_for(&mut state, left);
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }

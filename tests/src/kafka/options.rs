@@ -1,6 +1,8 @@
 //! What a broker can be told before it starts, and the properties file that tells it.
 
-use std::{fmt::Write as _, fs, io, path::Path, sync::Mutex};
+use std::{fmt::Write as _, fs, io, path::Path};
+
+use parking_lot::Mutex;
 
 use super::{
     Kafka, PASSWORD, USER, Version,

@@ -4,11 +4,12 @@ use std::{
     collections::HashMap,
     io::{self, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     thread,
     time::Duration,
 };
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustix::net::sockopt::set_socket_linger;
 
 use super::Direction;
@@ -161,16 +162,13 @@ impl Cable {
     fn may_carry(&self, number: u64) -> bool {
         let mut state = self.state();
         while state.stalled && state.open.contains_key(&number) {
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            self.changed.wait(&mut state);
         }
         state.open.contains_key(&number)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
