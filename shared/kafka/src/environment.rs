@@ -288,7 +288,7 @@ mod tests {
             [
                 "KAFKA_BROKERS is not set; wants host:port, several separated by commas, for example KAFKA_BROKERS=localhost:9092",
                 "KAFKA_TOPIC is \"a b\"; wants a topic name (letters, digits, '.', '_', '-'), for example website-monitoring",
-                "KAFKA_TIMEOUT is \"soon\"; wants a duration such as 10s, for example 10s",
+                "KAFKA_TIMEOUT is \"soon\"; wants a duration, for example 10s",
                 "KAFKA_SASL_PASSWORD is not set; wants the password of KAFKA_SASL_USERNAME, for example KAFKA_SASL_PASSWORD=secret (or KAFKA_SASL_PASSWORD_FILE=path)",
             ]
         );

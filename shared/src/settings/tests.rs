@@ -45,6 +45,7 @@ fn everything_wrong_is_said_at_once() {
             "LOG_FORMAT is \"xml\"; wants text or json, for example json",
             "DATABASE_URL does not fit; wants a PostgreSQL connection URL or string, for example postgres://sitewatch:secret@localhost:5432/sitewatch",
             "DATABASE_CA_FILE is \"/nonexistent/ca.pem\", which cannot be read: No such file or directory (os error 2)",
+            "DATABASE_CONNECT_TIMEOUT is \"soon\"; wants a duration, for example 10s",
         ]
     );
 }
