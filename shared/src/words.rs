@@ -124,7 +124,7 @@ mod tests {
         let known = ["DRAIN_SOURCE", "DRAIN_START"];
         assert_eq!(nearest("DRAIN_SUORCE", known), Some("DRAIN_SOURCE"));
         assert_eq!(nearest("DRAIN_SOURCE_OF", known), Some("DRAIN_SOURCE"));
-        assert_eq!(nearest("DRAIN_TARGET", known), None);
+        assert_eq!(nearest("DRAIN_WORKERS", known), None);
     }
 
     #[test]

@@ -265,7 +265,7 @@ fn what_would_stop_a_run_stops_its_dry_run() {
         .var("PROBE_DRY_RUN", "true")
         .run()
         .exits(78)
-        .logs("ERROR probe: site 127.0.0.1:1: bearer_token the variable SITE_SECRET_GONE is not set (exit code 78)\n");
+        .logs("ERROR probe: site 127.0.0.1:1: bearer_token names the variable SITE_SECRET_GONE, which is not set (exit code 78)\n");
 }
 
 #[test]

@@ -364,7 +364,12 @@ fn a_broker_that_stays_away_is_an_error_in_time() {
                 Err(error) => break error,
             }
         };
-        assert!(matches!(error, KafkaError::Unreachable { .. }), "{error:?}");
+        // A client that had no time to see the connection break knows of no answer only.
+        let silent = matches!(
+            error,
+            KafkaError::Unreachable { .. } | KafkaError::Timeout { .. }
+        );
+        assert!(silent, "{error:?}");
         assert!(begin.elapsed() < SOON, "{:?}", begin.elapsed());
 
         let begin = Instant::now();

@@ -81,8 +81,9 @@ fn a_file_outside_the_directory_or_that_is_none_stops_the_run_before_any_check()
         ("directory", "it is no regular file"),
         ("huge", "it is larger than 16MiB"),
     ] {
-        let told =
-            format!("site secret-{name}: bearer_token the file {name} cannot be read: {why}");
+        let told = format!(
+            "site secret-{name}: bearer_token names the file {name}, which cannot be read: {why}"
+        );
         assert!(finished.stderr.contains(&told), "{told} in {finished}");
     }
     probe(&sites[..1])

@@ -274,7 +274,7 @@ fn a_pushgateway_that_redirects_has_not_taken_the_metrics() {
             .var("PROMETHEUS_PUSHGATEWAY_URL", redirects.url())
             .run()
             .exits(69)
-            .logs(&format!("ERROR report: the Pushgateway at 127.0.0.1 did not take the metrics: 302 Found: it redirects to {told}; redirects are not followed; check PROMETHEUS_PUSHGATEWAY_URL (exit code 69)\n"));
+            .logs(&format!("ERROR report: the Pushgateway at 127.0.0.1 did not take the metrics: 302 Found: it redirects to {told}; redirects are not followed; it says \"elsewhere\"; check PROMETHEUS_PUSHGATEWAY_URL (exit code 69)\n"));
         assert_eq!(redirects.requests().len(), 1);
     }
     assert_eq!(login.connections(), 0);

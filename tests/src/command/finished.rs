@@ -97,14 +97,12 @@ fn untimed(line: &str) -> [&str; 2] {
         let mut words = text.split(' ');
         words.all(|word| ["ms", "s", "min"].contains(&word) || word.parse::<f64>().is_ok())
     };
-    let taken = text.rsplit_once(" in ").or_else(|| {
-        let (rest, after) = text.rsplit_once(" (after ")?;
-        Some((rest, after.strip_suffix(')')?))
-    });
-    match taken {
-        Some((rest, taken)) if is_duration(taken) => [rest, end],
-        _ => [text, end],
-    }
+    let after = text.strip_suffix(')').unwrap_or(text);
+    [text.rsplit_once(" in "), after.rsplit_once(" (after ")]
+        .into_iter()
+        .flatten()
+        .find(|(_, taken)| is_duration(taken))
+        .map_or([text, end], |(rest, _)| [rest, end])
 }
 
 impl Display for Finished {

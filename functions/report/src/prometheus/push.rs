@@ -70,9 +70,12 @@ pub(super) fn push(
         .chars()
         .take(200)
         .collect();
-    Err(refused(
-        format!("{why} {}", printable(&said)).trim_end().to_owned(),
-    ))
+    let said = printable(said.trim());
+    Err(refused(if said.is_empty() {
+        why
+    } else {
+        format!("{why}; it says \"{said}\"")
+    }))
 }
 
 /// Counts what is written.
