@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sitewatch::run::{Run, Stop};
 use sitewatch::settings::{DatabaseSettings, Reader, database, parse, var};
 use sitewatch_kafka::KafkaSettings;
 
@@ -28,6 +29,13 @@ pub(crate) struct Settings {
     pub(crate) max_names: MaxNames,
     /// Only say what a run would do.
     pub(crate) dry_run: bool,
+}
+
+impl Settings {
+    /// When a run reads and writes nothing more.
+    pub(crate) fn stop(&self, run: &Run) -> Stop {
+        run.stop.no_later_than(Some(run.started + self.deadline))
+    }
 }
 
 /// The most names that events may bring into the database.

@@ -10,7 +10,8 @@ use sitewatch::run::Failure;
 use sitewatch::settings::{DatabaseSettings, Problems};
 
 use super::binary::{self, Binary};
-use super::{Keyed, unless_repeated};
+use super::commit::Keyed;
+use super::unless_repeated;
 
 const COLUMNS: &str = "website_id, location_id, checked_at, total_us, dns_us, connect_us, tls_us, \
     first_byte_us, body_us, local_wait_us, body_bytes, outcome, status, redirects, attempts, up, \

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use postgres::Transaction;
 use postgres::types::Type;
 
-use crate::row::Row;
+use crate::decode::Row;
 
 /// Days whose partition is known to be there.
 #[derive(Default)]

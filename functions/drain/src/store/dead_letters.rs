@@ -3,22 +3,19 @@
 use postgres::Transaction;
 use postgres::types::Type;
 
-use crate::batch::{DeadLetter, Origin};
+use crate::decode::DeadLetter;
 
-/// Inserts dead letters.
+/// Inserts dead letters; `place` is the topic and the partition that they come from, `None` when
+/// they come from a pipe.
 pub(super) fn insert(
     transaction: &mut Transaction<'_>,
-    topic: Option<&str>,
-    origin: Origin,
+    place: Option<(&str, i32)>,
     dead_letters: &[DeadLetter],
 ) -> Result<(), postgres::Error> {
     if dead_letters.is_empty() {
         return Ok(());
     }
-    let partition = match origin {
-        Origin::Partition(partition) => Some(partition),
-        Origin::Stdin => None,
-    };
+    let (topic, partition) = place.unzip();
     let offsets: Vec<i64> = dead_letters
         .iter()
         .map(|dead_letter| dead_letter.offset)

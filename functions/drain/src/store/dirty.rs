@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use postgres::Transaction;
 use postgres::types::Type;
 
-use super::Keyed;
+use super::commit::Keyed;
 
 const HOUR_S: i64 = 3_600;
 

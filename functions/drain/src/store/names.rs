@@ -6,9 +6,9 @@ use std::sync::Arc;
 use postgres::Transaction;
 use postgres::types::Type;
 
-use super::Keyed;
+use super::commit::Keyed;
 use super::limits::{Limits, Taken};
-use crate::row::{Location, Row, Site};
+use crate::decode::{Location, Row, Site};
 use crate::settings::MaxNames;
 
 /// The ids found or made in one transaction, not yet known to be committed.

@@ -8,7 +8,7 @@ use sitewatch::postgres::{begin, explain, retried};
 use sitewatch::run::Failure;
 use sitewatch::settings::DatabaseSettings;
 
-use super::Topic;
+use super::commit::Topic;
 use super::connections::{Shared, lock};
 use crate::batch::Batch;
 use crate::plan::Loss;
@@ -67,7 +67,6 @@ pub(crate) fn stored(
 pub(super) fn advance(
     transaction: &mut Transaction<'_>,
     topic: &Topic,
-    partition: i32,
     batch: &Batch,
 ) -> Result<bool, postgres::Error> {
     let moved = transaction.execute_typed(
@@ -76,7 +75,7 @@ pub(super) fn advance(
            and ($5::text is null or topic_id = $5)",
         &[
             (&topic.name, Type::TEXT),
-            (&partition, Type::INT4),
+            (&batch.partition, Type::INT4),
             (&batch.from, Type::INT8),
             (&batch.next, Type::INT8),
             (&topic.id, Type::TEXT),
@@ -92,8 +91,7 @@ pub(super) fn advance(
 pub(crate) fn record_losses(
     client: &Shared,
     settings: &DatabaseSettings,
-    topic: &str,
-    id: Option<&str>,
+    topic: &Topic,
     losses: &[Loss],
 ) -> Result<(), Failure> {
     let record = || -> Result<(), postgres::Error> {
@@ -109,10 +107,10 @@ pub(crate) fn record_losses(
                      select from kafka_offsets where topic = $1 and partition = $2)
                  on conflict (topic, partition) do nothing",
                 &[
-                    (&topic, Type::TEXT),
+                    (&topic.name, Type::TEXT),
                     (&loss.partition, Type::INT4),
                     (&loss.from, Type::INT8),
-                    (&id, Type::TEXT),
+                    (&topic.id, Type::TEXT),
                 ],
             )?;
             let moved = transaction.execute_typed(
@@ -120,11 +118,11 @@ pub(crate) fn record_losses(
                  set next_offset = $4, topic_id = coalesce($5, topic_id), updated_at = now()
                  where topic = $1 and partition = $2 and next_offset = $3",
                 &[
-                    (&topic, Type::TEXT),
+                    (&topic.name, Type::TEXT),
                     (&loss.partition, Type::INT4),
                     (&loss.from, Type::INT8),
                     (&loss.to, Type::INT8),
-                    (&id, Type::TEXT),
+                    (&topic.id, Type::TEXT),
                 ],
             )?;
             // Another drain that saw the same gap has written it down already.
@@ -133,7 +131,7 @@ pub(crate) fn record_losses(
                     "insert into kafka_losses (topic, partition, from_offset, to_offset, reason)
                      values ($1, $2, $3, $4, $5)",
                     &[
-                        (&topic, Type::TEXT),
+                        (&topic.name, Type::TEXT),
                         (&loss.partition, Type::INT4),
                         (&loss.from, Type::INT8),
                         (&loss.to, Type::INT8),

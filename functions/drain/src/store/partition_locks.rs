@@ -9,6 +9,7 @@ use sitewatch::run::Failure;
 use sitewatch::settings::DatabaseSettings;
 use sitewatch_kafka::Range;
 
+use super::commit::Topic;
 use super::connections::{Shared, lock};
 use super::stored;
 
@@ -24,8 +25,7 @@ pub(crate) struct PartitionLocks {
     locks: Option<Client>,
     client: Shared,
     settings: DatabaseSettings,
-    topic: String,
-    topic_id: Option<String>,
+    topic: Topic,
 }
 
 impl PartitionLocks {
@@ -34,15 +34,13 @@ impl PartitionLocks {
         locks: Option<Client>,
         client: Shared,
         settings: DatabaseSettings,
-        topic: &str,
-        topic_id: Option<&str>,
+        topic: Topic,
     ) -> Self {
         Self {
             locks,
             client,
             settings,
-            topic: topic.to_owned(),
-            topic_id: topic_id.map(str::to_owned),
+            topic,
         }
     }
 
@@ -71,10 +69,10 @@ impl PartitionLocks {
                      where known.topic = $1 and known.partition = new.partition)
                  on conflict (topic, partition) do nothing",
                 &[
-                    (&self.topic, Type::TEXT),
+                    (&self.topic.name, Type::TEXT),
                     (&partitions, Type::INT4_ARRAY),
                     (&offsets, Type::INT8_ARRAY),
-                    (&self.topic_id, Type::TEXT),
+                    (&self.topic.id, Type::TEXT),
                 ],
             )?;
             // Drained so far by a client that does not know ids.
@@ -83,9 +81,9 @@ impl PartitionLocks {
                  where topic = $1 and partition = any($2) and topic_id is null
                    and $3::text is not null",
                 &[
-                    (&self.topic, Type::TEXT),
+                    (&self.topic.name, Type::TEXT),
                     (&partitions, Type::INT4_ARRAY),
-                    (&self.topic_id, Type::TEXT),
+                    (&self.topic.id, Type::TEXT),
                 ],
             )?;
             transaction.commit()
@@ -103,7 +101,7 @@ impl PartitionLocks {
         let locked = locks.query_typed(
             "select partition from unnest($2) as partition
              where pg_try_advisory_xact_lock(hashtextextended('sitewatch.drain ' || $1 || ' ' || partition, 0))",
-            &[(&self.topic, Type::TEXT), (&partitions, Type::INT4_ARRAY)],
+            &[(&self.topic.name, Type::TEXT), (&partitions, Type::INT4_ARRAY)],
         );
         match locked {
             Ok(rows) => {
@@ -143,11 +141,11 @@ impl PartitionLocks {
                      set next_offset = $4, topic_id = coalesce($5, topic_id), updated_at = now()
                      where topic = $1 and partition = $2 and next_offset = $3",
                     &[
-                        (&self.topic, Type::TEXT),
+                        (&self.topic.name, Type::TEXT),
                         (&range.partition, Type::INT4),
                         (from, Type::INT8),
                         (&range.next, Type::INT8),
-                        (&self.topic_id, Type::TEXT),
+                        (&self.topic.id, Type::TEXT),
                     ],
                 )?;
             }
@@ -161,6 +159,6 @@ impl PartitionLocks {
     /// # Errors
     /// When PostgreSQL cannot be asked.
     pub(crate) fn stored(&mut self) -> Result<BTreeMap<i32, i64>, Failure> {
-        Ok(stored(&self.client, &self.settings, &self.topic)?.offsets)
+        Ok(stored(&self.client, &self.settings, &self.topic.name)?.offsets)
     }
 }

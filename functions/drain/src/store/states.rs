@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use postgres::Transaction;
 use postgres::types::{ToSql, Type};
 
-use super::Keyed;
-use crate::row::{Certificate, Row};
+use super::commit::Keyed;
+use crate::decode::{Certificate, Row};
 
 /// Sites and locations whose row in `website_states` is known to be there.
 #[derive(Default)]

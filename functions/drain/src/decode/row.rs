@@ -7,8 +7,6 @@ use std::sync::{Arc, OnceLock};
 use jiff::Timestamp;
 use sitewatch::event::CheckEvent;
 
-use crate::window::Window;
-
 /// A site as an event named it. Shared by all its rows, so that a name is kept once however many
 /// events carry it, and its id is asked for once a run.
 #[derive(Debug)]
@@ -147,8 +145,8 @@ const MAX_KNOWN: usize = 32 << 20;
 
 /// The sites and locations met in this run. Its size is that of the list of sites, not of the
 /// backlog, and at most [`MAX_KNOWN`].
-pub(crate) struct Known {
-    window: Window,
+#[derive(Default)]
+pub(super) struct Known {
     /// About how much memory the maps take.
     bytes: usize,
     sites: HashMap<Box<str>, Seen>,
@@ -162,24 +160,9 @@ struct Seen {
 }
 
 impl Known {
-    /// Nothing met yet.
-    pub(crate) fn new(window: Window) -> Self {
-        Self {
-            window,
-            bytes: 0,
-            sites: HashMap::new(),
-            locations: HashMap::new(),
-        }
-    }
-
-    /// Why the event, although decoded, cannot be true; `None` when it can.
-    pub(crate) fn doubt(&mut self, event: &CheckEvent<'_>) -> Option<String> {
-        self.window.refuse(event.checked_at, Timestamp::now)
-    }
-
     /// Turns a decoded event into a row, and says about how much memory the row takes: its texts,
     /// and what it is the first to say of its site.
-    pub(crate) fn row(&mut self, mut event: CheckEvent<'_>) -> (Row, usize) {
+    pub(super) fn row(&mut self, mut event: CheckEvent<'_>) -> (Row, usize) {
         if self.bytes > MAX_KNOWN {
             self.bytes = 0;
             self.sites.clear();

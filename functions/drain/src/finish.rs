@@ -1,6 +1,9 @@
-//! The counters of a run of `drain`: what it did.
+//! Finishing: what a run did, in counters, and the group's offsets for Kafka's tools.
 
-use sitewatch::run::Summary;
+use std::collections::BTreeMap;
+
+use sitewatch::run::{Exit, Summary};
+use sitewatch_kafka::Reader;
 
 /// Counters of a batch, or of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,6 +66,29 @@ impl Counters {
                 ("left", self.left),
             ],
         )
+    }
+}
+
+/// The summary of a run that was stopped, or left something.
+pub(crate) fn unfinished(summary: Summary, why: &str) -> Summary {
+    let mut summary = summary.exiting(Exit::Unfinished);
+    summary.sentence = format!("{}; {why}", summary.sentence);
+    summary
+}
+
+/// For lag tools and autoscalers only: what is recorded is in PostgreSQL.
+pub(crate) fn commit_group(reader: &mut Reader, positions: &BTreeMap<i32, i64>) {
+    if positions.is_empty() {
+        return;
+    }
+    let positions: Vec<(i32, i64)> = positions
+        .iter()
+        .map(|(partition, next)| (*partition, *next))
+        .collect();
+    if let Err(error) = reader.commit(&positions) {
+        log::warn!(
+            "the group's offsets were not told to Kafka, so its tools show too much lag: {error}"
+        );
     }
 }
 

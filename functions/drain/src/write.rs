@@ -4,26 +4,53 @@
 //! and writing this one go on at the same time, and memory holds a few batches whatever the
 //! backlog.
 
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError, TrySendError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sitewatch::postgres::Cancel;
 use sitewatch::run::{Failure, Stop};
 
-use crate::batch::{Batch, Origin};
-use crate::store::{Store, Written};
-use crate::summary::Counters;
+use crate::batch::Batch;
+use crate::finish::Counters;
 
 /// How long a statement may go on once the run should end, before PostgreSQL is asked to cancel
 /// it; and how long it has to do so. A scheduler that sent SIGTERM sends SIGKILL soon after.
 const CANCEL_TIMEOUT: Duration = Duration::from_millis(1_000);
 
+/// Where a writer commits batches: a connection to PostgreSQL.
+pub(crate) trait Commit: Send + 'static {
+    /// Writes a batch, all of it or nothing.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be used; whether the batch is recorded, the next run finds out.
+    fn commit(&mut self, batch: &Batch) -> Result<Committed, Failure>;
+
+    /// Interrupts a commit from another thread.
+    fn interrupt(&self) -> Interrupt;
+}
+
+/// What interrupts a commit; it may block.
+pub(crate) type Interrupt = Arc<dyn Fn() + Send + Sync>;
+
+/// What became of a batch.
+#[derive(Debug)]
+pub(crate) enum Committed {
+    /// It is recorded.
+    Written(Counters),
+    /// Another drain moved the partition first: nothing was written, and this run must leave the
+    /// partition alone.
+    Fenced,
+    /// A row of it cannot be recorded and the messages were not kept: nothing was written, and the
+    /// batch must be read again with them.
+    Refused,
+}
+
 /// What a writer reports of a batch.
 pub(crate) enum Report {
     /// Recorded up to this offset.
     Written {
-        partition: Option<i32>,
+        partition: i32,
         next: i64,
         counters: Counters,
         /// Messages of the batch that were no events.
@@ -40,7 +67,7 @@ pub(crate) enum Report {
 }
 
 /// The writers of a run.
-pub(crate) struct Workers {
+pub(crate) struct Writers {
     writers: Vec<Writer>,
     reports: Receiver<Report>,
     /// Batches handed over and not yet reported.
@@ -49,28 +76,37 @@ pub(crate) struct Workers {
 
 struct Writer {
     batches: SyncSender<Batch>,
-    cancel: Cancel,
+    interrupt: Interrupt,
 }
 
-impl Workers {
-    /// Starts a writer for each store.
-    pub(crate) fn start(stores: Vec<Store>) -> Self {
+impl Writers {
+    /// Starts a writer for each store. One that has failed with a batch skips the ones behind it,
+    /// which find the offset elsewhere, or no connection.
+    pub(crate) fn start<C: Commit>(stores: Vec<C>) -> Self {
+        Self::spawn(stores, false)
+    }
+
+    /// Starts a writer of lines, which stand for themselves and exist nowhere else: one that has
+    /// failed with a batch tries the ones behind it all the same.
+    pub(crate) fn start_for_lines<C: Commit>(store: C) -> Self {
+        Self::spawn(vec![store], true)
+    }
+
+    fn spawn<C: Commit>(stores: Vec<C>, after_failure: bool) -> Self {
         let (report, reports) = mpsc::channel();
         let writers = stores
             .into_iter()
             .map(|mut store| {
                 let (batches, arriving) = mpsc::sync_channel::<Batch>(1);
                 let report = report.clone();
-                let cancel = store.cancel();
+                let interrupt = store.interrupt();
                 thread::spawn(move || {
                     let mut failed = false;
                     for batch in arriving {
-                        // A batch behind one that was not recorded finds the offset elsewhere, or
-                        // no connection. Lines from a pipe stand for themselves, and exist nowhere
-                        // else.
-                        let made = match batch.origin {
-                            Origin::Partition(_) if failed => Report::Skipped,
-                            Origin::Partition(_) | Origin::Stdin => write(&mut store, &batch),
+                        let made = if failed && !after_failure {
+                            Report::Skipped
+                        } else {
+                            write(&mut store, &batch)
                         };
                         failed |= matches!(made, Report::Failed(_));
                         // The run may have ended without waiting for us.
@@ -82,7 +118,7 @@ impl Workers {
                     drop(store);
                     drop(report);
                 });
-                Writer { batches, cancel }
+                Writer { batches, interrupt }
             })
             .collect();
         Self {
@@ -97,12 +133,7 @@ impl Workers {
     /// # Errors
     /// The batch, when there is no room for it yet.
     pub(crate) fn offer(&mut self, batch: Batch) -> Result<(), Batch> {
-        let writer = match batch.origin {
-            Origin::Partition(partition) => {
-                usize::try_from(partition).unwrap_or(0) % self.writers.len()
-            }
-            Origin::Stdin => 0,
-        };
+        let writer = usize::try_from(batch.partition).unwrap_or(0) % self.writers.len();
         match self.writers[writer].batches.try_send(batch) {
             Ok(()) => {
                 self.outstanding += 1;
@@ -158,9 +189,9 @@ impl Workers {
             if since > CANCEL_TIMEOUT && !cancelled {
                 cancelled = true;
                 for writer in &self.writers {
-                    let cancel = writer.cancel.clone();
+                    let interrupt = Arc::clone(&writer.interrupt);
                     // On a thread: a server that does not answer must not hold us here either.
-                    thread::spawn(move || cancel.cancel());
+                    thread::spawn(move || interrupt());
                 }
             }
             if since > CANCEL_TIMEOUT * 2 {
@@ -181,30 +212,25 @@ impl Workers {
     }
 }
 
-fn write(store: &mut Store, batch: &Batch) -> Report {
-    let partition = match batch.origin {
-        Origin::Partition(partition) => Some(partition),
-        Origin::Stdin => None,
-    };
+fn write(store: &mut impl Commit, batch: &Batch) -> Report {
+    let partition = batch.partition;
     let dead_letters = batch.dead_letters.len() as u64;
-    match (store.write(batch), partition) {
-        (Ok(Written::Committed(counters)), partition) => Report::Written {
+    match store.commit(batch) {
+        Ok(Committed::Written(counters)) => Report::Written {
             partition,
             next: batch.next,
             counters,
             dead_letters,
         },
-        (Ok(Written::Fenced), Some(partition)) => Report::Fenced {
+        Ok(Committed::Fenced) => Report::Fenced {
             partition,
             dead_letters,
         },
-        (Ok(Written::Refused), Some(partition)) => Report::Refused {
+        Ok(Committed::Refused) => Report::Refused {
             partition,
             from: batch.from,
         },
-        // Standard input has no offset to lose, and always keeps its lines.
-        (Ok(Written::Fenced | Written::Refused), None) => gone(),
-        (Err(failure), _) => Report::Failed(failure),
+        Err(failure) => Report::Failed(failure),
     }
 }
 
@@ -212,4 +238,50 @@ fn gone() -> Report {
     Report::Failed(Failure::InternalError(
         "a writer's thread panicked".to_owned(),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Database;
+
+    /// What becomes of two batches of which the first fails.
+    fn two_batches(writers: impl FnOnce(Database) -> Writers) -> Vec<&'static str> {
+        let database = Database::default();
+        database.tables().is_away = true;
+        let mut writers = writers(database.clone());
+        let mut made = Vec::new();
+        for from in [0, 1] {
+            let mut batch = Batch::starting_at(0, from);
+            batch.next = from + 1;
+            assert!(writers.offer(batch).is_ok());
+            let report = loop {
+                if let Some(report) = writers.wait(CANCEL_TIMEOUT) {
+                    break report;
+                }
+            };
+            made.push(match report {
+                Report::Written { .. } => "written",
+                Report::Fenced { .. } => "fenced",
+                Report::Refused { .. } => "refused",
+                Report::Failed(_) => "failed",
+                Report::Skipped => "skipped",
+            });
+            database.tables().is_away = false;
+        }
+        assert!(writers.idle());
+        made
+    }
+
+    #[test]
+    fn a_batch_behind_one_that_failed_is_skipped() {
+        let made = two_batches(|database| Writers::start(vec![database]));
+        assert_eq!(made, ["failed", "skipped"]);
+    }
+
+    #[test]
+    fn lines_behind_those_that_failed_are_tried_all_the_same() {
+        let made = two_batches(Writers::start_for_lines);
+        assert_eq!(made, ["failed", "written"]);
+    }
 }

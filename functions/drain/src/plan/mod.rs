@@ -1,6 +1,10 @@
 //! The work of a run, known before it starts: what lies between the stored offset and the end of
 //! each partition as it is now.
 
+mod survey;
+
+pub(crate) use survey::Survey;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
