@@ -8,9 +8,9 @@ use sitewatch_kafka::Range;
 use crate::settings::Start;
 use crate::store::PartitionLocks;
 
-/// Offsets that a drain acquires at a time, whole partitions at least. Enough to keep all writers
-/// busy for a second or so; few enough that a second drain, started on the same backlog, finds
-/// partitions to work on.
+/// Offsets that a drain acquires at a time, whole partitions at least. Few enough that a second
+/// drain, started on the same backlog, finds partitions to work on, and that a batch is of few
+/// sites: their rows lie close together, and each has one state to be written.
 const SHARE: u64 = 50_000;
 
 /// Cuts the plan into what is acquired at a time.
@@ -55,12 +55,9 @@ pub(crate) fn acquire(
     start: Start,
     stored: &BTreeMap<i32, i64>,
 ) -> Result<Acquired, Failure> {
-    let ours = locks.acquire(share)?;
-    if start == Start::Earliest {
-        locks.go_back(&ours, stored)?;
-    }
-    let ours: BTreeSet<i32> = ours.iter().map(|range| range.partition).collect();
-    Ok(Acquired::new(share, &ours, &locks.stored()?))
+    let back_from = (start == Start::Earliest).then_some(stored);
+    let (ours, now) = locks.acquire(share, back_from)?;
+    Ok(Acquired::new(share, &ours, &now))
 }
 
 impl Acquired {

@@ -3,9 +3,18 @@
 use crate::decode::{DeadLetter, Decoder, Row};
 use crate::read::Message;
 
-/// Consecutive messages of one partition, decoded.
+/// Messages of one or several partitions, decoded.
 #[derive(Debug)]
 pub(crate) struct Batch {
+    /// The writer it is for: a partition's parts are all for one, and written in their order.
+    pub(crate) writer: usize,
+    /// What it holds of each partition.
+    pub(crate) parts: Vec<Part>,
+}
+
+/// Consecutive messages of one partition, decoded.
+#[derive(Debug)]
+pub(crate) struct Part {
     pub(crate) partition: i32,
     /// The offset it begins at: what `kafka_offsets` must hold for it to be written.
     pub(crate) from: i64,
@@ -21,7 +30,44 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// An empty batch that begins at `from`.
+    /// The rows of all partitions.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.parts.iter().flat_map(|part| &part.rows)
+    }
+
+    /// The messages that are no events, with their partitions.
+    pub(crate) fn dead_letters(&self) -> impl Iterator<Item = (i32, &DeadLetter)> {
+        self.parts
+            .iter()
+            .flat_map(|part| part.dead_letters.iter().map(|it| (part.partition, it)))
+    }
+
+    /// The message behind each row, with its partition; `None` unless all partitions keep them.
+    pub(crate) fn originals(&self) -> Option<Vec<(i32, &DeadLetter)>> {
+        let mut originals = Vec::new();
+        for part in &self.parts {
+            let of_part = part.originals.as_ref()?.iter();
+            originals.extend(of_part.map(|original| (part.partition, original)));
+        }
+        Some(originals)
+    }
+
+    /// Takes some partitions out.
+    pub(crate) fn remove(&mut self, partitions: &[i32]) {
+        self.parts
+            .retain(|part| !partitions.contains(&part.partition));
+    }
+
+    /// Halves a batch of several partitions.
+    pub(crate) fn split(mut self) -> [Self; 2] {
+        let parts = self.parts.split_off(self.parts.len() / 2);
+        let writer = self.writer;
+        [self, Self { writer, parts }]
+    }
+}
+
+impl Part {
+    /// An empty part that begins at `from`.
     pub(crate) fn starting_at(partition: i32, from: i64) -> Self {
         Self {
             partition,
@@ -42,9 +88,12 @@ impl Batch {
         }
     }
 
-    /// Makes room for this many rows: growing by doubling would hold half as much again for a while.
+    /// Makes room for this many rows, if it has none yet: growing by doubling would hold half as
+    /// much again for a while.
     pub(crate) fn expect(&mut self, rows: usize) {
-        self.rows.reserve_exact(rows);
+        if self.rows.is_empty() {
+            self.rows.reserve_exact(rows);
+        }
     }
 
     /// Adds a message: a row if it is an event, a dead letter if it is not.
@@ -67,7 +116,7 @@ impl Batch {
         }
     }
 
-    /// Adds a dead letter, behind which the batch goes on at `next`.
+    /// Adds a dead letter, behind which the part goes on at `next`.
     pub(crate) fn add_dead_letter(&mut self, dead_letter: DeadLetter, next: i64) {
         self.bytes += dead_letter.bytes();
         self.dead_letters.push(dead_letter);
@@ -89,11 +138,9 @@ impl Batch {
         self.next == self.from
     }
 
-    /// Takes the batch out, leaving an empty one that begins where it ends.
+    /// Takes the part out, leaving an empty one that begins where it ends.
     pub(crate) fn take(&mut self) -> Self {
         let mut following = Self::starting_at(self.partition, self.next);
-        // The next is mostly as large.
-        following.expect(self.rows.len());
         if self.originals.is_some() {
             following = following.with_originals();
         }
@@ -107,11 +154,11 @@ mod tests {
     use crate::decode::Window;
 
     #[test]
-    fn a_batch_moves_on_past_dead_letters_and_holes() {
+    fn a_part_moves_on_past_dead_letters_and_holes() {
         let mut decoder = Decoder::new(Window::ours());
-        let mut batch = Batch::starting_at(0, 5);
-        assert!(batch.is_idle());
-        batch.add(
+        let mut part = Part::starting_at(0, 5);
+        assert!(part.is_idle());
+        part.add(
             &Message::Value {
                 partition: 0,
                 offset: 7,
@@ -119,10 +166,41 @@ mod tests {
             },
             &mut decoder,
         );
-        assert_eq!((batch.from, batch.next, batch.len()), (5, 8, 1));
+        assert_eq!((part.from, part.next, part.len()), (5, 8, 1));
 
-        let taken = batch.take();
+        let taken = part.take();
         assert_eq!((taken.from, taken.next), (5, 8));
-        assert_eq!((batch.from, batch.next, batch.bytes()), (8, 8, 0));
+        assert_eq!((part.from, part.next, part.bytes()), (8, 8, 0));
+    }
+
+    #[test]
+    fn a_batch_loses_partitions_and_is_halved() {
+        let batch = |partitions: &[i32]| Batch {
+            writer: 1,
+            parts: partitions
+                .iter()
+                .map(|partition| Part::starting_at(*partition, 0))
+                .collect(),
+        };
+        let partitions =
+            |batch: &Batch| -> Vec<i32> { batch.parts.iter().map(|part| part.partition).collect() };
+        let mut five = batch(&[0, 1, 2, 3, 4]);
+        five.remove(&[1, 3]);
+        assert_eq!(partitions(&five), [0, 2, 4]);
+        let [first, second] = five.split();
+        assert_eq!((partitions(&first), first.writer), (vec![0], 1));
+        assert_eq!((partitions(&second), second.writer), (vec![2, 4], 1));
+    }
+
+    #[test]
+    fn a_batch_has_its_messages_only_if_all_partitions_kept_them() {
+        let kept = || Part::starting_at(0, 0).with_originals();
+        let parts = |parts| Batch { writer: 0, parts };
+        assert!(parts(vec![kept(), kept()]).originals().is_some());
+        assert!(
+            parts(vec![kept(), Part::starting_at(1, 0)])
+                .originals()
+                .is_none()
+        );
     }
 }

@@ -10,7 +10,7 @@ use sitewatch::run::{Failure, Progress, Stop, Why};
 use sitewatch_kafka::{KafkaError, Range};
 
 use crate::acquire::Acquired;
-use crate::batch::Batch;
+use crate::batch::{Batch, Part};
 use crate::decode::{Decoder, Window};
 use crate::filling::Filling;
 use crate::finish::Counters;
@@ -40,6 +40,8 @@ pub(crate) struct Topic {
     pub(crate) broken: BTreeMap<i32, i64>,
     /// Whether it is a pipe, whose messages come once.
     pub(crate) is_pipe: bool,
+    /// How many messages of each partition were read.
+    pub(crate) read: Vec<usize>,
     /// Asked for the run's end once so many messages have been read.
     pub(crate) stop_after: Option<(usize, Stop)>,
 }
@@ -52,6 +54,7 @@ impl Topic {
             messages: (0..partitions)
                 .map(|partition| (partition, events(partition)))
                 .collect(),
+            read: vec![0; usize::try_from(partitions).unwrap()],
             ..Self::default()
         }
     }
@@ -106,6 +109,7 @@ impl Source for Topic {
                 self.stop_after = None;
             }
         }
+        self.read[usize::try_from(partition).unwrap()] += 1;
         let at = usize::try_from(next).unwrap();
         Ok(Some(Polled::Message(Message::Value {
             partition,
@@ -175,38 +179,49 @@ impl Database {
 
 impl Commit for Database {
     fn commit(&mut self, batch: &Batch) -> Result<Committed, Failure> {
-        while self.hangs {
-            if self.interrupted.load(Ordering::Relaxed) {
-                return Err(Failure::Unavailable("interrupted".to_owned()));
+        if self.hangs {
+            while !self.interrupted.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(1));
             }
-            std::thread::sleep(Duration::from_millis(1));
+            return Err(Failure::Unavailable("interrupted".to_owned()));
         }
         let mut tables = self.tables();
         if tables.is_away {
             return Err(Failure::Unavailable("away".to_owned()));
         }
-        if *tables.offsets.entry(batch.partition).or_insert(batch.from) != batch.from {
-            return Ok(Committed::Fenced);
+        let mut fenced = Vec::new();
+        for part in &batch.parts {
+            if *tables.offsets.entry(part.partition).or_insert(part.from) != part.from {
+                fenced.push(part.partition);
+            }
         }
-        let numbers: Vec<i32> = batch.rows.iter().map(|row| row.total_us).collect();
+        if !fenced.is_empty() {
+            return Ok(Committed::Fenced(fenced));
+        }
+        let numbers: Vec<i32> = batch.rows().map(|row| row.total_us).collect();
         let (refused, taken): (Vec<i32>, Vec<i32>) = numbers
             .iter()
             .partition(|number| tables.refused.contains(number));
-        if !refused.is_empty() && batch.originals.is_none() {
+        if !refused.is_empty() && batch.originals().is_none() {
             return Ok(Committed::Refused);
         }
-        tables.offsets.insert(batch.partition, batch.next);
-        tables.transactions.push(batch.len());
+        let moved = batch.parts.iter().map(|part| (part.partition, part.next));
+        tables.offsets.extend(moved);
+        tables
+            .transactions
+            .push(batch.parts.iter().map(Part::len).sum());
+        let mut reasons: Vec<String> = batch
+            .dead_letters()
+            .map(|(_, dead_letter)| dead_letter.reason.clone())
+            .collect();
+        reasons.extend(refused.iter().map(|number| format!("refused {number}")));
         let counters = Counters {
             recorded: taken.len() as u64,
-            dead_letters: (batch.dead_letters.len() + refused.len()) as u64,
+            dead_letters: reasons.len() as u64,
             batches: 1,
             ..Counters::default()
         };
         tables.checks.extend(taken);
-        let reasons = batch.dead_letters.iter().map(|it| it.reason.clone());
-        tables.dead_letters.extend(reasons);
-        let reasons = refused.iter().map(|number| format!("refused {number}"));
         tables.dead_letters.extend(reasons);
         Ok(Committed::Written(counters))
     }
@@ -243,7 +258,7 @@ impl Drain {
     pub(crate) fn run(&mut self) -> (Ledger, Result<Option<Why>, Failure>) {
         let plan = self.topic.plan();
         let stores = vec![self.database.clone(); self.writers];
-        let mut filling = Filling::new(self.batch_size);
+        let mut filling = Filling::new(self.batch_size, self.writers);
         if self.topic.is_pipe {
             filling = filling.with_originals();
         }

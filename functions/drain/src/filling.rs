@@ -1,10 +1,10 @@
-//! The batches being filled, one for each partition that is read, and when one is to be written.
+//! The batches being filled, one for each writer, and when one is to be written.
 
 use std::collections::BTreeMap;
 
 use sitewatch_kafka::Range;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Part};
 use crate::decode::{DeadLetter, Decoder, Row};
 use crate::read::Message;
 
@@ -20,26 +20,40 @@ pub(crate) struct Filling {
     batch_size: usize,
     keeps_originals: bool,
     partitions: BTreeMap<i32, Open>,
-    /// About how much memory they take.
-    buffered: usize,
+    writers: Vec<Lane>,
+    /// Rows for which a partition makes room.
+    room: usize,
 }
 
 /// A partition being read.
 struct Open {
-    batch: Batch,
+    writer: usize,
+    part: Part,
     end: i64,
     /// Another drain was quicker.
     given_up: bool,
 }
 
+/// What a writer has to do.
+#[derive(Clone, Default)]
+struct Lane {
+    /// Offsets of its partitions, those done with as well.
+    offsets: u64,
+    /// Of the batch being filled.
+    messages: usize,
+    dead_letters: u64,
+    bytes: usize,
+}
+
 impl Filling {
     /// Nothing yet. `batch_size` is the most messages of a batch.
-    pub(crate) fn new(batch_size: usize) -> Self {
+    pub(crate) fn new(batch_size: usize, writers: usize) -> Self {
         Self {
             batch_size,
             keeps_originals: false,
             partitions: BTreeMap::new(),
-            buffered: 0,
+            writers: vec![Lane::default(); writers],
+            room: 0,
         }
     }
 
@@ -51,94 +65,112 @@ impl Filling {
         }
     }
 
-    /// Begins with ranges, in place of those that are done.
+    /// Begins with further ranges. A partition is the writer's that has least to do; what is left
+    /// of partitions that are done waits for the next ones' messages, in the same batch.
     pub(crate) fn begin(&mut self, ranges: &[Range]) {
-        let room = MAX_BUFFERED / ROW_BYTES / ranges.len().max(1);
-        self.partitions = ranges
-            .iter()
-            .map(|range| {
-                let mut batch = Batch::starting_at(range.partition, range.next);
-                let pending = usize::try_from(range.end - range.next).unwrap_or(0);
-                batch.expect(self.batch_size.min(pending).min(room));
-                if self.keeps_originals {
-                    batch = batch.with_originals();
-                }
-                let open = Open {
-                    batch,
-                    end: range.end,
-                    given_up: false,
-                };
-                (range.partition, open)
-            })
-            .collect();
-        self.buffered = 0;
+        self.room = MAX_BUFFERED / ROW_BYTES / ranges.len().max(1);
+        for range in ranges {
+            let lanes = self.writers.iter().enumerate();
+            let Some((writer, _)) = lanes.min_by_key(|(_, lane)| lane.offsets) else {
+                return;
+            };
+            let pending = u64::try_from(range.end - range.next).unwrap_or(0);
+            self.writers[writer].offsets = self.writers[writer].offsets.saturating_add(pending);
+            let mut part = Part::starting_at(range.partition, range.next);
+            if self.keeps_originals {
+                part = part.with_originals();
+            }
+            let open = Open {
+                writer,
+                part,
+                end: range.end,
+                given_up: false,
+            };
+            self.partitions.insert(range.partition, open);
+        }
     }
 
-    /// Adds a message to its partition's batch.
+    /// Adds a message to its partition's part of a batch.
     pub(crate) fn add(&mut self, message: &Message<'_>, decoder: &mut Decoder) {
-        self.fill(message.record().partition, |batch| {
-            batch.add(message, decoder);
+        let most = self.batch_size.min(self.room);
+        self.fill(message.record().partition, |open| {
+            let pending = usize::try_from(open.end - open.part.next).unwrap_or(0);
+            open.part.expect(most.min(pending));
+            open.part.add(message, decoder);
         });
     }
 
     /// Adds a dead letter, behind which the partition goes on at `next`.
     pub(crate) fn add_dead_letter(&mut self, partition: i32, dead_letter: DeadLetter, next: i64) {
-        self.fill(partition, |batch| batch.add_dead_letter(dead_letter, next));
+        self.fill(partition, |open| {
+            open.part.add_dead_letter(dead_letter, next);
+        });
     }
 
     /// There is nothing below `next` that was not added.
     pub(crate) fn reach(&mut self, partition: i32, next: i64) {
-        self.fill(partition, |batch| batch.next = batch.next.max(next));
+        self.fill(partition, |open| open.part.next = open.part.next.max(next));
     }
 
-    fn fill(&mut self, partition: i32, fill: impl FnOnce(&mut Batch)) {
-        if let Some(open) = self.partitions.get_mut(&partition) {
-            let before = open.batch.bytes();
-            fill(&mut open.batch);
-            self.buffered += open.batch.bytes() - before;
+    fn fill(&mut self, partition: i32, fill: impl FnOnce(&mut Open)) {
+        let Some(open) = self.partitions.get_mut(&partition) else {
+            return;
+        };
+        if open.given_up {
+            return;
         }
+        let lane = &mut self.writers[open.writer];
+        lane.subtract(&open.part);
+        fill(open);
+        lane.add(&open.part);
     }
 
-    /// The partition whose batch is to be written now that something was added to `added`: its own
+    /// The writer whose batch is to be written now that something was added to `partition`: its own
     /// if that is full, the largest if all together take too much memory. With as many dead letters
     /// as `max_dead_letters` a batch is full: what comes before the one too many is recorded, so
     /// that the next run gets further.
-    pub(crate) fn full(&self, added: i32, max_dead_letters: u64) -> Option<i32> {
-        let batch = &self.partitions.get(&added)?.batch;
-        let dead_letters = batch.dead_letters.len() as u64;
-        if batch.len() >= self.batch_size || dead_letters > 0 && dead_letters >= max_dead_letters {
-            return Some(added);
+    pub(crate) fn full(&self, partition: i32, max_dead_letters: u64) -> Option<usize> {
+        let writer = self.partitions.get(&partition)?.writer;
+        let lane = &self.writers[writer];
+        if lane.messages >= self.batch_size
+            || lane.dead_letters > 0 && lane.dead_letters >= max_dead_letters
+        {
+            return Some(writer);
         }
-        if self.buffered <= MAX_BUFFERED {
+        let buffered: usize = self.writers.iter().map(|lane| lane.bytes).sum();
+        if buffered <= MAX_BUFFERED {
             return None;
         }
-        self.partitions
-            .iter()
-            .max_by_key(|(_, open)| open.batch.bytes())
-            .map(|(partition, _)| *partition)
+        let lanes = self.writers.iter().enumerate();
+        lanes
+            .max_by_key(|(_, lane)| lane.bytes)
+            .map(|(writer, _)| writer)
     }
 
-    /// The partitions.
-    pub(crate) fn partitions(&self) -> Vec<i32> {
-        self.partitions.keys().copied().collect()
+    /// How many writers there are to fill batches for.
+    pub(crate) fn writers(&self) -> usize {
+        self.writers.len()
     }
 
-    /// Takes a partition's batch out to be written; `None` when there is nothing to write.
-    pub(crate) fn take(&mut self, partition: i32) -> Option<Batch> {
-        let open = self.partitions.get_mut(&partition)?;
-        if open.given_up || open.batch.is_idle() {
-            return None;
+    /// Takes a writer's batch out; `None` when there is nothing to write.
+    pub(crate) fn take(&mut self, writer: usize) -> Option<Batch> {
+        let lane = &mut self.writers[writer];
+        let mut parts = Vec::new();
+        for open in self.partitions.values_mut() {
+            if open.writer == writer && !open.part.is_idle() && !open.given_up {
+                lane.subtract(&open.part);
+                parts.push(open.part.take());
+            }
         }
-        let batch = open.batch.take();
-        self.buffered = self.buffered.saturating_sub(batch.bytes());
-        Some(batch)
+        (!parts.is_empty()).then_some(Batch { writer, parts })
     }
 
     /// Another drain has the partition: what was read of it is not written.
     pub(crate) fn give_up(&mut self, partition: i32) {
-        if let Some(open) = self.partitions.get_mut(&partition) {
+        self.fill(partition, |open| {
             open.given_up = true;
-        }
+            open.part.take();
+        });
     }
 
     /// The partition cannot be read on: what was read of it is written. Returns how many offsets
@@ -147,30 +179,45 @@ impl Filling {
         let Some(open) = self.partitions.get_mut(&partition) else {
             return 0;
         };
-        let end = std::mem::replace(&mut open.end, open.batch.next);
-        u64::try_from(end - open.batch.next).unwrap_or(0)
+        let end = std::mem::replace(&mut open.end, open.part.next);
+        u64::try_from(end - open.part.next).unwrap_or(0)
     }
 
-    /// Begins the partition's batch anew at an offset, this time keeping the messages.
+    /// Begins the partition anew at an offset, this time keeping the messages.
     pub(crate) fn go_back(&mut self, partition: i32, from: i64) {
         if let Some(open) = self.partitions.get_mut(&partition) {
-            self.buffered = self.buffered.saturating_sub(open.batch.bytes());
-            open.batch = Batch::starting_at(partition, from).with_originals();
             open.given_up = false;
         }
+        self.fill(partition, |open| {
+            open.part = Part::starting_at(partition, from).with_originals();
+        });
     }
 
     /// What is still to be read of each partition.
     pub(crate) fn unread(&self) -> Vec<Range> {
         self.partitions
             .iter()
-            .filter(|(_, open)| !open.given_up)
+            .filter(|(_, open)| !open.given_up && open.part.next < open.end)
             .map(|(partition, open)| Range {
                 partition: *partition,
-                next: open.batch.next,
+                next: open.part.next,
                 end: open.end,
             })
             .collect()
+    }
+}
+
+impl Lane {
+    fn add(&mut self, part: &Part) {
+        self.messages += part.len();
+        self.dead_letters += part.dead_letters.len() as u64;
+        self.bytes += part.bytes();
+    }
+
+    fn subtract(&mut self, part: &Part) {
+        self.messages -= part.len();
+        self.dead_letters -= part.dead_letters.len() as u64;
+        self.bytes -= part.bytes();
     }
 }
 
@@ -195,7 +242,7 @@ mod tests {
     }
 
     fn filling(batch_size: usize) -> Filling {
-        let mut filling = Filling::new(batch_size);
+        let mut filling = Filling::new(batch_size, 2);
         filling.begin(&[0, 1].map(|partition| Range {
             partition,
             next: 0,
@@ -237,8 +284,35 @@ mod tests {
         }
         assert_eq!(filling.full(1, u64::MAX), Some(0));
         let largest = filling.take(0).unwrap();
-        assert_eq!((largest.from, largest.next), (0, 2));
+        assert_eq!(largest.parts.len(), 1);
+        assert_eq!((largest.parts[0].from, largest.parts[0].next), (0, 2));
         assert_eq!(filling.full(1, u64::MAX), None);
+    }
+
+    #[test]
+    fn a_batch_holds_several_partitions_those_of_an_earlier_share_too() {
+        let range = |partition, end| Range {
+            partition,
+            next: 0,
+            end,
+        };
+        let mut filling = Filling::new(3, 2);
+        filling.begin(&[range(0, 1), range(1, 5)]);
+        add(&mut filling, 0, 0);
+        // The first writer has least to do.
+        filling.begin(&[range(2, 2), range(3, 1)]);
+        add(&mut filling, 2, 0);
+        assert_eq!(filling.full(2, u64::MAX), None);
+        add(&mut filling, 2, 1);
+        assert_eq!(filling.full(2, u64::MAX), Some(0));
+        let batch = filling.take(0).unwrap();
+        let parts: Vec<(i32, i64, i64)> = batch
+            .parts
+            .iter()
+            .map(|part| (part.partition, part.from, part.next))
+            .collect();
+        assert_eq!((batch.writer, parts), (0, vec![(0, 0, 1), (2, 0, 2)]));
+        assert!(filling.take(0).is_none());
     }
 
     #[test]
@@ -248,8 +322,8 @@ mod tests {
         filling.reach(0, 7);
         filling.reach(0, 5);
         let batch = filling.take(0).unwrap();
-        assert_eq!((batch.from, batch.next, batch.len()), (0, 7, 0));
-        assert_eq!(filling.unread()[0].next, 7);
+        assert_eq!((batch.parts[0].from, batch.parts[0].next), (0, 7));
+        assert_eq!((batch.parts[0].len(), filling.unread()[0].next), (0, 7));
     }
 
     #[test]
@@ -257,20 +331,31 @@ mod tests {
         let mut filling = filling(10);
         add(&mut filling, 0, 0);
         filling.give_up(0);
+        add(&mut filling, 0, 1);
         assert!(filling.take(0).is_none());
         let unread: Vec<i32> = filling.unread().iter().map(|it| it.partition).collect();
         assert_eq!(unread, [1]);
     }
 
     #[test]
-    fn a_partition_that_goes_back_keeps_its_messages() {
-        let mut filling = filling(10);
+    fn a_partition_that_goes_back_keeps_its_messages_and_the_others_keep_what_was_read() {
+        let mut filling = Filling::new(10, 1);
+        filling.begin(&[0, 1].map(|partition| Range {
+            partition,
+            next: 0,
+            end: 10,
+        }));
         add(&mut filling, 0, 4);
+        add(&mut filling, 1, 0);
         filling.go_back(0, 2);
         add(&mut filling, 0, 2);
         let batch = filling.take(0).unwrap();
-        assert_eq!((batch.from, batch.next), (2, 3));
-        let originals = batch.originals.unwrap();
-        assert_eq!((originals.len(), originals[0].offset), (1, 2));
+        let [back, other] = &batch.parts[..] else {
+            panic!("{batch:?}");
+        };
+        assert_eq!((back.from, back.next), (2, 3));
+        assert_eq!(back.originals.as_ref().unwrap()[0].offset, 2);
+        assert_eq!((other.from, other.next, other.len()), (0, 1, 1));
+        assert!(other.originals.is_none());
     }
 }

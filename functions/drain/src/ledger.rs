@@ -65,11 +65,13 @@ impl Ledger {
     /// # Errors
     /// When it has a dead letter too many.
     pub(crate) fn hand_over(&mut self, batch: &Batch) -> Result<(), Failure> {
-        let dead_letters = batch.dead_letters.len() as u64;
-        if dead_letters > self.dead_letters_left() {
+        let dead_letters = batch.dead_letters().count() as u64;
+        if dead_letters > self.dead_letters_left()
+            && let Some((partition, next)) = batch.dead_letters().next()
+        {
             return Err(Failure::Unfinished(format!(
-                "more than DRAIN_MAX_DEAD_LETTERS={} messages are no check events, the next one in partition {} from offset {} on: is {} the right topic? The rest is left",
-                self.max_dead_letters, batch.partition, batch.from, self.topic
+                "more than DRAIN_MAX_DEAD_LETTERS={} messages are no check events, the next one in partition {partition} from offset {} on: is {} the right topic? The rest is left",
+                self.max_dead_letters, next.offset, self.topic
             )));
         }
         self.in_flight += dead_letters;
@@ -82,54 +84,40 @@ impl Ledger {
             .saturating_sub(self.counters.dead_letters + self.in_flight)
     }
 
-    /// A writer has reported. Returns the partition that is another drain's from now on, if one is.
-    pub(crate) fn note(&mut self, report: Report) -> Option<i32> {
-        match report {
-            Report::Written {
-                partition,
-                next,
-                counters,
-                dead_letters,
-            } => {
-                self.counters.add(counters);
-                self.in_flight = self.in_flight.saturating_sub(dead_letters);
-                self.recorded.insert(partition, next);
-                // Only the writer knows how many rows PostgreSQL refused.
-                if self.counters.dead_letters > self.max_dead_letters {
-                    self.failure.get_or_insert_with(|| {
-                        Failure::Unfinished(format!(
-                            "more than DRAIN_MAX_DEAD_LETTERS={} messages cannot be recorded, see dead_letters for the reasons; the rest is left",
-                            self.max_dead_letters
-                        ))
-                    });
-                }
-            }
-            // Behind a batch with a refused row, its followers find the offset not yet moved.
-            Report::Fenced { partition, .. } if self.read_again.contains_key(&partition) => {}
-            Report::Fenced {
-                partition,
-                dead_letters,
-            } => {
-                self.in_flight = self.in_flight.saturating_sub(dead_letters);
-                log::info!(
-                    "partition {partition} was moved on by another drain; it is left to that one"
-                );
-                self.busy.insert(partition);
-                return Some(partition);
-            }
-            Report::Refused { partition, from } => {
-                log::warn!(
-                    "a check of partition {partition} cannot be recorded; it is read again from offset {from} to find which"
-                );
-                self.read_again.insert(partition, from);
-            }
-            // The first is the reason, what other writers say may follow from it.
-            Report::Failed(failure) => {
-                self.failure.get_or_insert(failure);
-            }
-            Report::Skipped => {}
+    /// A writer has reported. Returns the partitions that are another drain's from now on.
+    pub(crate) fn note(&mut self, report: Report) -> Vec<i32> {
+        self.in_flight = self.in_flight.saturating_sub(report.dead_letters);
+        self.counters.add(report.counters);
+        self.recorded.extend(report.written);
+        for (partition, from) in report.refused {
+            log::warn!(
+                "a check of partition {partition} cannot be recorded; it is read again from offset {from} to find which"
+            );
+            self.read_again.insert(partition, from);
         }
-        None
+        // Only the writer knows how many rows PostgreSQL refused.
+        if self.counters.dead_letters > self.max_dead_letters {
+            self.failure.get_or_insert_with(|| {
+                Failure::Unfinished(format!(
+                    "more than DRAIN_MAX_DEAD_LETTERS={} messages cannot be recorded, see dead_letters for the reasons; the rest is left",
+                    self.max_dead_letters
+                ))
+            });
+        }
+        // The first is the reason, what other writers say may follow from it.
+        if let Some(failure) = report.failure {
+            self.failure.get_or_insert(failure);
+        }
+        let mut fenced = report.fenced;
+        // Behind a batch with a refused row, its followers find the offset not yet moved.
+        fenced.retain(|partition| !self.read_again.contains_key(partition));
+        for partition in &fenced {
+            log::info!(
+                "partition {partition} was moved on by another drain; it is left to that one"
+            );
+        }
+        self.busy.extend(&fenced);
+        fenced
     }
 
     /// Why the run cannot go on, if it cannot; said once.
@@ -142,10 +130,8 @@ impl Ledger {
         !self.read_again.is_empty()
     }
 
-    /// The partitions to be read again, and from where. What was handed over and not recorded is
-    /// read, and counted, once more.
+    /// The partitions to be read again, and from where.
     pub(crate) fn go_back(&mut self) -> BTreeMap<i32, i64> {
-        self.in_flight = 0;
         std::mem::take(&mut self.read_again)
     }
 
@@ -203,6 +189,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::Part;
     use crate::decode::DeadLetter;
 
     fn ledger() -> Ledger {
@@ -218,38 +205,40 @@ mod tests {
         Ledger::new("topic", &plan, 2)
     }
 
-    fn written(next: i64, dead_letters: u64, refused: u64) -> Report {
-        Report::Written {
-            partition: 0,
-            next,
+    fn written(next: i64, refused: u64) -> Report {
+        Report {
+            written: vec![(0, next)],
             counters: Counters {
-                dead_letters: dead_letters + refused,
+                dead_letters: refused,
                 ..Counters::default()
             },
-            dead_letters,
+            ..Report::default()
         }
     }
 
     fn batch_of_dead_letters(count: i64) -> Batch {
-        let mut batch = Batch::starting_at(0, 0);
+        let mut part = Part::starting_at(0, 0);
         for offset in 0..count {
             let dead_letter = DeadLetter::unreadable(offset, offset + 1, "a test");
-            batch.add_dead_letter(dead_letter, offset + 1);
+            part.add_dead_letter(dead_letter, offset + 1);
         }
-        batch
+        Batch {
+            writer: 0,
+            parts: vec![part],
+        }
     }
 
     #[test]
     fn what_is_left_is_what_is_neither_recorded_nor_another_drains() {
         let mut ledger = ledger();
         assert_eq!((ledger.left(), ledger.reached()), (20, 0));
-        ledger.note(written(4, 0, 0));
+        ledger.note(written(4, 0));
         assert_eq!((ledger.left(), ledger.reached()), (16, 4));
-        let fenced = ledger.note(Report::Fenced {
-            partition: 1,
-            dead_letters: 0,
+        let fenced = ledger.note(Report {
+            fenced: vec![1],
+            ..Report::default()
         });
-        assert_eq!(fenced, Some(1));
+        assert_eq!(fenced, [1]);
         assert_eq!((ledger.left(), ledger.counters().busy), (6, 1));
         let busy: Vec<i32> = ledger.busy().iter().map(|it| it.partition).collect();
         assert_eq!(busy, [1]);
@@ -258,15 +247,15 @@ mod tests {
     #[test]
     fn a_batch_behind_a_refused_one_is_not_another_drains() {
         let mut ledger = ledger();
-        ledger.note(Report::Refused {
-            partition: 0,
-            from: 3,
+        ledger.note(Report {
+            refused: vec![(0, 3)],
+            ..Report::default()
         });
-        let fenced = ledger.note(Report::Fenced {
-            partition: 0,
-            dead_letters: 1,
+        let fenced = ledger.note(Report {
+            fenced: vec![0],
+            ..Report::default()
         });
-        assert_eq!((fenced, ledger.counters().busy), (None, 0));
+        assert_eq!((fenced, ledger.counters().busy), (vec![], 0));
         assert!(ledger.must_go_back());
         assert_eq!(ledger.go_back(), [(0, 3)].into());
         assert!(!ledger.must_go_back());
@@ -280,21 +269,24 @@ mod tests {
         assert!(ledger.hand_over(&batch_of_dead_letters(1)).is_err());
         assert!(ledger.hand_over(&batch_of_dead_letters(0)).is_ok());
         // Read again, they count anew.
-        ledger.note(Report::Refused {
-            partition: 0,
-            from: 0,
+        ledger.note(Report {
+            dead_letters: 2,
+            refused: vec![(0, 0)],
+            ..Report::default()
         });
-        ledger.go_back();
         assert_eq!(ledger.dead_letters_left(), 2);
     }
 
     #[test]
     fn too_many_refused_rows_are_a_failure_and_the_first_failure_counts() {
         let mut ledger = ledger();
-        ledger.note(written(4, 0, 2));
+        ledger.note(written(4, 2));
         assert!(ledger.take_failure().is_none());
-        ledger.note(written(5, 0, 1));
-        ledger.note(Report::Failed(Failure::Unavailable(String::new())));
+        ledger.note(written(5, 1));
+        ledger.note(Report {
+            failure: Some(Failure::Unavailable(String::new())),
+            ..Report::default()
+        });
         assert!(matches!(
             ledger.take_failure(),
             Some(Failure::Unfinished(_))

@@ -47,7 +47,7 @@ impl From<Failure> for Ended {
 }
 
 impl Pump {
-    /// Begins with a share of the plan, in place of the one that is done.
+    /// Begins with a share of the plan; the ones before have been read.
     ///
     /// # Errors
     /// When the source does not take the ranges.
@@ -77,19 +77,31 @@ impl Pump {
 
     fn try_run(&mut self, source: &mut impl Source) -> Result<(), Ended> {
         loop {
+            self.read(source)?;
+            self.hand_over_all(source)?;
+            if self.writers.idle() && !self.ledger.must_go_back() {
+                return Ok(());
+            }
+            self.wait(source)?;
+        }
+    }
+
+    /// Reads the source to its end. What fills no batch then is not written yet: the next share's
+    /// messages join it.
+    ///
+    /// # Errors
+    /// When it had to end before.
+    pub(crate) fn read(&mut self, source: &mut impl Source) -> Result<(), Ended> {
+        loop {
             self.stop_if_requested()?;
             self.note_reports(source)?;
             self.show_progress();
             if self.ledger.must_go_back() {
                 self.go_back(source)?;
-            } else if !source.is_done() {
-                self.read_some(source)?;
+            } else if source.is_done() {
+                return Ok(());
             } else {
-                self.hand_over_all(source)?;
-                if self.writers.idle() && !self.ledger.must_go_back() {
-                    return Ok(());
-                }
-                self.wait(source)?;
+                self.read_some(source)?;
             }
         }
     }
@@ -109,7 +121,7 @@ impl Pump {
         Ok(())
     }
 
-    /// Adds what was read to its partition's batch; returns the partition.
+    /// Adds what was read to a batch; returns the partition.
     fn add(&mut self, polled: Polled<'_>) -> i32 {
         match polled {
             Polled::Message(message) => {
@@ -151,15 +163,15 @@ impl Pump {
     }
 
     fn hand_over_all(&mut self, source: &mut impl Source) -> Result<(), Ended> {
-        for partition in self.filling.partitions() {
-            self.hand_over(partition, source)?;
+        for writer in 0..self.filling.writers() {
+            self.hand_over(writer, source)?;
         }
         Ok(())
     }
 
-    /// Gives the partition's batch to its writer, waiting for room.
-    fn hand_over(&mut self, partition: i32, source: &mut impl Source) -> Result<(), Ended> {
-        let Some(mut batch) = self.filling.take(partition) else {
+    /// Gives a writer its batch, waiting for room.
+    fn hand_over(&mut self, writer: usize, source: &mut impl Source) -> Result<(), Ended> {
+        let Some(mut batch) = self.filling.take(writer) else {
             return Ok(());
         };
         self.ledger.hand_over(&batch)?;
@@ -211,7 +223,7 @@ impl Pump {
     }
 
     fn note(&mut self, report: Option<Report>, source: &mut impl Source) -> Result<(), Ended> {
-        if let Some(partition) = report.and_then(|report| self.ledger.note(report)) {
+        for partition in report.map_or_else(Vec::new, |report| self.ledger.note(report)) {
             self.filling.give_up(partition);
             if let Err(failure) = source.finish(partition) {
                 log::warn!("{failure}");
@@ -321,6 +333,48 @@ mod tests {
         let (state, stopped) = drain(2);
         assert_eq!(state, (3, 2));
         assert!(matches!(stopped, Err(Failure::Unfinished(_))));
+    }
+
+    #[test]
+    fn many_partitions_with_little_are_few_transactions() {
+        let mut drain = Drain::of(Topic::of_events(64, 3));
+        drain.batch_size = 100;
+        drain.run().1.unwrap();
+        assert_eq!(drain.database.recorded().len(), 192);
+        let tables = drain.database.tables();
+        assert_eq!(tables.transactions, [96, 96]);
+        assert_eq!(tables.offsets.len(), 64);
+    }
+
+    #[test]
+    fn the_other_partitions_of_a_fenced_batch_are_written() {
+        let mut drain = Drain::of(Topic::of_events(4, 3));
+        drain.writers = 1;
+        drain.batch_size = 100;
+        drain.database.tables().offsets.extend([(1, 2), (3, 9)]);
+        let (ledger, stopped) = drain.run();
+        assert_eq!(stopped.unwrap(), None);
+        assert_eq!(drain.database.recorded(), [0, 1, 2, 2_000, 2_001, 2_002]);
+        assert_eq!(
+            drain.database.tables().offsets,
+            [(0, 3), (1, 2), (2, 3), (3, 9)].into()
+        );
+        assert_eq!(ledger.counters().busy, 2);
+    }
+
+    #[test]
+    fn the_other_partitions_of_a_refused_batch_are_written_and_not_read_again() {
+        let mut drain = Drain::of(Topic::of_events(5, 3));
+        drain.writers = 1;
+        drain.batch_size = 100;
+        drain.database.tables().refused.insert(2_001);
+        let (_, stopped) = drain.run();
+        assert_eq!(stopped.unwrap(), None);
+        assert_eq!(drain.database.recorded().len(), 14);
+        assert_eq!(drain.topic.read, [3, 3, 6, 3, 3]);
+        let tables = drain.database.tables();
+        assert_eq!(tables.dead_letters, ["refused 2001"]);
+        assert!(tables.offsets.values().all(|next| *next == 3));
     }
 
     #[test]

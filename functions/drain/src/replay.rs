@@ -43,7 +43,7 @@ pub(crate) fn drain(settings: &Settings, run: &Run) -> Result<Summary, Failure> 
         Origin::DeadLetters,
         Arc::new(Limits::new(settings.max_names)),
     );
-    let mut filling = Filling::new(settings.batch_size).with_originals();
+    let mut filling = Filling::new(settings.batch_size, 1).with_originals();
     filling.begin(&[ALL_DEAD_LETTERS]);
     let stop = settings.stop(run);
     let mut pump = Pump {

@@ -53,7 +53,7 @@ fn record_lines(settings: &Settings, run: &Run) -> Result<Summary, Failure> {
         Origin::Stdin,
         Arc::new(Limits::new(settings.max_names)),
     );
-    let mut filling = Filling::new(settings.batch_size).with_originals();
+    let mut filling = Filling::new(settings.batch_size, 1).with_originals();
     filling.begin(&[ALL_LINES]);
     let mut pump = Pump {
         decoder,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use postgres::Client;
 use sitewatch::postgres::{check_schema, connect, record_run_over};
 use sitewatch::run::{Exit, Failure, Progress, Run, Summary};
-use sitewatch_kafka::{KafkaSettings, Range, Reader};
+use sitewatch_kafka::{KafkaSettings, Reader};
 
 use crate::acquire::{acquire, shares};
 use crate::decode::{Decoder, Window};
@@ -150,10 +150,11 @@ fn begin(
             Arc::clone(&limits),
         )
     };
+    let stores: Vec<Store> = connections.writers.into_iter().map(store).collect();
     let pump = Pump {
         decoder,
-        filling: Filling::new(settings.batch_size),
-        writers: Writers::start(connections.writers.into_iter().map(store).collect()),
+        filling: Filling::new(settings.batch_size, stores.len()),
+        writers: Writers::start(stores),
         ledger: Ledger::new(&topic.name, plan, settings.max_dead_letters),
         progress: Progress::new(run, "offsets", plan.pending()),
         stop: settings.stop(run),
@@ -169,21 +170,21 @@ fn read_shares(
     pump: &mut Pump,
     reader: &mut Reader,
 ) -> Result<(), Ended> {
-    let mut read = |share: &[Range], stored: &BTreeMap<i32, i64>, pump: &mut Pump| {
-        let acquired = acquire(locks, share, settings.start, stored)?;
-        pump.begin(share, &acquired, reader)?;
-        pump.run(reader)
-    };
     for share in shares(&survey.plan.ranges, settings.workers) {
-        read(share, &survey.stored, pump)?;
+        let acquired = acquire(locks, share, settings.start, &survey.stored)?;
+        pump.begin(share, &acquired, reader)?;
+        pump.read(reader)?;
     }
+    pump.run(reader)?;
     let busy = pump.ledger.busy();
     if busy.is_empty() {
         return Ok(());
     }
     // Once more: the drain that had them may have ended before their end, and then nobody is at
     // work on the rest. They were gone back to already, if they were to be.
-    read(&busy, &BTreeMap::new(), pump)
+    let acquired = acquire(locks, &busy, settings.start, &BTreeMap::new())?;
+    pump.begin(&busy, &acquired, reader)?;
+    pump.run(reader)
 }
 
 /// The run's summary, with how much there was to do when it began: the lag that it found.

@@ -38,32 +38,30 @@ pub(crate) type Interrupt = Arc<dyn Fn() + Send + Sync>;
 pub(crate) enum Committed {
     /// It is recorded.
     Written(Counters),
-    /// Another drain moved the partition first: nothing was written, and this run must leave the
-    /// partition alone.
-    Fenced,
+    /// Another drain moved these partitions first: nothing was written, and this run must leave
+    /// them alone.
+    Fenced(Vec<i32>),
     /// A row of it cannot be recorded and the messages were not kept: nothing was written, and the
-    /// batch must be read again with them.
+    /// row's partition must be read again with them.
     Refused,
 }
 
-/// What a writer reports of a batch.
-pub(crate) enum Report {
-    /// Recorded up to this offset.
-    Written {
-        partition: i32,
-        next: i64,
-        counters: Counters,
-        /// Messages of the batch that were no events.
-        dead_letters: u64,
-    },
-    /// Another drain has the partition.
-    Fenced { partition: i32, dead_letters: u64 },
-    /// PostgreSQL refuses a row: the partition must be read again from here, with originals.
-    Refused { partition: i32, from: i64 },
+/// What a writer reports of a batch; of one that was skipped nothing but its dead letters.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    /// Partitions recorded, and up to which offset.
+    pub(crate) written: Vec<(i32, i64)>,
+    /// What was recorded of them.
+    pub(crate) counters: Counters,
+    /// Partitions that another drain has.
+    pub(crate) fenced: Vec<i32>,
+    /// Partitions of which PostgreSQL refuses a row, and from where they must be read again, with
+    /// originals.
+    pub(crate) refused: Vec<(i32, i64)>,
     /// PostgreSQL cannot be used: the run is over.
-    Failed(Failure),
-    /// Nothing was tried: the writer has failed with a batch before.
-    Skipped,
+    pub(crate) failure: Option<Failure>,
+    /// Messages of the batch that were no events, recorded or not.
+    pub(crate) dead_letters: u64,
 }
 
 /// The writers of a run.
@@ -103,12 +101,14 @@ impl Writers {
                 thread::spawn(move || {
                     let mut failed = false;
                     for batch in arriving {
-                        let made = if failed && !after_failure {
-                            Report::Skipped
-                        } else {
-                            write(&mut store, &batch)
+                        let mut made = Report {
+                            dead_letters: batch.dead_letters().count() as u64,
+                            ..Report::default()
                         };
-                        failed |= matches!(made, Report::Failed(_));
+                        if !failed || after_failure {
+                            write(&mut store, batch, &mut made);
+                        }
+                        failed |= made.failure.is_some();
                         // The run may have ended without waiting for us.
                         if report.send(made).is_err() {
                             return;
@@ -128,13 +128,12 @@ impl Writers {
         }
     }
 
-    /// Hands a batch to its partition's writer; gives it back when that writer is busy.
+    /// Hands a batch to its writer; gives it back when that writer is busy.
     ///
     /// # Errors
     /// The batch, when there is no room for it yet.
     pub(crate) fn offer(&mut self, batch: Batch) -> Result<(), Batch> {
-        let writer = usize::try_from(batch.partition).unwrap_or(0) % self.writers.len();
-        match self.writers[writer].batches.try_send(batch) {
+        match self.writers[batch.writer].batches.try_send(batch) {
             Ok(()) => {
                 self.outstanding += 1;
                 Ok(())
@@ -195,7 +194,7 @@ impl Writers {
                 }
             }
             if since > CANCEL_TIMEOUT * 2 {
-                each(Report::Failed(Failure::Unfinished(
+                each(failed(Failure::Unfinished(
                     "PostgreSQL did not finish the batch in hand in time; the next run finds out whether it was recorded".to_owned(),
                 )));
                 return;
@@ -212,30 +211,47 @@ impl Writers {
     }
 }
 
-fn write(store: &mut impl Commit, batch: &Batch) -> Report {
-    let partition = batch.partition;
-    let dead_letters = batch.dead_letters.len() as u64;
-    match store.commit(batch) {
-        Ok(Committed::Written(counters)) => Report::Written {
-            partition,
-            next: batch.next,
-            counters,
-            dead_letters,
-        },
-        Ok(Committed::Fenced) => Report::Fenced {
-            partition,
-            dead_letters,
-        },
-        Ok(Committed::Refused) => Report::Refused {
-            partition,
-            from: batch.from,
-        },
-        Err(failure) => Report::Failed(failure),
+/// Writes a batch, and whatever of it can be written when not all can.
+fn write(store: &mut impl Commit, batch: Batch, report: &mut Report) {
+    let mut batches = vec![batch];
+    while let Some(mut batch) = batches.pop() {
+        match store.commit(&batch) {
+            Ok(Committed::Written(counters)) => {
+                report.counters.add(counters);
+                let parts = batch.parts.iter();
+                report
+                    .written
+                    .extend(parts.map(|part| (part.partition, part.next)));
+            }
+            Ok(Committed::Fenced(partitions)) => {
+                batch.remove(&partitions);
+                report.fenced.extend(partitions);
+                if !batch.parts.is_empty() {
+                    batches.push(batch);
+                }
+            }
+            Ok(Committed::Refused) => match &batch.parts[..] {
+                [part] => report.refused.push((part.partition, part.from)),
+                // Which partition it is shows when it is alone.
+                _ => batches.extend(batch.split()),
+            },
+            Err(failure) => {
+                report.failure = Some(failure);
+                return;
+            }
+        }
+    }
+}
+
+fn failed(failure: Failure) -> Report {
+    Report {
+        failure: Some(failure),
+        ..Report::default()
     }
 }
 
 fn gone() -> Report {
-    Report::Failed(Failure::InternalError(
+    failed(Failure::InternalError(
         "a writer's thread panicked".to_owned(),
     ))
 }
@@ -243,6 +259,7 @@ fn gone() -> Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::Part;
     use crate::fake::Database;
 
     /// What becomes of two batches of which the first fails.
@@ -252,20 +269,24 @@ mod tests {
         let mut writers = writers(database.clone());
         let mut made = Vec::new();
         for from in [0, 1] {
-            let mut batch = Batch::starting_at(0, from);
-            batch.next = from + 1;
+            let mut part = Part::starting_at(0, from);
+            part.next = from + 1;
+            let batch = Batch {
+                writer: 0,
+                parts: vec![part],
+            };
             assert!(writers.offer(batch).is_ok());
             let report = loop {
                 if let Some(report) = writers.wait(CANCEL_TIMEOUT) {
                     break report;
                 }
             };
-            made.push(match report {
-                Report::Written { .. } => "written",
-                Report::Fenced { .. } => "fenced",
-                Report::Refused { .. } => "refused",
-                Report::Failed(_) => "failed",
-                Report::Skipped => "skipped",
+            made.push(if report.failure.is_some() {
+                "failed"
+            } else if report.written.is_empty() {
+                "skipped"
+            } else {
+                "written"
             });
             database.tables().is_away = false;
         }

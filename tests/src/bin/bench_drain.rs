@@ -21,13 +21,18 @@ use sitewatch_tests::memory;
 use sitewatch_tests::postgres::{Database, Postgres};
 use wait4::Wait4 as _;
 
-/// The topic with everything, and one with a check of each site.
+/// A topic with everything, and one with a check of each site.
 const ALL: &str = "bench";
 const FEW: &str = "few";
+/// The same, in [`MANY`] partitions.
+const ALL_IN_MANY: &str = "bench-many";
+const FEW_IN_MANY: &str = "few-many";
 /// Sites that the events are spread over.
 const SITES: u64 = 10_000;
-/// Partitions of the topic.
+/// Partitions of a topic.
 const PARTITIONS: u16 = 4;
+/// Partitions of a topic that has many.
+const MANY: u16 = 64;
 /// One event in this many is sent twice.
 const REPEAT_EVERY: u64 = 100;
 
@@ -46,11 +51,16 @@ fn main() {
     let postgres = Postgres::start(None);
     let kafka = Kafka::start(Version::V4_1);
     println!(
-        "{events} events of {SITES} sites, {PARTITIONS} partitions, one in {REPEAT_EVERY} twice"
+        "{events} events of {SITES} sites, {PARTITIONS} and {MANY} partitions, one in {REPEAT_EVERY} twice"
     );
     let began = Instant::now();
-    for (topic, events) in [(ALL, events), (FEW, SITES)] {
-        kafka.create_topic(topic, PARTITIONS);
+    for (topic, partitions, events) in [
+        (ALL, PARTITIONS, events),
+        (FEW, PARTITIONS, SITES),
+        (ALL_IN_MANY, MANY, events),
+        (FEW_IN_MANY, MANY, SITES),
+    ] {
+        kafka.create_topic(topic, partitions);
         fill(&kafka, topic, events);
     }
     println!("topics filled in {:.1} s", began.elapsed().as_secs_f64());
@@ -81,6 +91,16 @@ fn main() {
         });
 
         let database = prepared(&postgres);
+        let all_in_many = timed("drain, 64 partitions", &mut || {
+            run(drain(&kafka, ALL_IN_MANY, &database, &[]))
+        });
+        let few_in_many = timed("the same, 10,000 pending", &mut || {
+            run(drain(&kafka, FEW_IN_MANY, &database, &[]))
+        });
+        let recorded = count(&database);
+        assert_eq!(recorded, events + SITES, "every event is recorded once");
+
+        let database = prepared(&postgres);
         let copied = timed("psql \\copy", &mut || {
             run(copy(&postgres, &database, &rows))
         });
@@ -105,6 +125,11 @@ fn main() {
 
         let ratio = |one: &Taken, other: &Taken| one.wall.as_secs_f64() / other.wall.as_secs_f64();
         results.add("drain / \\copy", ratio(&all, &copied));
+        results.add("64 partitions / 4", ratio(&all_in_many, &all));
+        results.add(
+            "64 partitions / 4, 10,000 pending",
+            ratio(&few_in_many, &few),
+        );
         results.add("one drain / two drains", ratio(&one, &two));
         results.add(
             "microseconds of drain's CPU per event",

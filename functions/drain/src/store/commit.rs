@@ -97,10 +97,11 @@ impl Store {
         {
             return Ok(None);
         }
-        if let Origin::Topic(topic) = &self.origin
-            && !offsets::advance(&mut transaction, topic, batch)?
-        {
-            return Ok(Some(Committed::Fenced));
+        if let Origin::Topic(topic) = &self.origin {
+            let fenced = offsets::advance(&mut transaction, topic, batch)?;
+            if !fenced.is_empty() {
+                return Ok(Some(Committed::Fenced(fenced)));
+            }
         }
         // Dropping the transaction rolls it back.
         let Some(recording) = self.memory.record(&mut transaction, batch)? else {
@@ -108,16 +109,19 @@ impl Store {
             self.memory.days = Days::default();
             return Ok(Some(Committed::Refused));
         };
-        let place = match &self.origin {
-            Origin::Topic(topic) => Some((topic.name.as_str(), batch.partition)),
-            Origin::Stdin | Origin::DeadLetters => None,
-        };
         if let Origin::DeadLetters = self.origin {
             replay::remove_recorded(&mut transaction, batch, &recording.refused)?;
         } else {
-            for list in [&batch.dead_letters, &recording.refused] {
-                dead_letters::insert(&mut transaction, place, list)?;
-            }
+            let topic = match &self.origin {
+                Origin::Topic(topic) => Some(topic.name.as_str()),
+                Origin::Stdin | Origin::DeadLetters => None,
+            };
+            let refused = recording
+                .refused
+                .iter()
+                .map(|(partition, it)| (*partition, it));
+            let dead_letters: Vec<_> = batch.dead_letters().chain(refused).collect();
+            dead_letters::insert(&mut transaction, topic, &dead_letters)?;
         }
         transaction.commit()?;
         Ok(Some(Committed::Written(self.memory.remember(recording))))
@@ -150,8 +154,8 @@ struct Memory {
 /// it, so none of them may be remembered before.
 struct Recording {
     counters: Counters,
-    /// Messages whose row PostgreSQL refused, or whose names are too many.
-    refused: Vec<DeadLetter>,
+    /// Messages whose row PostgreSQL refused, or whose names are too many, with their partitions.
+    refused: Vec<(i32, DeadLetter)>,
     names: Names,
     days: Vec<jiff::civil::Date>,
     states: Vec<(i32, i16)>,
@@ -168,7 +172,7 @@ impl Memory {
         let mut recording = Recording {
             counters: Counters {
                 batches: 1,
-                dead_letters: batch.dead_letters.len() as u64,
+                dead_letters: batch.dead_letters().count() as u64,
                 ..Counters::default()
             },
             refused: Vec::new(),
@@ -176,36 +180,39 @@ impl Memory {
             days: Vec::new(),
             states: Vec::new(),
         };
-        if batch.rows.is_empty() {
+        let rows: Vec<&Row> = batch.rows().collect();
+        if rows.is_empty() {
             return Ok(Some(recording));
         }
+        let originals = batch.originals();
         recording
             .names
-            .resolve(transaction, &self.limits.max, &batch.rows)?;
-        let mut refused = recording.names.refused(&batch.rows);
-        if !refused.is_empty() && batch.originals.is_none() {
+            .resolve(transaction, &self.limits.max, &rows)?;
+        let mut refused = recording.names.refused(&rows);
+        if !refused.is_empty() && originals.is_none() {
             return Ok(None);
         }
         // With the messages at hand a refused row becomes a dead letter, which it must not for a day
         // that was dropped since it was seen.
-        recording.days = if batch.originals.is_some() {
-            Days::default().make(transaction, &batch.rows)?
+        recording.days = if originals.is_some() {
+            Days::default().make(transaction, &rows)?
         } else {
-            self.days.make(transaction, &batch.rows)?
+            self.days.make(transaction, &rows)?
         };
-        let mut keyed = recording.names.keyed(&batch.rows);
+        let mut keyed = recording.names.keyed(&rows);
         // In the key's order: neighbours in the index are written together, and repeats within the
         // batch stand side by side.
         keyed.sort_unstable_by_key(key);
         keyed.dedup_by_key(|check| key(check));
-        let recorded = if let Some(originals) = &batch.originals {
+        let recorded = if let Some(originals) = originals {
             let recorded = checks::insert_what_fits(transaction, &keyed, &mut refused)?;
             keyed.retain(|check| !refused.iter().any(|(at, _)| *at == check.position));
             recording
                 .refused
                 .extend(refused.into_iter().filter_map(|(at, reason)| {
-                    let original = originals.get(at)?.clone();
-                    Some(DeadLetter { reason, ..original })
+                    let (partition, original) = *originals.get(at)?;
+                    let original = original.clone();
+                    Some((partition, DeadLetter { reason, ..original }))
                 }));
             recorded
         } else {
@@ -218,7 +225,7 @@ impl Memory {
         let refused = recording.refused.len() as u64;
         recording.counters.recorded = recorded;
         recording.counters.dead_letters += refused;
-        recording.counters.repeated = batch.rows.len() as u64 - recorded - refused;
+        recording.counters.repeated = rows.len() as u64 - recorded - refused;
         if recorded > 0 {
             dirty::mark(transaction, &keyed)?;
         }

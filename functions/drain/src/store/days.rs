@@ -19,7 +19,7 @@ impl Days {
     pub(super) fn make(
         &self,
         transaction: &mut Transaction<'_>,
-        rows: &[Row],
+        rows: &[&Row],
     ) -> Result<Vec<Date>, postgres::Error> {
         let mut previous = None;
         let mut needed = BTreeSet::new();

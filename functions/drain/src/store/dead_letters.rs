@@ -5,50 +5,47 @@ use postgres::types::Type;
 
 use crate::decode::DeadLetter;
 
-/// Inserts dead letters; `place` is the topic and the partition that they come from, `None` when
-/// they come from a pipe.
+/// Inserts dead letters, each with its partition; `topic` is `None` when they come from a pipe.
 pub(super) fn insert(
     transaction: &mut Transaction<'_>,
-    place: Option<(&str, i32)>,
-    dead_letters: &[DeadLetter],
+    topic: Option<&str>,
+    dead_letters: &[(i32, &DeadLetter)],
 ) -> Result<(), postgres::Error> {
     if dead_letters.is_empty() {
         return Ok(());
     }
-    let (topic, partition) = place.unzip();
-    let offsets: Vec<i64> = dead_letters
+    let partitions: Vec<Option<i32>> = dead_letters
         .iter()
-        .map(|dead_letter| dead_letter.offset)
+        .map(|(partition, _)| topic.is_some().then_some(*partition))
         .collect();
+    let offsets: Vec<i64> = dead_letters.iter().map(|(_, it)| it.offset).collect();
     let keys: Vec<Option<&[u8]>> = dead_letters
         .iter()
-        .map(|dead_letter| dead_letter.key.as_deref())
+        .map(|(_, it)| it.key.as_deref())
         .collect();
     let values: Vec<Option<&[u8]>> = dead_letters
         .iter()
-        .map(|dead_letter| dead_letter.value.as_deref())
+        .map(|(_, it)| it.value.as_deref())
         .collect();
     let headers: Vec<&str> = dead_letters
         .iter()
-        .map(|dead_letter| dead_letter.headers.as_str())
+        .map(|(_, it)| it.headers.as_str())
         .collect();
-    let timestamps: Vec<Option<jiff::Timestamp>> = dead_letters
-        .iter()
-        .map(|dead_letter| dead_letter.timestamp)
-        .collect();
+    let timestamps: Vec<Option<jiff::Timestamp>> =
+        dead_letters.iter().map(|(_, it)| it.timestamp).collect();
     let reasons: Vec<&str> = dead_letters
         .iter()
-        .map(|dead_letter| dead_letter.reason.as_str())
+        .map(|(_, it)| it.reason.as_str())
         .collect();
     transaction.execute_typed(
         "insert into dead_letters
              (topic, partition, message_offset, key, value, headers, message_timestamp, reason)
-         select $1, $2, message_offset, key, value, headers::jsonb, message_timestamp, reason
-         from unnest($3, $4, $5, $6, $7, $8)
-             as new (message_offset, key, value, headers, message_timestamp, reason)",
+         select $1, partition, message_offset, key, value, headers::jsonb, message_timestamp, reason
+         from unnest($2, $3, $4, $5, $6, $7, $8)
+             as new (partition, message_offset, key, value, headers, message_timestamp, reason)",
         &[
             (&topic, Type::TEXT),
-            (&partition, Type::INT4),
+            (&partitions, Type::INT4_ARRAY),
             (&offsets, Type::INT8_ARRAY),
             (&keys, Type::BYTEA_ARRAY),
             (&values, Type::BYTEA_ARRAY),

@@ -35,11 +35,11 @@ impl Names {
         &mut self,
         transaction: &mut Transaction<'_>,
         max: &MaxNames,
-        rows: &[Row],
+        rows: &[&Row],
     ) -> Result<(), postgres::Error> {
         let mut sites: BTreeMap<&str, Vec<&Arc<Site>>> = BTreeMap::new();
         let mut locations: BTreeMap<&str, &Arc<Location>> = BTreeMap::new();
-        for row in rows {
+        for &row in rows {
             if row.site.id.get().is_none() {
                 let same_name = sites.entry(&row.site.name).or_default();
                 if !same_name.iter().any(|site| Arc::ptr_eq(site, &row.site)) {
@@ -74,10 +74,10 @@ impl Names {
     }
 
     /// The rows with their ids; those without are left out.
-    pub(super) fn keyed<'a>(&self, rows: &'a [Row]) -> Vec<Keyed<'a>> {
+    pub(super) fn keyed<'a>(&self, rows: &[&'a Row]) -> Vec<Keyed<'a>> {
         rows.iter()
             .enumerate()
-            .filter_map(|(position, row)| {
+            .filter_map(|(position, &row)| {
                 Some(Keyed {
                     position,
                     website_id: self.site(row)?,
@@ -90,7 +90,7 @@ impl Names {
     }
 
     /// Rows without an id, by position, and why.
-    pub(super) fn refused(&self, rows: &[Row]) -> Vec<(usize, String)> {
+    pub(super) fn refused(&self, rows: &[&Row]) -> Vec<(usize, String)> {
         if self.refused.is_empty() {
             return Vec::new();
         }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use postgres::Transaction;
 use postgres::types::Type;
+use postgres::{Client, Transaction};
 use sitewatch::postgres::{begin, explain, retried};
 use sitewatch::run::Failure;
 use sitewatch::settings::DatabaseSettings;
@@ -40,12 +40,12 @@ impl Stored {
 /// # Errors
 /// When PostgreSQL cannot be asked.
 pub(crate) fn stored(
-    client: &Shared,
+    client: &mut Client,
     settings: &DatabaseSettings,
     topic: &str,
 ) -> Result<Stored, Failure> {
-    let read = || {
-        begin(&mut lock(client), settings)?.query_typed(
+    let mut read = || {
+        begin(client, settings)?.query_typed(
             "select partition, next_offset, topic_id from kafka_offsets where topic = $1",
             &[(&topic, Type::TEXT)],
         )
@@ -62,26 +62,49 @@ pub(crate) fn stored(
     Ok(stored)
 }
 
-/// Moves the partition's offset from where the batch begins to where it ends; `false` when it is
-/// somewhere else by now, that is, another drain was quicker, or it is one of another topic.
+/// Moves the offset of each partition from where the batch begins to where it ends. Returns the
+/// partitions whose offset is somewhere else by now, that is, another drain was quicker, or it is
+/// one of another topic: the transaction is then of no more use.
 pub(super) fn advance(
     transaction: &mut Transaction<'_>,
     topic: &Topic,
     batch: &Batch,
-) -> Result<bool, postgres::Error> {
-    let moved = transaction.execute_typed(
-        "update kafka_offsets set next_offset = $4, updated_at = now()
-         where topic = $1 and partition = $2 and next_offset = $3
-           and ($5::text is null or topic_id = $5)",
-        &[
-            (&topic.name, Type::TEXT),
-            (&batch.partition, Type::INT4),
-            (&batch.from, Type::INT8),
-            (&batch.next, Type::INT8),
-            (&topic.id, Type::TEXT),
-        ],
-    )?;
-    Ok(moved == 1)
+) -> Result<Vec<i32>, postgres::Error> {
+    let parts = batch.parts.iter();
+    let (partitions, (from, next)): (Vec<i32>, (Vec<i64>, Vec<i64>)) = parts
+        .map(|part| (part.partition, (part.from, part.next)))
+        .unzip();
+    // In the partitions' order, whatever the plan: two drains on the same ones wait for each other
+    // and do not lock each other out.
+    let moved: Vec<i32> = transaction
+        .query_typed(
+            "with part as (
+                 select * from unnest($2, $3, $4) as part (partition, from_offset, to_offset)
+             ), locked as (
+                 select partition from kafka_offsets
+                 where topic = $1 and partition = any($2)
+                 order by partition for update
+             )
+             update kafka_offsets as stored set next_offset = to_offset, updated_at = now()
+             from locked join part using (partition)
+             where stored.topic = $1 and stored.partition = part.partition
+               and stored.next_offset = from_offset
+               and ($5::text is null or stored.topic_id = $5)
+             returning stored.partition",
+            &[
+                (&topic.name, Type::TEXT),
+                (&partitions, Type::INT4_ARRAY),
+                (&from, Type::INT8_ARRAY),
+                (&next, Type::INT8_ARRAY),
+                (&topic.id, Type::TEXT),
+            ],
+        )?
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
+    let mut fenced = partitions;
+    fenced.retain(|partition| !moved.contains(partition));
+    Ok(fenced)
 }
 
 /// Writes down what is passed over and moves the offsets past it, so that it is said once.

@@ -1,6 +1,6 @@
 //! Partition locks: which partitions are ours for the time being.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use postgres::Client;
 use postgres::types::Type;
@@ -11,7 +11,7 @@ use sitewatch_kafka::Range;
 
 use super::commit::Topic;
 use super::connections::{Shared, lock};
-use super::stored;
+use super::offsets::stored;
 
 /// Partitions that no other drain works on while this lives.
 ///
@@ -44,20 +44,36 @@ impl PartitionLocks {
         }
     }
 
-    /// Acquires the locks of the ranges' partitions that no other drain has, and makes sure that
-    /// each has an offset to be moved from.
-    ///
-    /// Not with its first batch: a second batch must find that the first was not recorded.
+    /// Acquires the locks of the ranges' partitions that no other drain has, makes sure that each
+    /// has an offset to be moved from, and, where `back_from` says so, moves it back to where its
+    /// range begins. Returns the partitions, and where recording of all has got to by now.
     ///
     /// # Errors
     /// When PostgreSQL cannot be used.
-    pub(crate) fn acquire(&mut self, ranges: &[Range]) -> Result<Vec<Range>, Failure> {
+    pub(crate) fn acquire(
+        &mut self,
+        ranges: &[Range],
+        back_from: Option<&BTreeMap<i32, i64>>,
+    ) -> Result<(BTreeSet<i32>, BTreeMap<i32, i64>), Failure> {
         let acquired = self.lock(ranges);
-        let offsets: Vec<i64> = acquired.iter().map(|range| range.next).collect();
-        let partitions: Vec<i32> = acquired.iter().map(|range| range.partition).collect();
+        // Once: between its batches, the first writer hardly lets go of it.
+        let client = &mut lock(&self.client);
+        self.add(client, &acquired)?;
+        if let Some(from) = back_from {
+            self.go_back(client, &acquired, from)?;
+        }
+        let now = stored(client, &self.settings, &self.topic.name)?.offsets;
+        let acquired = acquired.iter().map(|range| range.partition).collect();
+        Ok((acquired, now))
+    }
+
+    /// Makes sure that each partition has an offset. Not with its first batch: a second batch must
+    /// find that the first was not recorded.
+    fn add(&self, client: &mut Client, ranges: &[Range]) -> Result<(), Failure> {
+        let offsets: Vec<i64> = ranges.iter().map(|range| range.next).collect();
+        let partitions: Vec<i32> = ranges.iter().map(|range| range.partition).collect();
         let add = || -> Result<(), postgres::Error> {
-            let mut client = lock(&self.client);
-            let mut transaction = begin(&mut client, &self.settings)?;
+            let mut transaction = begin(client, &self.settings)?;
             // Asked first: `on conflict` alone waits for a transaction that is moving the offset,
             // such as that of a zombie drain which lost its partition lock.
             transaction.execute_typed(
@@ -88,8 +104,7 @@ impl PartitionLocks {
             )?;
             transaction.commit()
         };
-        retried(add).map_err(|error| explain("beginning to drain partitions", &error))?;
-        Ok(acquired)
+        retried(add).map_err(|error| explain("beginning to drain partitions", &error))
     }
 
     /// Those of the ranges whose partition no other drain has locked.
@@ -121,17 +136,14 @@ impl PartitionLocks {
     }
 
     /// Moves offsets back to where the ranges begin, from where they were when the run began.
-    ///
-    /// # Errors
-    /// When PostgreSQL cannot be used.
-    pub(crate) fn go_back(
-        &mut self,
+    fn go_back(
+        &self,
+        client: &mut Client,
         ranges: &[Range],
         from: &BTreeMap<i32, i64>,
     ) -> Result<(), Failure> {
         let go_back = || -> Result<(), postgres::Error> {
-            let mut client = lock(&self.client);
-            let mut transaction = begin(&mut client, &self.settings)?;
+            let mut transaction = begin(client, &self.settings)?;
             for range in ranges {
                 let Some(from) = from.get(&range.partition) else {
                     continue;
@@ -152,13 +164,5 @@ impl PartitionLocks {
             transaction.commit()
         };
         retried(go_back).map_err(|error| explain("going back to the first message", &error))
-    }
-
-    /// Where recording has got to by now.
-    ///
-    /// # Errors
-    /// When PostgreSQL cannot be asked.
-    pub(crate) fn stored(&mut self) -> Result<BTreeMap<i32, i64>, Failure> {
-        Ok(stored(&self.client, &self.settings, &self.topic.name)?.offsets)
     }
 }

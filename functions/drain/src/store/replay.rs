@@ -63,18 +63,15 @@ pub(crate) fn dead_letters_after(
 pub(super) fn remove_recorded(
     transaction: &mut Transaction<'_>,
     batch: &Batch,
-    refused: &[DeadLetter],
+    refused: &[(i32, DeadLetter)],
 ) -> Result<(), postgres::Error> {
-    let refused: HashSet<i64> = refused
-        .iter()
-        .map(|dead_letter| dead_letter.offset)
-        .collect();
+    let refused: HashSet<i64> = refused.iter().map(|(_, it)| it.offset).collect();
     // Those that are no events still are not among the rows.
     let recorded: Vec<i64> = batch
-        .originals
-        .iter()
+        .originals()
+        .into_iter()
         .flatten()
-        .map(|original| original.offset)
+        .map(|(_, original)| original.offset)
         .filter(|id| !refused.contains(id))
         .collect();
     transaction.execute_typed(
