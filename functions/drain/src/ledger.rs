@@ -112,11 +112,13 @@ impl Ledger {
         // Behind a batch with a refused row, its followers find the offset not yet moved.
         fenced.retain(|partition| !self.read_again.contains_key(partition));
         for partition in &fenced {
-            log::info!(
-                "partition {partition} was moved on by another drain; it is left to that one"
-            );
+            // Its other batches on their way find the same.
+            if self.busy.insert(*partition) {
+                log::info!(
+                    "partition {partition} was moved on by another drain; it is left to that one"
+                );
+            }
         }
-        self.busy.extend(&fenced);
         fenced
     }
 

@@ -138,7 +138,7 @@ fn each_run_gets_as_far_as_the_dead_letter_too_many() {
     };
     run()
         .exits(75)
-        .logs(&format!("ERROR drain: more than DRAIN_MAX_DEAD_LETTERS=3 messages are no check events, the next one in partition 0 from offset 12 on: is {topic} the right topic? The rest is left (exit code 75)\n"));
+        .logs(&format!("ERROR drain: more than DRAIN_MAX_DEAD_LETTERS=3 messages are no check events, the next one in partition 0 from offset 15 on: is {topic} the right topic? The rest is left (exit code 75)\n"));
     assert_eq!(prepared.count("select count(*) from checks"), 9);
     assert_eq!(prepared.count("select count(*) from dead_letters"), 3);
     run().exits(0);
