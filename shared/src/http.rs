@@ -1,17 +1,25 @@
-//! Talking to services that take what a run has to tell: a heartbeat's, a Pushgateway.
+//! Talking to services that take what a run has to tell: a heartbeat's, a Pushgateway,
+//! whom `notify` tells.
 
 use std::time::Duration;
 
 use ureq::http::header::LOCATION;
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
-use ureq::{Agent, Body, http};
+use ureq::{Agent, Body, Proxy, http};
 use url::Url;
 
 /// A client that follows no redirect: what answers elsewhere, a login page for instance, would say
-/// 200 to anything.
+/// 200 to anything. It goes through the proxy that the process's environment names, if one.
 #[must_use]
 pub fn agent(timeout: Duration) -> Agent {
+    agent_behind(timeout, Proxy::try_from_env())
+}
+
+/// The same, through this proxy; `None`: directly.
+#[must_use]
+pub fn agent_behind(timeout: Duration, proxy: Option<Proxy>) -> Agent {
     Agent::config_builder()
+        .proxy(proxy)
         .timeout_global(Some(timeout))
         .user_agent(concat!("sitewatch/", env!("CARGO_PKG_VERSION")))
         .http_status_as_error(false)

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use sitewatch::settings::{ALL, Group, Variable};
 use sitewatch_tests::command::Run;
 
-pub(crate) const FUNCTIONS: [&str; 5] = ["setup", "probe", "drain", "maintain", "report"];
+pub(crate) const FUNCTIONS: [&str; 6] = ["setup", "probe", "drain", "maintain", "report", "notify"];
 
 const BEGIN: &str = "<!-- variables: made from the catalogue by the test `documents` -->";
 const END: &str = "<!-- end of variables -->";

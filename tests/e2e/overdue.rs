@@ -67,7 +67,7 @@ fn a_signal_ends_a_run_that_waits_for_a_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("fifo");
     fifo(&path);
-    for function in ["setup", "probe", "drain", "maintain", "report"] {
+    for function in ["setup", "probe", "drain", "maintain", "report", "notify"] {
         let run = Run::function(function).var("ENV_FILE", &path).spawn();
         // It is there once we can open the other end without waiting for it.
         wait::until("it reads", Duration::from_secs(60), || {

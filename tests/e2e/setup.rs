@@ -9,7 +9,19 @@ use sitewatch_tests::command::Run;
 use sitewatch_tests::kafka::{Codec, Version};
 use sitewatch_tests::shared;
 
+use crate::documents::root;
 use crate::support::{Prepared, last_line, unique, up};
+
+/// How many there are: numbers may be left out, while what they are for is on its way.
+fn migrations() -> usize {
+    std::fs::read_dir(root().join("migrations"))
+        .unwrap()
+        .filter(|entry| {
+            let path = entry.as_ref().unwrap().path();
+            path.extension().is_some_and(|ending| ending == "sql")
+        })
+        .count()
+}
 
 #[test]
 fn everything_is_made_once_and_found_the_second_time() {
@@ -29,7 +41,8 @@ fn everything_is_made_once_and_found_the_second_time() {
     assert_eq!(
         last_line(&setup().stderr),
         format!(
-            "{SCHEMA_VERSION} migrations applied, 2 sites imported, topic {topic} created (3 partitions)"
+            "{} migrations applied, 2 sites imported, topic {topic} created (3 partitions)",
+            migrations()
         )
     );
     assert_eq!(
@@ -110,7 +123,7 @@ fn several_at_once_make_it_once() {
         .collect();
     assert_eq!(
         said.iter()
-            .filter(|line| line.starts_with(&format!("{SCHEMA_VERSION} migrations")))
+            .filter(|line| line.starts_with(&format!("{} migrations", migrations())))
             .count(),
         1,
         "{said:?}"

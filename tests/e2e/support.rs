@@ -115,6 +115,13 @@ impl Prepared {
     pub(crate) fn report(&self) -> Run {
         Run::report().var("DATABASE_URL", self.url())
     }
+
+    /// Told to these addresses.
+    pub(crate) fn notify(&self, urls: &str) -> Run {
+        Run::notify()
+            .var("DATABASE_URL", self.url())
+            .var("NOTIFY_URLS", urls)
+    }
 }
 
 /// When this test began to look at the clock, in whole seconds. It stands still from then on, so that

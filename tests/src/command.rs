@@ -92,6 +92,11 @@ impl Run {
         Self::function("report")
     }
 
+    /// A run of `notify`.
+    pub fn notify() -> Self {
+        Self::function("notify")
+    }
+
     /// A run of the function in `functions/NAME`, built from the sources as they are now.
     ///
     /// # Panics

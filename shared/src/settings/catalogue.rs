@@ -3,9 +3,12 @@
 //! `--help` is made from this list; a test holds `.env.example` and `shared/README.md` to it. Who
 //! reads a variable follows from its group, unless its entry says otherwise.
 
-use super::variable::catalogue;
+mod notify;
 
-catalogue! {
+use super::variable::catalogue;
+use notify::with_notify;
+
+with_notify! {{
     KAFKA_BROKERS {
         group: Kafka, aliases: &["KAFKA_ENDPOINT", "KAFKA_HOST"],
         wants: "host:port, several separated by commas", example: "localhost:9092",
@@ -323,22 +326,22 @@ catalogue! {
         help: "Addresses that no check may reach, however a site's name resolves and wherever it redirects; non-public is everything that is not the internet's. A name with one such address among others is refused. For lists written by people who are not trusted. Behind a proxy the target is judged as well, and an https target is given to it as the address that was judged; http names it looks up again itself, so it should refuse the same addresses.",
     }
     HTTP_PROXY {
-        group: Probe, aliases: &["http_proxy"], secret: true,
+        group: Probe, read_by: &["probe", "notify"], aliases: &["http_proxy"], secret: true,
         wants: "http://[user:password@]host[:port]", example: "http://proxy.example:3128",
         help: "The proxy for http sites that name none of their own.",
     }
     HTTPS_PROXY {
-        group: Probe, aliases: &["https_proxy"], secret: true,
+        group: Probe, read_by: &["probe", "notify"], aliases: &["https_proxy"], secret: true,
         wants: "http://[user:password@]host[:port]", example: "http://proxy.example:3128",
         help: "The proxy for https sites that name none of their own.",
     }
     ALL_PROXY {
-        group: Probe, aliases: &["all_proxy"], secret: true,
+        group: Probe, read_by: &["probe", "notify"], aliases: &["all_proxy"], secret: true,
         wants: "http://[user:password@]host[:port]", example: "http://proxy.example:3128",
         help: "The proxy where neither of these is set.",
     }
     NO_PROXY {
-        group: Probe, aliases: &["no_proxy"],
+        group: Probe, read_by: &["probe", "notify"], aliases: &["no_proxy"],
         wants: "hosts, domains, addresses and networks separated by commas, or *", example: "localhost,.internal.example,10.0.0.0/8",
         help: "What is reached without these proxies.",
     }
@@ -553,7 +556,7 @@ catalogue! {
         wants: "an http or https URL", example: "http://pushgateway:9091",
         help: "A Pushgateway to send the metrics to, instead of printing them; user:password@ in it is used. Without a path, /metrics/job/sitewatch is added.",
     }
-
+} {
     LOG_LEVEL {
         group: Run, default: "info", aliases: &["RUST_LOG"],
         wants: "error, warn, info, debug or trace (or directives as in RUST_LOG)", example: "warn",
@@ -579,4 +582,4 @@ catalogue! {
         wants: "the path of a file with NAME=value lines", example: "/etc/sitewatch/env",
         help: "A file to read variables from. When not set: .env in the working directory, if it is there and nobody but root and us can have written it. What is already in the environment wins.",
     }
-}
+}}

@@ -25,6 +25,7 @@ const PREFIXES: &[&str] = &[
     "SETUP_",
     "MAINTAIN_",
     "REPORT_",
+    "NOTIFY_",
     "PROMETHEUS_",
     "LOG_",
     "HEARTBEAT_",

@@ -14,6 +14,8 @@ pub enum Group {
     Maintain,
     /// `report` alone.
     Report,
+    /// `notify` alone.
+    Notify,
     /// Which sites there are.
     Sites,
     /// What holds for sites that say nothing else.
@@ -42,6 +44,7 @@ impl Group {
             Self::Setup => "setup",
             Self::Maintain => "maintain",
             Self::Report => "report",
+            Self::Notify => "notify",
             Self::Run => "Every function",
         }
     }
@@ -56,7 +59,10 @@ impl Group {
             Self::Setup => &["setup"],
             Self::Maintain => &["maintain"],
             Self::Report => &["report"],
-            Self::Database | Self::Run => &["setup", "probe", "drain", "maintain", "report"],
+            Self::Notify => &["notify"],
+            Self::Database | Self::Run => {
+                &["setup", "probe", "drain", "maintain", "report", "notify"]
+            }
         }
     }
 }

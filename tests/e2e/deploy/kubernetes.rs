@@ -205,7 +205,9 @@ fn a_container_sees_its_own_secret_and_probe_none_of_the_database() {
             .map(|volume| &volume["secret"]["secretName"]);
         for name in keys.chain(volumes).filter_map(Value::as_str) {
             // The certificate that a hosted Kafka hands out is one for all who talk to it.
-            let is_shared = name == "kafka-tls" && job.has("kafka-tls") && function != "maintain";
+            let is_shared = name == "kafka-tls"
+                && job.has("kafka-tls")
+                && !["maintain", "notify"].contains(&function);
             assert!(name == function || is_shared, "{}: {name}", job.place);
         }
         if function == "probe" && !job.has("sites-from-database") {
@@ -247,6 +249,7 @@ fn a_program_ends_by_itself_before_its_job_does_and_its_job_before_the_next_run(
             "probe" => job.seconds("PROBE_DEADLINE"),
             "drain" => job.seconds("DRAIN_DEADLINE"),
             "maintain" => job.seconds("MAINTAIN_DEADLINE"),
+            "notify" => job.seconds("NOTIFY_DEADLINE"),
             _ => None,
         };
         assert!(own.is_some() || job.function() == "setup", "{}", job.place);

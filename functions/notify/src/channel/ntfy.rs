@@ -1,0 +1,65 @@
+//! ntfy: a topic that telephones and desktops listen to.
+
+use serde_json::{Value, json};
+
+use super::http::Endpoint;
+use super::{Address, Receiver, Refusal};
+use crate::event::{Event, Phase};
+use crate::message::Message;
+
+/// The server and the topic.
+pub(super) struct Ntfy {
+    endpoint: Endpoint,
+    topic: String,
+}
+
+impl Ntfy {
+    /// Reads the topic, the last part of the path.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(super) fn new(address: &Address<'_>) -> Result<Self, String> {
+        let mut url = address.url.clone();
+        let path = url.path().trim_end_matches('/').to_owned();
+        let (base, topic) = path.rsplit_once('/').unwrap_or_default();
+        if topic.is_empty() {
+            return Err("wants ntfy+https://ntfy.sh/TOPIC, with user:password@ or TOKEN@ before the host where the topic asks for it".to_owned());
+        }
+        // JSON goes to the server itself, which reads the topic there.
+        url.set_path(base);
+        Ok(Self {
+            endpoint: Endpoint::at(address, url),
+            topic: topic.to_owned(),
+        })
+    }
+
+    fn body(&self, message: &Message) -> Value {
+        let event = message.event();
+        let (priority, tag) = match event.phase() {
+            Phase::Begins if event == Event::Down => (5, "rotating_light"),
+            Phase::Begins => (4, "warning"),
+            Phase::GoesOn => (3, "hourglass"),
+            Phase::Ends => (3, "white_check_mark"),
+        };
+        let mut body = json!({
+            "topic": self.topic,
+            "title": message.title(),
+            "message": message.lines().join("\n"),
+            "priority": priority,
+            "tags": [tag],
+        });
+        if let Some(link) = message.link() {
+            body["click"] = link.into();
+        }
+        body
+    }
+}
+
+impl Receiver for Ntfy {
+    fn send(&self, message: &Message) -> Result<(), Refusal> {
+        let id = message.key.to_string();
+        let body = self.body(message).to_string();
+        self.endpoint.post(&[("Idempotency-Key", &id)], &body)?;
+        Ok(())
+    }
+}
