@@ -14,6 +14,7 @@ mod fuzz;
 mod grafana;
 mod kafka;
 mod maintain;
+mod notify;
 mod overdue;
 mod pipeline;
 mod probe;

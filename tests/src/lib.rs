@@ -29,6 +29,7 @@ pub mod pages;
 pub mod port;
 pub mod postgres;
 pub mod proxy;
+pub mod python;
 pub mod shared;
 pub mod wait;
 mod watchdog;

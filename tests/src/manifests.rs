@@ -3,7 +3,6 @@
 //! `kubernetes-validate` from PyPI, which carries the API's schemas. Both are kept in the cache.
 
 use std::{
-    hash::{DefaultHasher, Hash, Hasher},
     io::Write,
     path::{Path, PathBuf},
     process::Command,
@@ -12,7 +11,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{Failure, cache, go};
+use crate::{Failure, go, python};
 
 /// The oldest and the newest minor that Kubernetes' maintainers support.
 pub const KUBERNETES: [&str; 2] = ["1.35", "1.37"];
@@ -84,27 +83,7 @@ pub fn validate(minor: &str, objects: &[&Value]) -> Result<(), Failure> {
 fn python() -> Result<&'static Path, Failure> {
     static PYTHON_DIRECTORY: OnceLock<Result<PathBuf, Failure>> = OnceLock::new();
     PYTHON_DIRECTORY
-        .get_or_init(|| {
-            let mut hasher = DefaultHasher::new();
-            PYTHON.hash(&mut hasher);
-            cache::directory(
-                &format!("kubernetes-validate-{:016x}", hasher.finish()),
-                |fresh| {
-                    go::run(
-                        "make a Python environment (see tests/install.sh)",
-                        Command::new("python3").args(["-m", "venv"]).arg(fresh),
-                    )?;
-                    go::run(
-                        "fetch kubernetes-validate with pip",
-                        Command::new(fresh.join("bin/python"))
-                            .args(["-m", "pip", "install", "--quiet", "--no-compile"])
-                            .arg("--disable-pip-version-check")
-                            .args(PYTHON),
-                    )
-                    .map(drop)
-                },
-            )
-        })
+        .get_or_init(|| python::environment("kubernetes-validate", &PYTHON))
         .as_deref()
         .map_err(Failure::new)
 }

@@ -30,6 +30,12 @@ impl Page {
         self
     }
 
+    /// The whole answer to anything but `HEAD`, for whoever writes it.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        self.answer(false)
+    }
+
     /// The whole answer, with a `Content-Length` that is right.
     pub(super) fn answer(&self, to_head: bool) -> Vec<u8> {
         self.write(self.body.len(), to_head)
@@ -68,7 +74,9 @@ fn reason(status: u16) -> &'static str {
         301 => "Moved Permanently",
         302 => "Found",
         304 => "Not Modified",
+        400 => "Bad Request",
         404 => "Not Found",
+        429 => "Too Many Requests",
         500 => "Internal Server Error",
         503 => "Service Unavailable",
         _ => "Status",

@@ -15,7 +15,7 @@ use sitewatch_tests::shared;
 use sitewatch_tests::websites::Website;
 
 use super::{BIN, install, is_root, open_directory, reads, set_mode, text, write_secret};
-use crate::support::{Prepared, unique};
+use crate::support::{Prepared, down, lines, unique};
 
 /// Anybody but root.
 const USER: u32 = 64_999;
@@ -33,7 +33,10 @@ impl Installed {
     fn new(user: u32) -> Self {
         let directory = open_directory();
         let path = |name: &str| directory.path().join(name);
-        let bin = install(&["probe", "drain", "maintain", "report"], directory.path());
+        let bin = install(
+            &["probe", "drain", "maintain", "report", "notify"],
+            directory.path(),
+        );
         fs::write(bin.join("tell-once"), text("cron/tell-once")).unwrap();
         set_mode(&bin.join("tell-once"), 0o755);
         fs::create_dir_all(path("etc/credentials")).unwrap();
@@ -235,7 +238,7 @@ fn told_in_one_line(mail: &str) {
 }
 
 #[test]
-fn the_lines_for_reports_make_them_once_they_are_uncommented() {
+fn the_lines_for_reports_and_messages_do_so_once_they_are_uncommented() {
     let installed = Installed::new(USER);
     let everything: String = installed
         .crontab
@@ -251,8 +254,8 @@ fn the_lines_for_reports_make_them_once_they_are_uncommented() {
     for _ in 0..2 {
         usual.tick(&home, USER);
     }
-    let [mailed, page, metrics] = &crontab.lines[usual.lines.len()..] else {
-        panic!("three lines have a # before them: {:?}", crontab.lines);
+    let [mailed, page, metrics, messages] = &crontab.lines[usual.lines.len()..] else {
+        panic!("four lines have a # before them: {:?}", crontab.lines);
     };
     let run = |(_, command): &(String, String)| crontab.start(command, &home, USER).run().exits(0);
     run(mailed)
@@ -271,6 +274,27 @@ fn the_lines_for_reports_make_them_once_they_are_uncommented() {
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o044, 0o044, "{mode:o}");
     }
+    let receiver = Website::up("taken");
+    let secrets = [
+        ("notify-database-url", installed.prepared.url().to_owned()),
+        ("notify-urls", format!("webhook+{}\n", receiver.url())),
+    ];
+    for (file, secret) in secrets {
+        let file = installed.path(&format!("etc/credentials/{file}"));
+        write_secret(&file, &secret, USER);
+    }
+    // Later than any check of the ticks.
+    let failed = lines(&[down("one", -2)]);
+    let drain = installed.prepared.drain().var("DRAIN_SOURCE", "stdin");
+    drain.stdin(failed).run().exits(0);
+    let (schedule, command) = messages;
+    let at_once = command.replace("sleep 30; ", "");
+    for _ in 0..2 {
+        run(&(schedule.clone(), at_once.clone()))
+            .stdout_is("")
+            .stderr_is("");
+    }
+    assert_eq!(receiver.requests().len(), 1);
 }
 
 #[test]

@@ -186,6 +186,13 @@ fn each_function_does_with_the_rights_that_are_documented() {
         .run()
         .exits(0);
     assert_eq!(last_line(&probe.stderr), "1 check: 1 up, 0 down");
+    let receiver = Website::up("taken");
+    let notify = Run::notify()
+        .var("DATABASE_URL", roles.url("notify"))
+        .var("NOTIFY_URLS", format!("webhook+{}", receiver.url()))
+        .run()
+        .exits(0);
+    assert!(!receiver.requests().is_empty(), "{}", notify.stderr);
     let report = |format: &str| {
         Run::report()
             .var("DATABASE_URL", roles.url("report"))
@@ -271,6 +278,10 @@ fn each_function_does_with_the_rights_that_are_documented() {
         roles.may_not("report", statement);
     }
     roles.may_not("maintain", "select url from websites");
+    roles.may_not("notify", "select settings from websites");
+    roles.may_not("notify", "update websites set enabled = true");
+    roles.may_not("notify", "delete from checks");
+    roles.may_not("notify", "delete from notifications");
     roles.may_not("maintain", "delete from websites");
     roles.may_not("maintain", "delete from dead_letters");
     roles.may_not("probe", "select * from checks");
