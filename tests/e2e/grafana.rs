@@ -246,7 +246,7 @@ fn a_reader_with_the_documented_grants_can_show_everything() {
     )
     .unwrap();
     let (_, grants) = text.split_once("-- report, Grafana\n").unwrap();
-    let (grants, _) = grants.split_once("```").unwrap();
+    let (grants, _) = grants.split_once("\n\n").unwrap();
     let mut client = sitewatch_tests::shared::postgres().superuser();
     let role = format!("reader_{}", std::process::id());
     client

@@ -14,7 +14,7 @@ pub use kind::Kind;
 pub use validity::Validity;
 
 /// Longer than any test runs, and never the reason why a certificate fails.
-const CA_DAYS: u32 = 3650;
+pub(crate) const CA_DAYS: u32 = 3650;
 
 /// A certificate with the chain that leads to its CA, and its key; both as PEM.
 #[derive(Clone)]
@@ -40,7 +40,7 @@ impl CertificateAuthority {
     /// A new root called `name`, with a key of its own.
     pub fn new(name: &str) -> Self {
         let key = new_key();
-        let params = ca_params(name);
+        let params = ca_params(name, Validity::days(CA_DAYS));
         let pem = params
             .self_signed(&key)
             .expect("sign a CA with its own key")
@@ -54,9 +54,9 @@ impl CertificateAuthority {
 
     /// A CA called `name` that this one vouches for. What it issues carries its certificate
     /// in the chain.
-    pub fn intermediate(&self, name: &str) -> Self {
+    pub fn intermediate(&self, name: &str, validity: Validity) -> Self {
         let key = new_key();
-        let params = ca_params(name);
+        let params = ca_params(name, validity);
         let pem = params
             .signed_by(&key, &self.0.issuer)
             .expect("sign an intermediate")
@@ -156,8 +156,7 @@ impl CertificateAuthority {
     }
 }
 
-fn ca_params(name: &str) -> CertificateParams {
-    let validity = Validity::days(CA_DAYS);
+fn ca_params(name: &str, validity: Validity) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name.remove(DnType::CommonName);
     params.distinguished_name.push(DnType::CommonName, name);

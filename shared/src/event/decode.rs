@@ -120,6 +120,8 @@ impl<'a> CheckEvent<'a> {
         for (name, value, most) in [
             ("certificate_issuer", &self.certificate_issuer, MAX_ERROR),
             ("certificate_error", &self.certificate_error, MAX_ERROR),
+            ("chain_subject", &self.chain_subject, MAX_ERROR),
+            ("chain_host", &self.chain_host, MAX_ERROR),
             ("http_version", &self.http_version, MAX_VERSION),
             ("tls_version", &self.tls_version, MAX_VERSION),
             ("clock", &self.clock, MAX_VERSION),
@@ -133,6 +135,7 @@ impl<'a> CheckEvent<'a> {
         for (name, time) in [
             ("checked_at", Some(self.checked_at)),
             ("certificate_not_after", self.certificate_not_after),
+            ("chain_not_after", self.chain_not_after),
         ] {
             if time.is_some_and(|time| time < EARLIEST) {
                 return Err(field(name, "before the year 1".to_owned()));

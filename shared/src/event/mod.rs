@@ -110,6 +110,20 @@ pub struct CheckEvent<'a> {
     #[schemars(length(max = MAX_ERROR))]
     #[serde(borrow, default)]
     pub certificate_error: Option<Cow<'a, str>>,
+    /// When the first expires of all certificates that the check depended on: those of every server
+    /// it was led to, with the chains that they sent. RFC 3339, UTC. Null without TLS, and from
+    /// probes before this field.
+    #[serde(default, with = "timestamp::optional")]
+    #[schemars(with = "Option<Timestamp>")]
+    pub chain_not_after: Option<Timestamp>,
+    /// Whose certificate that is: organisation and common name. Null when it names nobody.
+    #[schemars(length(max = MAX_ERROR))]
+    #[serde(borrow, default)]
+    pub chain_subject: Option<Cow<'a, str>>,
+    /// The host that sent it: the site's own or one that a redirect led to. Null without TLS.
+    #[schemars(length(max = MAX_ERROR))]
+    #[serde(borrow, default)]
+    pub chain_host: Option<Cow<'a, str>>,
     /// The version of TLS spoken, such as `TLSv1.3`. Null without TLS.
     #[schemars(length(max = MAX_VERSION))]
     #[serde(borrow, default)]
@@ -194,6 +208,9 @@ mod tests {
             certificate_not_after: Some("2027-01-01T00:00:00Z".parse().unwrap()),
             certificate_issuer: Some("Example CA".into()),
             certificate_error: None,
+            chain_not_after: Some("2026-12-24T00:00:00Z".parse().unwrap()),
+            chain_subject: Some("Example CA, R3".into()),
+            chain_host: Some("shop.example".into()),
             tls_version: Some("TLSv1.3".into()),
             redirects: 0,
             final_url: None,

@@ -157,6 +157,58 @@ fn a_certificate_that_expires_soon_is_its_own_failure() {
 }
 
 #[test]
+fn what_expires_first_is_found_on_the_whole_way() {
+    let world = World::new();
+    let good = world.website(Kind::Good);
+    let issuer = world
+        .authority
+        .intermediate("Old Issuer", Validity::days(9));
+    let chain = serving(&Tls::with(
+        issuer.server(&["localhost", "127.0.0.1"], Validity::days(30)),
+    ));
+    // As the one above, with a certificate that the way to the root does without.
+    let mut spare = world.authority.certificate(Kind::Good);
+    spare.chain.push_str(issuer.pem());
+    let spare = serving(&Tls::with(spare));
+    let redirect = Behaviour::Redirect {
+        to: good.url(),
+        hops: 1,
+    };
+    let way = Website::start_tls(redirect, &Tls::new(&world.authority, Kind::EndsInDays(5)));
+    let soon = json!({"certificate_min_days": 14});
+    let sites = [
+        world.site("good", &good.url(), &soon),
+        world.site("chain", &chain.url(), &soon),
+        world.site("spare", &spare.url(), &soon),
+        world.site("way", &way.url_on("localhost"), &soon),
+    ];
+    let finished = world.probe(&sites).run().exits(0);
+    let events = events(&finished);
+    for (name, subject, host, days) in [
+        ("good", "localhost", "127.0.0.1", 30),
+        ("chain", "Old Issuer", "127.0.0.1", 9),
+        ("spare", "localhost", "127.0.0.1", 30),
+        ("way", "localhost", "localhost", 5),
+    ] {
+        let event = &events[name];
+        assert_eq!(event.chain_subject.as_deref(), Some(subject), "{event:#?}");
+        assert_eq!(event.chain_host.as_deref(), Some(host), "{event:#?}");
+        let left = event.chain_not_after.unwrap() - event.checked_at;
+        let hours = left.total(jiff::Unit::Hour).unwrap();
+        assert!((hours / 24.0 - f64::from(days)).abs() < 0.1, "{event:#?}");
+        let error = format!("the certificate of {subject}, sent by {host}, expires on");
+        if days < 14 {
+            assert_is(event, Outcome::Certificate, &error);
+        } else {
+            assert_is(event, Outcome::Up, "");
+        }
+    }
+    // What is said of the last server's own certificate stays what it was.
+    let leaf = events["way"].certificate_not_after.unwrap() - events["way"].checked_at;
+    assert!(leaf.total(jiff::Unit::Hour).unwrap() > 24.0 * 29.0);
+}
+
+#[test]
 fn servers_that_want_a_certificate_of_ours() {
     let world = World::new();
     let website =

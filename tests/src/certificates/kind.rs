@@ -63,7 +63,10 @@ impl Kind {
 }
 
 fn intermediate(authority: &CertificateAuthority) -> CertificateAuthority {
-    authority.intermediate("Sitewatch tests, intermediate")
+    authority.intermediate(
+        "Sitewatch tests, intermediate",
+        Validity::days(super::CA_DAYS),
+    )
 }
 
 fn self_signed() -> Issued {

@@ -136,6 +136,9 @@ pub(crate) struct Certificate {
     pub(crate) not_after: Option<Timestamp>,
     pub(crate) issuer: Option<String>,
     pub(crate) error: Option<String>,
+    pub(crate) chain_not_after: Option<Timestamp>,
+    pub(crate) chain_subject: Option<String>,
+    pub(crate) chain_host: Option<String>,
     pub(crate) tls_version: String,
 }
 
@@ -275,7 +278,12 @@ impl Texts {
 
 impl Certificate {
     fn bytes(&self) -> usize {
-        let texts = [&self.issuer, &self.error];
+        let texts = [
+            &self.issuer,
+            &self.error,
+            &self.chain_subject,
+            &self.chain_host,
+        ];
         size_of::<Self>()
             + self.tls_version.len()
             + texts.into_iter().flatten().map(String::len).sum::<usize>()
@@ -286,6 +294,9 @@ impl Certificate {
             not_after: event.certificate_not_after,
             issuer: event.certificate_issuer.as_deref().map(str::to_owned),
             error: event.certificate_error.as_deref().map(str::to_owned),
+            chain_not_after: event.chain_not_after,
+            chain_subject: event.chain_subject.as_deref().map(str::to_owned),
+            chain_host: event.chain_host.as_deref().map(str::to_owned),
             tls_version: event.tls_version.as_deref()?.to_owned(),
         })
     }
@@ -294,6 +305,9 @@ impl Certificate {
         self.not_after == event.certificate_not_after
             && self.issuer.as_deref() == event.certificate_issuer.as_deref()
             && self.error.as_deref() == event.certificate_error.as_deref()
+            && self.chain_not_after == event.chain_not_after
+            && self.chain_subject.as_deref() == event.chain_subject.as_deref()
+            && self.chain_host.as_deref() == event.chain_host.as_deref()
             && Some(self.tls_version.as_str()) == event.tls_version.as_deref()
     }
 }

@@ -145,6 +145,9 @@ struct Columns<'a> {
     not_after: Vec<Option<Timestamp>>,
     issuers: Vec<Option<&'a str>>,
     errors: Vec<Option<&'a str>>,
+    chain_not_after: Vec<Option<Timestamp>>,
+    chain_subjects: Vec<Option<&'a str>>,
+    chain_hosts: Vec<Option<&'a str>>,
     tls_versions: Vec<Option<&'a str>>,
     final_urls: Vec<Option<&'a str>>,
 }
@@ -152,9 +155,10 @@ struct Columns<'a> {
 /// The names of the arrays above, as both statements use them.
 const COLUMNS: &str = "(website_id, location_id, checked_at, first_known_at, last_up_at, \
     last_down_at, outcome, up, certificate_not_after, certificate_issuer, \
-    certificate_error, tls_version, final_url)";
+    certificate_error, chain_not_after, chain_subject, chain_host, tls_version, final_url)";
 
-const ARRAYS: &str = "unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+const ARRAYS: &str =
+    "unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
 
 impl<'a> Columns<'a> {
     fn of(states: &[&State<'a>]) -> Self {
@@ -173,6 +177,9 @@ impl<'a> Columns<'a> {
             not_after: column(states, |state| state.certificate?.not_after),
             issuers: column(states, |state| state.certificate?.issuer.as_deref()),
             errors: column(states, |state| state.certificate?.error.as_deref()),
+            chain_not_after: column(states, |state| state.certificate?.chain_not_after),
+            chain_subjects: column(states, |state| state.certificate?.chain_subject.as_deref()),
+            chain_hosts: column(states, |state| state.certificate?.chain_host.as_deref()),
             tls_versions: column(states, |state| {
                 Some(state.certificate?.tls_version.as_str())
             }),
@@ -180,7 +187,7 @@ impl<'a> Columns<'a> {
         }
     }
 
-    fn parameters(&self) -> [(&(dyn ToSql + Sync), Type); 13] {
+    fn parameters(&self) -> [(&(dyn ToSql + Sync), Type); 16] {
         [
             (&self.website_ids, Type::INT4_ARRAY),
             (&self.location_ids, Type::INT2_ARRAY),
@@ -193,6 +200,9 @@ impl<'a> Columns<'a> {
             (&self.not_after, Type::TIMESTAMPTZ_ARRAY),
             (&self.issuers, Type::TEXT_ARRAY),
             (&self.errors, Type::TEXT_ARRAY),
+            (&self.chain_not_after, Type::TIMESTAMPTZ_ARRAY),
+            (&self.chain_subjects, Type::TEXT_ARRAY),
+            (&self.chain_hosts, Type::TEXT_ARRAY),
             (&self.tls_versions, Type::TEXT_ARRAY),
             (&self.final_urls, Type::TEXT_ARRAY),
         ]
@@ -209,10 +219,10 @@ fn insert(
                 "insert into website_states
                      (website_id, location_id, checked_at, first_known_at, last_up_at, last_down_at,
                       outcome, up, certificate_not_after, certificate_issuer, certificate_error,
-                      tls_version, final_url)
+                      chain_not_after, chain_subject, chain_host, tls_version, final_url)
                  select website_id, location_id, checked_at, first_known_at, last_up_at, last_down_at,
                      outcome, up, certificate_not_after, certificate_issuer, certificate_error,
-                     tls_version, final_url
+                     chain_not_after, chain_subject, chain_host, tls_version, final_url
                  from {ARRAYS} as new {COLUMNS}
                  on conflict do nothing
                  returning website_id, location_id"
@@ -247,6 +257,12 @@ fn update(transaction: &mut Transaction<'_>, states: &[&State<'_>]) -> Result<()
                      then new.certificate_issuer else state.certificate_issuer end,
                  certificate_error = case when {SEES_TLS}
                      then new.certificate_error else state.certificate_error end,
+                 chain_not_after = case when {SEES_TLS}
+                     then new.chain_not_after else state.chain_not_after end,
+                 chain_subject = case when {SEES_TLS}
+                     then new.chain_subject else state.chain_subject end,
+                 chain_host = case when {SEES_TLS}
+                     then new.chain_host else state.chain_host end,
                  tls_version = case when {SEES_TLS}
                      then new.tls_version else state.tls_version end,
                  final_url = case when {IS_NEWER} then new.final_url else state.final_url end

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::nid::Nid;
 use openssl::ssl::SslRef;
-use openssl::x509::{X509NameRef, X509VerifyResult};
+use openssl::x509::{X509NameRef, X509Ref, X509VerifyResult};
 
 /// What was seen of the peer's certificate in a handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,46 @@ pub(crate) struct CertificateSeen {
     pub(crate) problem: Option<String>,
     /// The protocol spoken, such as `TLSv1.3`.
     pub(crate) tls_version: &'static str,
+}
+
+/// The certificate that expires first of those that a check depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FirstToExpire {
+    pub(crate) not_after: Timestamp,
+    /// Whose it is, such as `Example CA, R3`; `None`: it does not say.
+    pub(crate) subject: Option<String>,
+    /// The host that sent it.
+    pub(crate) host: String,
+}
+
+impl FirstToExpire {
+    /// Looks at what `host` sent in a finished handshake: its certificate and those of its chain.
+    /// Where the chain is good, those that it does without do not count: servers go on sending a
+    /// cross-signature for old clients after it has expired.
+    pub(crate) fn of(ssl: &SslRef, host: &str) -> Option<Self> {
+        let verified = ssl
+            .verified_chain()
+            .filter(|_| ssl.verify_result() == X509VerifyResult::OK);
+        let counts =
+            |sent: &X509Ref| verified.is_none_or(|chain| chain.iter().any(|needed| needed == sent));
+        ssl.peer_cert_chain()?
+            .iter()
+            .filter(|sent| counts(sent))
+            .filter_map(|sent| Some((timestamp(sent.not_after())?, sent)))
+            .min_by_key(|(not_after, _)| *not_after)
+            .map(|(not_after, sent)| Self {
+                not_after,
+                subject: name(sent.subject_name()),
+                host: host.to_owned(),
+            })
+    }
+
+    /// Whether it expires before `days` have passed since `now`.
+    pub(crate) fn is_within(&self, days: u16, now: Timestamp) -> bool {
+        let margin = Duration::from_secs(u64::from(days) * 86_400);
+        now.checked_add(margin)
+            .is_ok_and(|limit| self.not_after < limit)
+    }
 }
 
 impl CertificateSeen {
@@ -42,15 +82,6 @@ impl CertificateSeen {
             problem,
             tls_version: ssl.version_str(),
         })
-    }
-
-    /// Whether it expires before `days` have passed since `now`.
-    pub(crate) fn expires_within(&self, days: u16, now: Timestamp) -> bool {
-        let margin = Duration::from_secs(u64::from(days) * 86_400);
-        match (self.not_after, now.checked_add(margin)) {
-            (Some(not_after), Ok(limit)) => not_after < limit,
-            _ => false,
-        }
     }
 }
 

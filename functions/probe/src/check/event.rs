@@ -21,6 +21,7 @@ pub(super) fn event<'a>(checked: &'a Checked, location: &'a str) -> CheckEvent<'
         judgement,
     } = checked;
     let certificate = seen.certificate.as_ref();
+    let first = seen.first_to_expire.as_ref();
     CheckEvent {
         v: VERSION,
         id: Uuid::now_v7(),
@@ -54,6 +55,11 @@ pub(super) fn event<'a>(checked: &'a Checked, location: &'a str) -> CheckEvent<'
         certificate_error: certificate
             .and_then(|seen| seen.problem.as_ref())
             .map(|problem| safe(problem, MAX_ERROR).into()),
+        chain_not_after: first.map(|first| first.not_after),
+        chain_subject: first
+            .and_then(|first| first.subject.as_ref())
+            .map(|subject| safe(subject, MAX_ERROR).into()),
+        chain_host: first.map(|first| safe(&first.host, MAX_ERROR).into()),
         tls_version: certificate.map(|seen| seen.tls_version.into()),
         redirects: seen.redirects,
         final_url: seen.final_url.as_ref().map(|url| safe(url, MAX_URL).into()),

@@ -145,6 +145,7 @@ async fn observe(site: &Site, tools: &Tools, again: Option<Instant>) -> Observat
     seen.clock = Some(noted.clock);
     seen.remote = noted.remote;
     seen.certificate = noted.certificate;
+    seen.first_to_expire = noted.first_to_expire;
     seen.failure = failure;
     seen
 }

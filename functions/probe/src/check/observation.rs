@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::certificate::CertificateSeen;
+use super::certificate::{CertificateSeen, FirstToExpire};
 use super::failure::Failure;
 use super::trace::{Clock, Phases};
 
@@ -19,6 +19,8 @@ pub(crate) struct Observation {
     pub(crate) remote: Option<IpAddr>,
     /// Of the last TLS handshake.
     pub(crate) certificate: Option<CertificateSeen>,
+    /// Of all hops' certificates and their chains.
+    pub(crate) first_to_expire: Option<FirstToExpire>,
     /// The last response's status.
     pub(crate) status: Option<u16>,
     /// The last response's version, such as `1.1`.

@@ -25,7 +25,7 @@ use sitewatch::site::{CaFile, Tls, TlsVersion};
 use sitewatch::tls::{certificates, private_key, reason};
 use tokio_openssl::SslStream;
 
-use super::certificate::CertificateSeen;
+use super::certificate::{CertificateSeen, FirstToExpire};
 use super::failure::Failure;
 use super::trace::{Phase, Trace};
 use super::wire::Wire;
@@ -170,7 +170,7 @@ pub(super) async fn handshake<'a>(
         ));
     };
     let problem = certificate.problem.clone();
-    trace.showed(certificate);
+    trace.showed(certificate, FirstToExpire::of(stream.ssl(), host));
     match problem {
         Some(problem) if !tls.accept_invalid => Err(Failure::new(Outcome::Certificate, problem)),
         _ => Ok(stream),

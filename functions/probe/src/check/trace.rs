@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell, RefMut};
 use std::net::IpAddr;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::certificate::CertificateSeen;
+use super::certificate::{CertificateSeen, FirstToExpire};
 
 /// The parts of a check, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +78,7 @@ pub(crate) struct Noted {
     pub(crate) clock: Clock,
     pub(crate) remote: Option<IpAddr>,
     pub(crate) certificate: Option<CertificateSeen>,
+    pub(crate) first_to_expire: Option<FirstToExpire>,
 }
 
 /// The times of one attempt. It never leaves its thread.
@@ -106,6 +107,7 @@ struct State {
     asked: Vec<IpAddr>,
     remote: Option<IpAddr>,
     certificate: Option<CertificateSeen>,
+    first_to_expire: Option<FirstToExpire>,
 }
 
 impl Trace {
@@ -124,6 +126,7 @@ impl Trace {
                 asked: Vec::new(),
                 remote: None,
                 certificate: None,
+                first_to_expire: None,
             }),
             last_look: Cell::new(false),
             most: Cell::new(Duration::MAX),
@@ -219,8 +222,15 @@ impl Trace {
         self.state().remote = Some(address);
     }
 
-    pub(crate) fn showed(&self, certificate: CertificateSeen) {
-        self.state().certificate = Some(certificate);
+    /// A server showed its certificate; `first` is the one that expires first of all it sent.
+    pub(crate) fn showed(&self, certificate: CertificateSeen, first: Option<FirstToExpire>) {
+        let mut state = self.state();
+        state.certificate = Some(certificate);
+        let before = state.first_to_expire.take();
+        state.first_to_expire = before
+            .into_iter()
+            .chain(first)
+            .min_by_key(|one| one.not_after);
     }
 
     /// The site's time so far.
@@ -265,6 +275,7 @@ impl Trace {
             clock: state.clock,
             remote: state.remote,
             certificate: state.certificate,
+            first_to_expire: state.first_to_expire,
         }
     }
 

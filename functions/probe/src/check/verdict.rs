@@ -71,15 +71,17 @@ pub(crate) fn judge(site: &Site, seen: &Observation, now: Timestamp) -> Option<J
     {
         return Some(Judgement::down(Outcome::Body, problem));
     }
-    if let (Some(days), Some(certificate)) = (site.tls.certificate_min_days, &seen.certificate)
-        && certificate.expires_within(days, now)
+    if let (Some(days), Some(first)) = (site.tls.certificate_min_days, &seen.first_to_expire)
+        && first.is_within(days, now)
     {
-        let until = certificate.not_after.map_or_else(String::new, |time| {
-            time.strftime(" on %Y-%m-%d").to_string()
-        });
+        let whose = first.subject.as_deref().unwrap_or("nobody named");
         return Some(Judgement::down(
             Outcome::Certificate,
-            format!("the certificate expires{until}, in less than {days} days"),
+            format!(
+                "the certificate of {whose}, sent by {}, expires on {}, in less than {days} days",
+                first.host,
+                first.not_after.strftime("%Y-%m-%d")
+            ),
         ));
     }
     let total = seen.phases.total();
