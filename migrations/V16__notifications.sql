@@ -30,11 +30,9 @@ create table notified_incidents (
     reminders integer not null default 0,
     is_told boolean not null,
     kind text not null,
-    state text not null,
     acknowledged_by text,
 
     constraint kind_is_known check (kind in ('availability', 'certificate', 'monitoring')),
-    constraint state_is_known check (state in ('down', 'degraded', 'certificate', 'monitoring_stopped')),
     constraint it_happened_once_or_more check (times >= 1),
     constraint reminders_are_counted_from_zero check (reminders >= 0),
     constraint it_happens_in_order check (
@@ -61,8 +59,7 @@ comment on column notified_incidents.website_id is 'The site: websites.id.';
 comment on column notified_incidents.times is 'Outages in it; of a certificate: the thresholds that it has passed.';
 comment on column notified_incidents.reminders is 'Reminders decided so far.';
 comment on column notified_incidents.is_told is 'false: from before notify was to tell anything (NOTIFY_SINCE).';
-comment on column notified_incidents.kind is '''availability'': down or degraded; ''certificate'': expires soon; ''monitoring'': not checked any more.';
-comment on column notified_incidents.state is 'The event of its beginning, or of what it turned to since.';
+comment on column notified_incidents.kind is '''availability'': down; ''certificate'': expires soon; ''monitoring'': not checked any more.';
 comment on column notified_incidents.acknowledged_by is 'Who said so; null: not known.';
 
 create table notifications (
@@ -83,7 +80,7 @@ create table notifications (
 
     constraint a_channel_is_told_once unique (incident_id, event, number, channel),
     constraint event_is_known check (event in (
-        'down', 'degraded', 'up', 'certificate', 'certificate_renewed', 'monitoring_stopped', 'resumed',
+        'down', 'up', 'certificate', 'certificate_renewed', 'monitoring_stopped', 'resumed',
         'reminder', 'acknowledged'
     )),
     constraint channel_has_1_to_100_characters check (length(channel) between 1 and 100),

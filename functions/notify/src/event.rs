@@ -9,8 +9,6 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Event {
     /// It is down; told a second time when it flaps.
     Down,
-    /// It is up with something wrong, or down from some of its locations.
-    Degraded,
     /// It is up again.
     Up,
     /// Its certificate expires in few days.
@@ -30,7 +28,7 @@ pub(crate) enum Event {
 /// What an incident is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
-    /// Down or degraded.
+    /// Down.
     Availability,
     /// A certificate that expires soon.
     Certificate,
@@ -51,9 +49,8 @@ pub(crate) enum Phase {
 
 impl Event {
     /// Every event.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Down,
-        Self::Degraded,
         Self::Up,
         Self::Certificate,
         Self::CertificateRenewed,
@@ -67,7 +64,6 @@ impl Event {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Down => "down",
-            Self::Degraded => "degraded",
             Self::Up => "up",
             Self::Certificate => "certificate",
             Self::CertificateRenewed => "certificate_renewed",
@@ -86,9 +82,7 @@ impl Event {
     /// What it means for its incident.
     pub(crate) fn phase(self) -> Phase {
         match self {
-            Self::Down | Self::Degraded | Self::Certificate | Self::MonitoringStopped => {
-                Phase::Begins
-            }
+            Self::Down | Self::Certificate | Self::MonitoringStopped => Phase::Begins,
             Self::Reminder | Self::Acknowledged => Phase::GoesOn,
             Self::Up | Self::CertificateRenewed | Self::Resumed => Phase::Ends,
         }
@@ -97,9 +91,7 @@ impl Event {
     /// What its incident is about.
     pub(crate) fn kind(self) -> Kind {
         match self {
-            Self::Down | Self::Degraded | Self::Up | Self::Reminder | Self::Acknowledged => {
-                Kind::Availability
-            }
+            Self::Down | Self::Up | Self::Reminder | Self::Acknowledged => Kind::Availability,
             Self::Certificate | Self::CertificateRenewed => Kind::Certificate,
             Self::MonitoringStopped | Self::Resumed => Kind::Monitoring,
         }

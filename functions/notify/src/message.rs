@@ -220,7 +220,7 @@ impl Notice {
     }
 
     fn is_flapping(&self) -> bool {
-        self.times > 1 && matches!(self.event, Event::Down | Event::Degraded | Event::Up)
+        self.times > 1 && matches!(self.event, Event::Down | Event::Up)
     }
 
     fn lasted(&self) -> Option<String> {
@@ -233,7 +233,6 @@ fn heading(event: Event, is_flapping: bool) -> &'static str {
     match event {
         Event::Down if is_flapping => "FLAPPING",
         Event::Down => "DOWN",
-        Event::Degraded => "DEGRADED",
         Event::Up => "UP",
         Event::Certificate => "CERTIFICATE EXPIRES",
         Event::CertificateRenewed => "CERTIFICATE RENEWED",

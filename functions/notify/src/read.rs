@@ -6,7 +6,6 @@ use jiff::{SignedDuration, Timestamp};
 use postgres::Transaction;
 use postgres::types::Type;
 
-use crate::event::Event;
 use crate::settings::Telling;
 
 /// What was seen.
@@ -34,19 +33,6 @@ pub(crate) struct Outage {
     pub(crate) outcome: String,
     /// What it found, for people; `None`: nothing was said.
     pub(crate) error: Option<String>,
-    /// Whether it is up all the same, with something wrong.
-    pub(crate) is_degraded: bool,
-}
-
-impl Outage {
-    /// What it is told as.
-    pub(crate) fn event(&self) -> Event {
-        if self.is_degraded {
-            Event::Degraded
-        } else {
-            Event::Down
-        }
-    }
 }
 
 /// When a site's certificate expires.
@@ -144,7 +130,6 @@ fn outages(
             last_down_at: row.get(3),
             outcome: row.get(4),
             error: row.get(5),
-            is_degraded: false,
         })
         .collect())
 }

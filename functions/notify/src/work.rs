@@ -152,7 +152,10 @@ fn show(plan: &Plan, channels: &[Arc<Channel>]) -> Result<Summary, Failure> {
     // A closed pipe is no failure.
     std::io::stdout().write_all(text.as_bytes()).ok();
     Ok(Summary::done(
-        format!("{messages} messages would be sent"),
+        format!(
+            "{messages} {} would be sent",
+            if messages == 1 { "message" } else { "messages" }
+        ),
         vec![("messages", messages)],
     ))
 }

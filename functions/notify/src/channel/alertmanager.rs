@@ -9,7 +9,7 @@ use sitewatch::settings::parse;
 
 use super::http::Endpoint;
 use super::{Address, Manner, Receiver, Refusal};
-use crate::event::{Event, Kind, Phase};
+use crate::event::{Kind, Phase};
 use crate::message::{Message, Notice};
 
 /// How long an alert fires without being sent again: four runs and a bit, as Prometheus has it.
@@ -52,12 +52,11 @@ impl Alertmanager {
             _ => now.checked_add(self.expires).unwrap_or(Timestamp::MAX),
         };
         // Labels are an alert's identity: the same ones have to end it.
-        let (name, severity) = match (notice.event.kind(), notice.event) {
+        let (name, severity) = match notice.event.kind() {
             _ if is_test => ("SitewatchTest", "none"),
-            (Kind::Availability, Event::Degraded) => ("SiteDegraded", "warning"),
-            (Kind::Availability, _) => ("SiteDown", "critical"),
-            (Kind::Certificate, _) => ("CertificateExpires", "warning"),
-            (Kind::Monitoring, _) => ("SiteNotMonitored", "warning"),
+            Kind::Availability => ("SiteDown", "critical"),
+            Kind::Certificate => ("CertificateExpires", "warning"),
+            Kind::Monitoring => ("SiteNotMonitored", "warning"),
         };
         let mut labels: Map<String, Value> = notice
             .labels

@@ -121,34 +121,33 @@ impl Email {
         Ok(connection)
     }
 
-    fn letter(&self, message: &Message) -> Result<Vec<u8>, Refusal> {
+    fn mail(&self, message: &Message) -> Result<Vec<u8>, Refusal> {
         let domain = self.from.email.domain();
-        let mut letter = lettre::Message::builder()
+        let mut mail = lettre::Message::builder()
             .from(self.from.clone())
             .message_id(Some(format!("<{}@{domain}>", message.key)))
             .references(format!("<{}@{domain}>", message.thread))
             .subject(message.title())
             .header(AutoSubmitted);
         for one in &self.to {
-            letter = letter.to(one.clone().into());
+            mail = mail.to(one.clone().into());
         }
-        letter
-            .multipart(MultiPart::alternative_plain_html(
-                message.text(),
-                html(message),
-            ))
-            .map(|letter| letter.formatted())
-            .map_err(|error| Refusal::of_message(format!("it cannot be written: {error}")))
+        mail.multipart(MultiPart::alternative_plain_html(
+            message.text(),
+            html(message),
+        ))
+        .map(|mail| mail.formatted())
+        .map_err(|error| Refusal::of_message(format!("it cannot be written: {error}")))
     }
 }
 
 impl Receiver for Email {
     fn send(&self, message: &Message) -> Result<(), Refusal> {
-        let letter = self.letter(message)?;
+        let mail = self.mail(message)?;
         let mut connection = self.connect()?;
-        let outcome = self.hand_over(&mut connection, &letter);
+        let outcome = self.hand_over(&mut connection, &mail);
         if outcome.is_ok() {
-            // It has the letter: how it says goodbye does not matter.
+            // It has the mail: how it says goodbye does not matter.
             connection.quit().ok();
         } else {
             connection.abort();
@@ -160,7 +159,7 @@ impl Receiver for Email {
 impl Email {
     /// Whoever the server does not know is told of, and does not keep it from the others. Whom it
     /// wants to be asked for again later keeps it from all: nobody must get it twice.
-    fn hand_over(&self, connection: &mut SmtpConnection, letter: &[u8]) -> Result<(), Refusal> {
+    fn hand_over(&self, connection: &mut SmtpConnection, mail: &[u8]) -> Result<(), Refusal> {
         let of_channel = |error: Error| Refusal::of_channel(describe(&error));
         connection
             .command(Mail::new(Some(self.from.email.clone()), vec![]))
@@ -182,7 +181,7 @@ impl Email {
             )));
         }
         connection.command(Data).map_err(of_channel)?;
-        connection.message(letter).map_err(|error| {
+        connection.message(mail).map_err(|error| {
             if error.is_permanent() {
                 Refusal::of_message(describe(&error))
             } else {
@@ -317,13 +316,13 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_has_both_parts_and_the_key_for_its_id() {
+    fn a_mail_has_both_parts_and_the_key_for_its_id() {
         let email = email("smtp://h?from=a@example.org&to=b@example.org,c@example.org");
-        let letter = email
+        let mail = email
             .expect("an address")
-            .letter(&about(Event::Down, 1))
-            .expect("a letter");
-        let letter = String::from_utf8_lossy(&letter);
+            .mail(&about(Event::Down, 1))
+            .expect("a mail");
+        let mail = String::from_utf8_lossy(&mail);
         for part in [
             "Message-ID: <00000000-0000-0000-0000-000000000007@example.org>\r\n",
             "References: <00000000-0000-0000-0000-000000000009@example.org>\r\n",
@@ -333,7 +332,7 @@ mod tests {
             "Content-Type: text/plain; charset=utf-8\r\n",
             "<h2>DOWN: shop &lt;&amp;&gt; *1*</h2>",
         ] {
-            assert!(letter.contains(part), "{part:?} in\n{letter}");
+            assert!(mail.contains(part), "{part:?} in\n{mail}");
         }
     }
 }

@@ -61,10 +61,10 @@ impl PagerDuty {
             return body;
         }
         let notice = &message.notices[0];
-        let severity = match (event.kind(), event) {
-            (Kind::Availability, Event::Degraded) | (Kind::Monitoring, _) => "error",
-            (Kind::Availability, _) => "critical",
-            (Kind::Certificate, _) => "warning",
+        let severity = match event.kind() {
+            Kind::Monitoring => "error",
+            Kind::Availability => "critical",
+            Kind::Certificate => "warning",
         };
         let source = match message.notices.len() {
             1 => cut(&printable(&notice.site), MAX_SUMMARY),

@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Incident, Rules};
-use crate::event::Event;
+use crate::event::{Event, Kind};
 use crate::read::Outage;
 
 /// The incidents that a site's outages, in order of time, make of the latest one.
@@ -70,19 +70,15 @@ fn is_again(incident: &Incident, outage: &Outage, window: SignedDuration) -> boo
 
 fn begin(outage: &Outage, rules: &Rules<'_>) -> Incident {
     let tells = rules.tells(outage.opened_at, outage.closed_at.is_none());
-    let mut incident = Incident::new(outage.website, outage.event(), outage.opened_at, tells);
+    let mut incident = Incident::new(outage.website, Kind::Availability, outage.opened_at, tells);
     describe(&mut incident, outage);
-    incident.tell(outage.event(), 1);
+    incident.tell(Event::Down, 1);
     incident.last_closed_at = outage.closed_at;
     incident
 }
 
 fn update(incident: &mut Incident, outage: &Outage, rules: &Rules<'_>) {
     describe(incident, outage);
-    if incident.state != outage.event() && outage.closed_at.is_none() {
-        incident.state = outage.event();
-        incident.tell(outage.event(), round(incident));
-    }
     if incident.last_closed_at == outage.closed_at {
         return;
     }
@@ -93,10 +89,10 @@ fn update(incident: &mut Incident, outage: &Outage, rules: &Rules<'_>) {
         // A check that came late shows that it was not over.
         incident.closed_at = None;
         if incident.is_told {
-            recur(incident, outage);
+            recur(incident);
         } else if rules.tells(incident.opened_at, true) {
             incident.is_told = true;
-            incident.tell(outage.event(), 1);
+            incident.tell(Event::Down, 1);
         }
     } else if was_told_over {
         incident.closed_at = outage.closed_at;
@@ -108,17 +104,16 @@ fn again(incident: &mut Incident, outage: &Outage) {
     incident.closed_at = None;
     incident.last_opened_at = outage.opened_at;
     incident.last_closed_at = None;
-    recur(incident, outage);
+    recur(incident);
     incident.last_closed_at = outage.closed_at;
 }
 
 /// Counts it once more. The second time is told; of what flaps on, the end is told next.
-fn recur(incident: &mut Incident, outage: &Outage) {
+fn recur(incident: &mut Incident) {
     incident.must_be_stored = true;
     incident.times += 1;
-    incident.state = outage.event();
     if incident.times == 2 {
-        incident.tell(outage.event(), round(incident));
+        incident.tell(Event::Down, round(incident));
     }
 }
 

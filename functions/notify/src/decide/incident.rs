@@ -15,8 +15,6 @@ pub(crate) struct Incident {
     pub(crate) key: Uuid,
     pub(crate) website: i32,
     pub(crate) kind: Kind,
-    /// The event of its beginning, or of what it got worse to.
-    pub(crate) state: Event,
     pub(crate) opened_at: Timestamp,
     pub(crate) last_opened_at: Timestamp,
     pub(crate) last_closed_at: Option<Timestamp>,
@@ -51,13 +49,12 @@ pub(crate) struct Told {
 
 impl Incident {
     /// One that begins.
-    pub(super) fn new(website: i32, state: Event, opened_at: Timestamp, is_told: bool) -> Self {
+    pub(super) fn new(website: i32, kind: Kind, opened_at: Timestamp, is_told: bool) -> Self {
         Self {
             id: None,
             key: Uuid::now_v7(),
             website,
-            kind: state.kind(),
-            state,
+            kind,
             opened_at,
             last_opened_at: opened_at,
             last_closed_at: None,

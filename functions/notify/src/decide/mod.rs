@@ -85,7 +85,7 @@ fn certificate(latest: Option<Incident>, expiry: &Expiry, rules: &Rules<'_>) -> 
         None if passed == 0 => return None,
         None => {
             let tells = rules.tells(rules.now, true);
-            let mut new = Incident::new(expiry.website, Event::Certificate, rules.now, tells);
+            let mut new = Incident::new(expiry.website, Kind::Certificate, rules.now, tells);
             new.times = passed;
             new.certificate_not_after = Some(expiry.not_after);
             new.tell(Event::Certificate, passed);
@@ -113,9 +113,9 @@ fn monitoring(latest: Option<Incident>, silence: Silence, rules: &Rules<'_>) -> 
         None if silence.is_silent => {
             // What nobody has checked since before the first run is no news.
             let tells = rules.tells(silence.checked_at, false);
-            let state = Event::MonitoringStopped;
-            let mut new = Incident::new(silence.website, state, silence.checked_at, tells);
-            new.tell(state, 1);
+            let kind = Kind::Monitoring;
+            let mut new = Incident::new(silence.website, kind, silence.checked_at, tells);
+            new.tell(Event::MonitoringStopped, 1);
             Some(new)
         }
         None => None,

@@ -48,7 +48,6 @@ fn outage(from: i64, to: Option<i64>) -> Outage {
         last_down_at: at(to.unwrap_or(100_000) - 1),
         outcome: "status".to_owned(),
         error: None,
-        is_degraded: false,
     }
 }
 
@@ -230,22 +229,6 @@ fn a_first_run_tells_what_goes_on_and_no_history() {
     assert_eq!(story.sees(30, &[(10, None)]), []);
     assert_eq!(story.sees(31, &[(10, Some(30))]), []);
     assert_eq!(story.sees(60, &[(59, None)]), [(Event::Down, 1)]);
-}
-
-#[test]
-fn worse_is_told_and_so_is_better() {
-    let mut story = Story::begun();
-    let degraded = |from, to| Seen {
-        outages: vec![Outage {
-            is_degraded: true,
-            ..outage(from, to)
-        }],
-        ..Seen::default()
-    };
-    assert_eq!(story.run(2, &degraded(1, None)), [(Event::Degraded, 1)]);
-    assert_eq!(story.sees(3, &[(1, None)]), [(Event::Down, 1)]);
-    assert_eq!(story.sees(4, &[(1, None)]), []);
-    assert_eq!(story.run(5, &degraded(1, Some(4))), [(Event::Up, 1)]);
 }
 
 #[test]

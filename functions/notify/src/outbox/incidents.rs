@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::Parameter;
 use crate::decide::Incident;
-use crate::event::{Event, Kind};
+use crate::event::Kind;
 use crate::settings::Telling;
 
 /// Those that are open, and those that ended so late that what is seen may belong to them; oldest
@@ -24,7 +24,7 @@ pub(super) fn read(
 ) -> Result<Vec<Incident>, postgres::Error> {
     let ended_after = since.checked_sub(telling.flap_window).unwrap_or(since);
     let rows = transaction.query_typed(
-        "select id, key, website_id, kind, state, opened_at, last_opened_at, last_closed_at, closed_at,
+        "select id, key, website_id, kind, opened_at, last_opened_at, last_closed_at, closed_at,
              times, reminders, reminded_at, acknowledged_at, acknowledged_by, is_told
          from notified_incidents
          where closed_at is null or closed_at >= $1
@@ -41,17 +41,16 @@ fn incident(row: &Row) -> Option<Incident> {
         key: row.get(1),
         website: row.get(2),
         kind: Kind::parse(row.get(3))?,
-        state: Event::parse(row.get(4))?,
-        opened_at: row.get(5),
-        last_opened_at: row.get(6),
-        last_closed_at: row.get(7),
-        closed_at: row.get(8),
-        times: row.get(9),
-        reminders: row.get(10),
-        reminded_at: row.get(11),
-        acknowledged_at: row.get(12),
-        acknowledged_by: row.get(13),
-        is_told: row.get(14),
+        opened_at: row.get(4),
+        last_opened_at: row.get(5),
+        last_closed_at: row.get(6),
+        closed_at: row.get(7),
+        times: row.get(8),
+        reminders: row.get(9),
+        reminded_at: row.get(10),
+        acknowledged_at: row.get(11),
+        acknowledged_by: row.get(12),
+        is_told: row.get(13),
         outcome: None,
         error: None,
         certificate_not_after: None,
@@ -97,10 +96,10 @@ pub(super) fn store(
     parameters.extend(columns.parameters());
     transaction.execute_typed(
         "update notified_incidents set reminders = new.reminders, reminded_at = new.reminded_at,
-             state = new.state, last_opened_at = new.last_opened_at, last_closed_at = new.last_closed_at,
+             last_opened_at = new.last_opened_at, last_closed_at = new.last_closed_at,
              closed_at = new.closed_at, times = new.times, is_told = new.is_told
-         from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
-             as new (id, reminders, reminded_at, state, last_opened_at, last_closed_at, closed_at, times, is_told)
+         from unnest($1, $2, $3, $4, $5, $6, $7, $8)
+             as new (id, reminders, reminded_at, last_opened_at, last_closed_at, closed_at, times, is_told)
          where notified_incidents.id = new.id",
         &parameters,
     )?;
@@ -117,9 +116,9 @@ pub(super) fn store(
     let columns = Columns::of(&new);
     parameters.extend(columns.parameters());
     let rows = transaction.query_typed(
-        "insert into notified_incidents (key, website_id, kind, opened_at, state, last_opened_at,
+        "insert into notified_incidents (key, website_id, kind, opened_at, last_opened_at,
              last_closed_at, closed_at, times, is_told)
-         select * from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+         select * from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
          returning key, id",
         &parameters,
     )?;
@@ -132,7 +131,6 @@ pub(super) fn store(
 
 /// The columns that are written whether an incident is new or not.
 struct Columns {
-    states: Vec<&'static str>,
     last_opened: Vec<Timestamp>,
     last_closed: Vec<Option<Timestamp>>,
     closed: Vec<Option<Timestamp>>,
@@ -143,7 +141,6 @@ struct Columns {
 impl Columns {
     fn of(incidents: &[&Incident]) -> Self {
         Self {
-            states: column(incidents, |incident| incident.state.word()),
             last_opened: column(incidents, |incident| incident.last_opened_at),
             last_closed: column(incidents, |incident| incident.last_closed_at),
             closed: column(incidents, |incident| incident.closed_at),
@@ -152,9 +149,8 @@ impl Columns {
         }
     }
 
-    fn parameters(&self) -> [Parameter<'_>; 6] {
+    fn parameters(&self) -> [Parameter<'_>; 5] {
         [
-            (&self.states, Type::TEXT_ARRAY),
             (&self.last_opened, Type::TIMESTAMPTZ_ARRAY),
             (&self.last_closed, Type::TIMESTAMPTZ_ARRAY),
             (&self.closed, Type::TIMESTAMPTZ_ARRAY),

@@ -18,12 +18,12 @@ macro_rules! with_notify {
             }
             NOTIFY_REMIND {
                 group: Notify,
-                wants: "a duration such as 4h", example: "4h",
+                wants: "a duration", example: "4h",
                 help: "How long after a message that a site is down to remind of it while it stays so and nobody has acknowledged it, up to ten times. When not set: no reminders.",
             }
             NOTIFY_FLAP_WINDOW {
                 group: Notify, default: "10m",
-                wants: "a duration such as 10m", example: "10m",
+                wants: "a duration", example: "10m",
                 help: "A site that is down again so soon after it was up has the same incident, told once more as flapping; its end is told when it has been up for so long.",
             }
             NOTIFY_GROUP_OVER {
@@ -43,17 +43,17 @@ macro_rules! with_notify {
             }
             NOTIFY_STALE_AFTER {
                 group: Notify, default: "10m",
-                wants: "a duration such as 10m", example: "10m",
+                wants: "a duration", example: "10m",
                 help: "A site whose newest check is older than this (and than three times its interval) is not monitored any more.",
             }
             NOTIFY_GIVE_UP {
                 group: Notify, default: "1d",
-                wants: "a duration such as 1d", example: "1d",
+                wants: "a duration", example: "1d",
                 help: "How long a message that its receiver does not take is tried again, ever more seldom, at least once an hour; then it is given up, which one run tells by exit code 75.",
             }
             NOTIFY_DEADLINE {
                 group: Notify, default: "50s",
-                wants: "a duration such as 50s", example: "50s",
+                wants: "a duration", example: "50s",
                 help: "When to stop, whatever is left: messages not sent by then are left to the next run.",
             }
             NOTIFY_ACKNOWLEDGE {
