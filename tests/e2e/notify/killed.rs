@@ -48,6 +48,7 @@ fn killed_at_any_instant_it_tells_each_under_one_key() {
     );
     let notify = || prepared.notify(&urls).var("NOTIFY_FLAP_WINDOW", "0s");
     let mut lifetime = Duration::ZERO;
+    let mut at_work = 0;
     for kill in 0..=KILLS {
         let ago = 2_500 - 40 * i64::try_from(kill).unwrap();
         let sites: Vec<String> = (0..4).map(|number| format!("site-{number}")).collect();
@@ -73,7 +74,9 @@ fn killed_at_any_instant_it_tells_each_under_one_key() {
         if kill == 0 {
             lifetime = finished.elapsed;
         }
+        at_work += usize::from(finished.signal.is_some());
     }
+    assert!(at_work >= KILLS / 4, "only {at_work} kills met a run");
     make_due(&prepared);
     notify().run().exits(0);
     for receiver in &receivers {

@@ -28,7 +28,7 @@ impl Request {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Reads one request; nothing when the client has closed the connection instead.
+    /// Reads one request; nothing when the client has closed the connection before it was whole.
     pub(super) fn read(stream: &mut impl BufRead) -> io::Result<Option<Self>> {
         let mut head = stream.by_ref().take(MAX_HEAD);
         let first = line(&mut head)?;
@@ -54,10 +54,9 @@ impl Request {
             .header("Content-Length")
             .and_then(|length| length.parse().ok())
             .unwrap_or(0);
-        stream
-            .take(length.min(MAX_BODY))
-            .read_to_end(&mut request.body)?;
-        Ok(Some(request))
+        let length = length.min(MAX_BODY);
+        let read = stream.take(length).read_to_end(&mut request.body)?;
+        Ok((read as u64 == length).then_some(request))
     }
 }
 
