@@ -75,6 +75,20 @@ pub fn human(duration: Duration) -> String {
     }
 }
 
+/// How long something took or lasts: `8 s`, `3 min`, `2 h 5 min`, `4 d 7 h`. Nothing less than `0 s`: a
+/// probe's clock may be a little ahead.
+#[must_use]
+pub fn lasting(seconds: i64) -> String {
+    let seconds = seconds.max(0);
+    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
+    match seconds {
+        ..60 => format!("{seconds} s"),
+        60..3_600 => format!("{minutes} min"),
+        3_600..86_400 => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{days} d {} h", hours % 24),
+    }
+}
+
 /// Microseconds; empty for what did not happen. The unit changes where rounding would reach it.
 #[must_use]
 pub fn milliseconds(microseconds: Option<impl Into<f64>>) -> String {
@@ -171,6 +185,26 @@ mod tests {
             (Some(1_234_000), "1.23 s"),
         ] {
             assert_eq!(milliseconds(us), text);
+        }
+    }
+
+    #[test]
+    fn durations_are_rounded_to_two_units() {
+        for (seconds, text) in [
+            (-5, "0 s"),
+            (0, "0 s"),
+            (8, "8 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (200, "3 min"),
+            (3_599, "59 min"),
+            (3_600, "1 h 0 min"),
+            (7_500, "2 h 5 min"),
+            (86_399, "23 h 59 min"),
+            (86_400, "1 d 0 h"),
+            (371_000, "4 d 7 h"),
+        ] {
+            assert_eq!(lasting(seconds), text);
         }
     }
 }

@@ -46,16 +46,14 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
-/// The text, if it has so many characters at most; else the first ones and `…`.
+/// The text, if it has so many characters at most; else the first ones and `…`, as many in all.
 #[must_use]
 pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
-    match text.char_indices().nth(most) {
-        None => text.into(),
-        Some((end, _)) => {
-            let (kept, _) = text.split_at(end);
-            format!("{kept}…").into()
-        }
+    if text.char_indices().nth(most).is_none() {
+        return text.into();
     }
+    let kept = text.chars().take(most.saturating_sub(1));
+    kept.chain(['…']).collect::<String>().into()
 }
 
 /// The known name that is meant by one that is not known, if one is near enough.
@@ -114,7 +112,7 @@ mod tests {
     #[test]
     fn what_is_too_long_is_cut_between_characters() {
         for (most, text) in [(3, "größe"), (5, "größe"), (6, "größe")] {
-            let expected = if most < 5 { "grö…" } else { "größe" };
+            let expected = if most < 5 { "gr…" } else { "größe" };
             assert_eq!(shortened(text, most), expected, "{most}");
         }
     }

@@ -160,7 +160,13 @@ impl Postgres {
     /// When it runs already or does not start, with the end of its log.
     #[track_caller]
     pub fn start_again(&self) {
-        if let Err(failure) = self.run() {
+        let mut outcome = Ok(());
+        wait::holds_within(START, || {
+            outcome = self.run().map_err(|failure| failure.to_string());
+            // The children of a server that was killed end themselves, and hold its memory until then.
+            !matches!(&outcome, Err(why) if why.contains("pre-existing shared memory block"))
+        });
+        if let Err(failure) = outcome {
             panic!("{failure}");
         }
     }

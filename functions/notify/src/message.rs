@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sitewatch::words::printable;
+use sitewatch::units::lasting;
+use sitewatch::words::{printable, shortened};
 use uuid::Uuid;
 
 use crate::event::{Event, Phase};
@@ -77,7 +78,7 @@ impl Message {
             [notice] => notice.title(self.decided_at),
             notices => format!("{}: {} sites", heading(self.event(), false), notices.len()),
         };
-        format!("{test}{}", cut(&printable(&text), MAX_LINE))
+        format!("{test}{}", shortened(&printable(&text), MAX_LINE))
     }
 
     /// The lines below the title.
@@ -103,7 +104,7 @@ impl Message {
         }
         lines
             .iter()
-            .map(|line| cut(&printable(line), most))
+            .map(|line| shortened(&printable(line), most).into_owned())
             .collect()
     }
 
@@ -247,15 +248,8 @@ fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// `40 s`, `12 min`, `3 h 5 min`, `2 d 4 h`.
 fn elapsed(from: Timestamp, to: Timestamp) -> String {
-    let seconds = to.duration_since(from).as_secs().max(0);
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3_600 => format!("{} min", seconds / 60),
-        3_600..86_400 => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
-        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3_600),
-    }
+    lasting(to.duration_since(from).as_secs())
 }
 
 fn days(from: Timestamp, to: Timestamp) -> String {
@@ -264,18 +258,6 @@ fn days(from: Timestamp, to: Timestamp) -> String {
         ..1 => "less than a day".to_owned(),
         1 => "1 day".to_owned(),
         _ => format!("{days} days"),
-    }
-}
-
-/// At most so many characters.
-pub(crate) fn cut(text: &str, characters: usize) -> String {
-    match text.char_indices().nth(characters) {
-        None => text.to_owned(),
-        Some(_) => text
-            .chars()
-            .take(characters.saturating_sub(1))
-            .chain(['…'])
-            .collect(),
     }
 }
 

@@ -12,11 +12,11 @@ use lettre::transport::smtp::client::{SmtpConnection, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
 use secrecy::{ExposeSecret as _, SecretString};
-use sitewatch::words::printable;
+use sitewatch::words::{printable, shortened};
 
 use super::address::login;
 use super::{Address, Receiver, Refusal};
-use crate::message::{Message, cut};
+use crate::message::Message;
 
 const WANTS: &str = "wants smtp://user:password@host:587?from=alerts@example.org&to=a@example.org,b@example.org (smtps://… for TLS from the first byte)";
 
@@ -230,7 +230,7 @@ fn describe(error: &Error) -> String {
             None => cause,
         }
     };
-    cut(&printable(&cause), 300)
+    shortened(&printable(&cause), 300).into_owned()
 }
 
 fn html(message: &Message) -> String {

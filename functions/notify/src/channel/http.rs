@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use sitewatch::http;
-use sitewatch::words::printable;
+use sitewatch::words::{printable, shortened};
 use ureq::http::StatusCode;
 use ureq::http::header::RETRY_AFTER;
 use ureq::{Agent, Body};
@@ -13,7 +13,6 @@ use url::Url;
 
 use super::address::login;
 use super::{Address, Refusal, Scope};
-use crate::message::cut;
 
 /// The most that is read of an answer, in bytes.
 const MAX_ANSWER: u64 = 64 * 1024;
@@ -92,7 +91,7 @@ impl Endpoint {
         let why = if said.is_empty() || answer.status().is_redirection() {
             why
         } else {
-            format!("{why}: {}", cut(&printable(&said), MAX_SAID))
+            format!("{why}: {}", shortened(&printable(&said), MAX_SAID))
         };
         Err(Refusal {
             why,

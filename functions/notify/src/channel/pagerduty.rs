@@ -2,12 +2,12 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
-use sitewatch::words::printable;
+use sitewatch::words::{printable, shortened};
 
 use super::http::Endpoint;
 use super::{Address, Manner, Receiver, Refusal};
 use crate::event::{Event, Kind, Phase};
-use crate::message::{Message, cut};
+use crate::message::Message;
 
 /// The longest summary, in characters.
 const MAX_SUMMARY: usize = 1_024;
@@ -67,11 +67,11 @@ impl PagerDuty {
             Kind::Certificate => "warning",
         };
         let source = match message.notices.len() {
-            1 => cut(&printable(&notice.site), MAX_SUMMARY),
+            1 => shortened(&printable(&notice.site), MAX_SUMMARY).into_owned(),
             sites => format!("{sites} sites"),
         };
         body["payload"] = json!({
-            "summary": cut(&message.title(), MAX_SUMMARY),
+            "summary": shortened(&message.title(), MAX_SUMMARY),
             "source": source,
             "severity": severity,
             "timestamp": notice.opened_at,

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sitewatch::words::shortened;
 
 use super::http::Endpoint;
 use super::{Address, Receiver, Refusal};
-use crate::message::{Message, cut};
+use crate::message::Message;
 
 /// The longest that a message may be, in characters.
 const MAX_TEXT: usize = 4_096;
@@ -55,7 +56,7 @@ impl Telegram {
         // Without `parse_mode` text is taken as it is.
         let mut body = json!({
             "chat_id": self.chat,
-            "text": cut(&message.text(), MAX_TEXT),
+            "text": shortened(&message.text(), MAX_TEXT),
             "link_preview_options": {"is_disabled": true},
         });
         if let Some(topic) = self.topic {

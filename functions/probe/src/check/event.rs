@@ -101,7 +101,7 @@ fn microseconds(duration: Duration) -> u32 {
 /// Text that a server may have had a hand in, cut to `limit` characters (bytes would do, but the
 /// event counts characters), without anything that a terminal or a log would obey.
 pub(crate) fn safe(text: &str, limit: usize) -> String {
-    shortened(&printable(text), limit.saturating_sub(1)).into_owned()
+    shortened(&printable(text), limit).into_owned()
 }
 
 #[cfg(test)]
