@@ -269,6 +269,21 @@ with_notify! {{
         wants: "a whole number from 0 to 100", example: "10",
         help: "The most retries that a site may ask for. When not set: 10, or CHECK_RETRIES if that is more.",
     }
+    CHECK_CONFIRM {
+        group: Checks, default: "1",
+        wants: "a whole number from 1 to 99, or two as in 3/5", example: "3",
+        help: "How many of a location's last checks must have failed before it takes a site for down: 3 is all of the last three, 3/5 three of the last five. At most 99.",
+    }
+    CHECK_RECOVER {
+        group: Checks, default: "1",
+        wants: "a whole number from 1 to 99", example: "2",
+        help: "How many checks in a row must have found the site up before the location takes it for up again. At most 99.",
+    }
+    CHECK_AGREE {
+        group: Checks, default: "any",
+        wants: "any, majority, all or a number of locations", example: "majority",
+        help: "How many of the locations that report must take a site for down before it is down; with fewer it is degraded. A number that is larger than there are locations is all of them. The database judges: setup stores this and the two above with the sites that it imports.",
+    }
 
     PROBE_SINK {
         group: Probe, default: "kafka",
@@ -518,7 +533,7 @@ with_notify! {{
     }
     REPORT_STATE {
         group: Report,
-        wants: "up, down or unknown, several separated by commas", example: "down,unknown",
+        wants: "up, degraded, down, unknown or unmonitored, several separated by commas", example: "down,degraded",
         help: "Only sites (of recent: checks) of these states; incidents: down for those that go on, up for those that ended.",
     }
     REPORT_SINCE {
@@ -534,7 +549,7 @@ with_notify! {{
     REPORT_STALE_AFTER {
         group: Report, default: "10m",
         wants: "a duration", example: "10m",
-        help: "A site whose newest check is older than this (and than three times its interval) is unknown, whatever that check said.",
+        help: "A site whose newest check is older than this (and than three times its interval) is not monitored, whatever that check said.",
     }
     REPORT_FAIL_ON_DOWN {
         group: Report, default: "false",

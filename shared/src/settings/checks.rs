@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::{Reader, parse, var};
 use crate::site::{
-    AddressFamily, CaFile, Limits, Request, SiteDefaults, SiteProblems, StatusSet, Timeouts, Tls,
+    AddressFamily, Agree, CaFile, Confirm, Limits, Recover, Request, SiteDefaults, SiteProblems,
+    StatusSet, Timeouts, Tls, VerdictRule,
 };
 
 /// Where the list of sites is.
@@ -92,6 +93,11 @@ pub fn check_defaults(reader: &mut Reader) -> SiteDefaults {
         body_limit: reader.or_default(&var::CHECK_MAX_BODY, body_limit),
         status: reader.or_default(&var::CHECK_STATUS, StatusSet::parse),
         max_response_time: reader.optional(&var::CHECK_MAX_RESPONSE_TIME, parse::positive_duration),
+        verdict: VerdictRule {
+            confirm: reader.or_default(&var::CHECK_CONFIRM, Confirm::parse),
+            recover: reader.or_default(&var::CHECK_RECOVER, Recover::parse),
+            agree: reader.or_default(&var::CHECK_AGREE, Agree::parse),
+        },
         request: Arc::new(request_defaults(reader)),
         tls: Arc::new(Tls {
             ca_file: reader

@@ -135,6 +135,21 @@ impl Fields {
         })
     }
 
+    /// A text or a number, read as a text.
+    pub(super) fn word<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+        form: &str,
+    ) -> Option<T> {
+        self.take(name, |value| {
+            plain(&value)
+                .ok_or_else(String::new)
+                .and_then(|text| read(&text))
+                .map_err(|why| wants(&value, &why, form))
+        })
+    }
+
     pub(super) fn pattern(&mut self, name: &str) -> Option<Arc<Pattern>> {
         self.take(name, |value| pattern(&value))
     }

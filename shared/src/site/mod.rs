@@ -21,6 +21,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod text;
+mod verdict;
 
 pub use hash::stable_hash;
 pub use list::{default_name, parse_list, parse_objects};
@@ -31,6 +32,7 @@ pub use problem::{SiteProblem, SiteProblems};
 pub use row::{Row, fields_of_row, rows_of_list};
 pub use status::StatusSet;
 pub use text::{SECRET_PREFIX, Text};
+pub use verdict::{Agree, Confirm, Recover, VerdictRule};
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -65,6 +67,8 @@ pub struct Site {
     pub tls: Arc<Tls>,
     /// What counts as up.
     pub expect: Expect,
+    /// How its checks become one verdict.
+    pub verdict: VerdictRule,
     /// Carried into every event.
     pub labels: BTreeMap<String, String>,
     /// When its checks are marked so that they are not counted.
@@ -227,6 +231,8 @@ pub struct SiteDefaults {
     pub status: StatusSet,
     /// See [`Expect::max_response_time`].
     pub max_response_time: Option<Duration>,
+    /// See [`Site::verdict`].
+    pub verdict: VerdictRule,
     /// See [`Site::request`].
     pub request: Arc<Request>,
     /// See [`Site::tls`].
@@ -289,6 +295,7 @@ impl Default for SiteDefaults {
             body_limit: 1 << 20,
             status: StatusSet::default(),
             max_response_time: None,
+            verdict: VerdictRule::default(),
             request: Arc::default(),
             tls: Arc::default(),
             limits: Limits::default(),

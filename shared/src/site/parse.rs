@@ -11,8 +11,8 @@ use url::Url;
 use super::fields::{Fields, pattern, secret_text, short};
 use super::list::default_name;
 use super::{
-    AddressFamily, Auth, CaFile, Expect, MaintenanceWindow, Pattern, Proxy, Request, Site,
-    SiteDefaults, StatusSet, Text, Timeouts, Tls, TlsVersion,
+    AddressFamily, Agree, Auth, CaFile, Confirm, Expect, MaintenanceWindow, Pattern, Proxy,
+    Recover, Request, Site, SiteDefaults, StatusSet, Text, Timeouts, Tls, TlsVersion, VerdictRule,
 };
 use crate::event::{MAX_LABEL, MAX_LABELS, MAX_NAME, MAX_URL};
 use crate::words::is_blank;
@@ -59,6 +59,9 @@ pub(super) const FIELDS: &[&str] = &[
     "retries",
     "retry_delay",
     "body_limit",
+    "confirm",
+    "recover",
+    "agree",
 ];
 
 /// Patterns and JSON pointers of a site at most: each is looked for in every byte of its pages.
@@ -141,6 +144,21 @@ pub(super) fn site(
             format!("is {body_limit}; at most {most} (CHECK_MAX_BODY)"),
         );
     }
+    let verdict = VerdictRule {
+        confirm: fields
+            .word("confirm", Confirm::parse, r#"a number such as 3, or "3/5""#)
+            .unwrap_or(defaults.verdict.confirm),
+        recover: fields
+            .word("recover", Recover::parse, "a number such as 2")
+            .unwrap_or(defaults.verdict.recover),
+        agree: fields
+            .word(
+                "agree",
+                Agree::parse,
+                r#""any", "majority", "all" or a number such as 2"#,
+            )
+            .unwrap_or(defaults.verdict.agree),
+    };
     // No body would ever be found too large, or too small.
     for (name, size) in [
         ("min_body_size", expect.min_body_size),
@@ -170,6 +188,7 @@ pub(super) fn site(
             request,
             tls,
             expect,
+            verdict,
             labels,
             maintenance,
         }),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Site, SiteDefaults, SiteProblem, SiteProblems};
+use super::{Site, SiteDefaults, SiteProblem, SiteProblems, VerdictRule};
 
 /// One row of `websites`, as SQL has it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,8 +49,9 @@ pub fn fields_of_row(row: Row) -> Map<String, Value> {
 }
 
 /// Reads a list as [`parse_list`](super::parse_list) does, to be stored: what the list leaves out
-/// stays out, so that it follows `CHECK_*` later too. Credentials are not stored: a site names where
-/// they are.
+/// stays out, so that it follows `CHECK_*` later too. Only how a site is judged is filled in, because
+/// it is the database that judges, which knows no `CHECK_*`. Credentials are not stored: a site names
+/// where they are.
 ///
 /// # Errors
 /// Everything that is wrong with the list, or else every credential that is written out in it.
@@ -139,6 +140,26 @@ fn row_of(site: &Site, mut fields: Map<String, Value>) -> Row {
     };
     fields.remove("name");
     fields.remove("enabled");
+    let (rule, usual) = (&site.verdict, VerdictRule::default());
+    for (name, text, is_usual) in [
+        (
+            "confirm",
+            rule.confirm.to_string(),
+            rule.confirm == usual.confirm,
+        ),
+        (
+            "recover",
+            rule.recover.to_string(),
+            rule.recover == usual.recover,
+        ),
+        ("agree", rule.agree.to_string(), rule.agree == usual.agree),
+    ] {
+        if is_usual {
+            fields.remove(name);
+        } else {
+            fields.insert(name.to_owned(), text.into());
+        }
+    }
     Row {
         name: site.name.clone(),
         url,
