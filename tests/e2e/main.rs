@@ -22,3 +22,4 @@ mod report;
 mod setup;
 mod stack;
 mod support;
+mod verdicts;

@@ -1,4 +1,5 @@
-//! Hours: counts, response times and incidents, from the checks of one hour and nothing else.
+//! Hours: counts, response times and failures from the checks of one hour and nothing else; verdicts
+//! from these and from what the hour before left.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -8,6 +9,7 @@ use sitewatch::run::Failure;
 
 use crate::rollup::{self, Parameter, Rolled};
 use crate::settings::Settings;
+use crate::verdicts;
 
 /// Hours to be rolled up, oldest first. Not the one that is not over: it would have to be done
 /// again, and reports read its checks themselves.
@@ -68,6 +70,7 @@ fn count(transaction: &mut Transaction<'_>, hour: Timestamp) -> Result<Rolled, p
         );
         return Ok(Rolled::Nothing);
     }
+    let before = verdicts::Before::keep(transaction, hour)?;
     rollup::by_portions(transaction, day, BY_PORTIONS, &of_hour)?;
     transaction.execute_typed("delete from outages_hourly where hour = $1", only_hour)?;
     transaction.execute_typed(
@@ -81,6 +84,7 @@ fn count(transaction: &mut Transaction<'_>, hour: Timestamp) -> Result<Rolled, p
          order by website_id, location_id, started_at",
         only_hour,
     )?;
+    before.derive(transaction)?;
     transaction.execute_typed(
         "insert into dirty_days (day) values ($1) on conflict do nothing",
         &[of_day],

@@ -1,7 +1,7 @@
 -- $1 the hour, $2 the first website of the portion, $3 the one after its last.
 insert into checks_hourly (
     hour, website_id, location_id, checks, up, down, unknown, maintenance, outcomes,
-    first_at, last_at, first_known_at
+    first_at, last_at, first_known_at, last_known_at
 )
 select $1, website_id, location_id,
     sum(counted),
@@ -15,7 +15,8 @@ select $1, website_id, location_id,
     ),
     min(first_at),
     max(last_at),
-    min(first_at) filter (where up is not null and not maintenance)
+    min(first_at) filter (where up is not null and not maintenance),
+    max(last_at) filter (where up is not null and not maintenance)
 from (
     select website_id, location_id, outcome, up, maintenance,
         count(*) as counted, min(checked_at) as first_at, max(checked_at) as last_at

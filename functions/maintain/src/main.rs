@@ -8,6 +8,7 @@ mod retention;
 mod rollup;
 mod settings;
 mod summary;
+mod verdicts;
 mod work;
 
 use std::process::ExitCode;

@@ -14,7 +14,7 @@ use crate::clock::{self, Clock, Doubt};
 use crate::rollup::Rolled;
 use crate::settings::Settings;
 use crate::summary::Counters;
-use crate::{ahead, days, hours, retention};
+use crate::{ahead, days, hours, retention, verdicts};
 
 /// Does a run's work.
 ///
@@ -68,6 +68,10 @@ fn steps(
     let progress = Progress::new(run, "hours rolled up", pending.len() as u64);
     let rolled = roll_up(pending, progress, stop, &mut counters.hours, each)?;
     if matches!(rolled, Some(Rolled::Busy)) {
+        counters.busy = true;
+        return Ok(Finished::Early);
+    }
+    if verdicts::settle(client, settings, stop)? == Rolled::Busy {
         counters.busy = true;
         return Ok(Finished::Early);
     }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use regex::Regex;
 
+use crate::states::STATES;
+
 /// A site's labels, as `websites.labels` has them.
 pub(crate) type Labels = BTreeMap<String, String>;
 
@@ -74,11 +76,11 @@ pub(crate) fn labels(text: &str) -> Result<Labels, String> {
         .collect()
 }
 
-/// `down,unknown`.
+/// `down,degraded`.
 pub(crate) fn states(text: &str) -> Result<Vec<&'static str>, String> {
     text.split(',')
         .map(|word| {
-            ["up", "down", "unknown"]
+            STATES
                 .into_iter()
                 .find(|state| state.eq_ignore_ascii_case(word.trim()))
                 .ok_or_else(|| format!("{word:?} is no state"))

@@ -14,9 +14,9 @@ pub(crate) struct SiteLine {
     pub(crate) url: String,
     /// Null for a site that was never checked.
     pub(crate) location: Option<String>,
-    /// `up`, `down` or `unknown`.
+    /// `up`, `down`, `unknown` or `unmonitored`: as seen from the location.
     pub(crate) state: &'static str,
-    /// Since when it is up or down; null when unknown.
+    /// Since when it is up or down; null otherwise.
     pub(crate) since: Option<Timestamp>,
     pub(crate) checked_at: Option<Timestamp>,
     pub(crate) outcome: Option<String>,
@@ -52,6 +52,10 @@ pub(crate) struct SiteLine {
     pub(crate) last_error_at: Option<Timestamp>,
     /// `name=value`, separated by commas.
     pub(crate) labels: String,
+    /// The state of the site, from all its locations: `degraded` as well.
+    pub(crate) verdict: &'static str,
+    /// Since when it is up, degraded or down; null otherwise.
+    pub(crate) verdict_since: Option<Timestamp>,
 }
 
 /// One check.
@@ -82,25 +86,30 @@ pub(crate) struct CheckLine {
     pub(crate) maintenance: bool,
 }
 
-/// A stretch of time in which every check found a site down.
+/// A stretch of time in which a site was down.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct IncidentLine {
     pub(crate) site: String,
+    /// The locations that saw it, separated by commas.
     pub(crate) location: String,
-    /// The first check that found it down.
+    /// The check after which it was down.
     pub(crate) opened_at: Timestamp,
-    /// The first that found it up again; null: none yet.
+    /// The first one after which it was not; null: none yet.
     pub(crate) closed_at: Option<Timestamp>,
     /// Seconds until then, or until now, or until the last check when nothing is known since.
     pub(crate) duration_s: i64,
     /// `recovered`, `ongoing`, or `unknown` when the site is not checked any more.
     pub(crate) ended: &'static str,
-    /// Of the first check.
+    /// Of the first failed check.
     pub(crate) outcome: String,
     /// Likewise.
     pub(crate) error: Option<String>,
-    /// Checks that found it down.
+    /// Checks that failed meanwhile.
     pub(crate) checks: i64,
+    /// The first failed check that led to it: before `opened_at` where that takes several.
+    pub(crate) first_failed_at: Timestamp,
+    /// The last one.
+    pub(crate) last_failed_at: Timestamp,
 }
 
 /// A site's UTC day, once it is over.

@@ -9,6 +9,7 @@ mod output;
 mod prometheus;
 mod read;
 mod settings;
+mod states;
 mod table;
 mod words;
 
@@ -126,17 +127,29 @@ fn sites(reader: &mut read::Reader<'_>, settings: &Settings) -> Result<Summary, 
             sites.count(reader)?
         }
     };
-    let (all, down, unknown) = (counts.all(), counts.down, counts.unknown);
+    let (all, down) = (counts.all(), counts.down);
+    let mut sentence = format!(
+        "{all} {}: {} up, {down} down, {} unknown",
+        if all == 1 { "site" } else { "sites" },
+        counts.up,
+        counts.unknown
+    );
+    for (number, state) in [
+        (counts.degraded, "degraded"),
+        (counts.unmonitored, "not monitored"),
+    ] {
+        if number > 0 {
+            sentence.push_str(&format!(", {number} {state}"));
+        }
+    }
     let summary = Summary::done(
-        format!(
-            "{all} {}: {} up, {down} down, {unknown} unknown",
-            if all == 1 { "site" } else { "sites" },
-            counts.up
-        ),
+        sentence,
         vec![
             ("sites", all as u64),
             ("down", down as u64),
-            ("unknown", unknown as u64),
+            ("unknown", counts.unknown as u64),
+            ("degraded", counts.degraded as u64),
+            ("unmonitored", counts.unmonitored as u64),
         ],
     );
     Ok(if settings.fail_on_down && down > 0 {

@@ -15,6 +15,10 @@ fn rollups(prepared: &Prepared) -> Vec<String> {
         "checks_hourly",
         "response_times_hourly",
         "outages_hourly",
+        "location_states_hourly",
+        "location_states",
+        "verdicts_hourly",
+        "website_verdicts",
         "checks_daily",
         "response_times_daily",
     ]
@@ -123,7 +127,7 @@ fn kills_at_work() -> usize {
         at_work += usize::from(run.wait().signal.is_some());
     }
     // A killed run's connection may still hold the lock for a moment.
-    wait::until("everything is rolled up", Duration::from_secs(60), || {
+    wait::until("everything is rolled up", Duration::from_secs(300), || {
         maintain().run().exits(0);
         count("select count(*) from dirty_hours") == 0 && count(old_days) == 0
     });

@@ -44,11 +44,16 @@ fn what_is_broken_comes_first_and_what_is_old_is_unknown() {
         [
             ["shop", "down"],
             ["new", "unknown"],
-            ["old", "unknown"],
+            ["old", "not"],
             ["blog", "up"]
         ],
         "{}",
         shown.stdout
+    );
+    assert!(shown.stdout.contains(" not monitored "), "{}", shown.stdout);
+    assert_eq!(
+        last_line(&shown.stderr),
+        "4 sites: 1 up, 1 down, 1 unknown, 1 not monitored"
     );
     assert!(shown.stdout.contains("33.3 %"), "{}", shown.stdout);
     assert!(
@@ -155,6 +160,85 @@ fn a_site_that_is_seen_from_several_locations_is_one_as_the_worst_of_them_sees_i
         .run()
         .exits(0);
     assert!(page.stdout.contains(">1 of 2 sites is down<"));
+}
+
+#[test]
+fn a_site_that_too_few_locations_see_down_is_degraded() {
+    let prepared = Prepared::new("report");
+    prepared
+        .client()
+        .batch_execute(
+            r#"insert into websites (name, url, settings) values
+                 ('shop', 'https://shop.example/', '{"agree": "majority"}'),
+                 ('blog', 'https://blog.example/', '{"confirm": "2", "agree": 2}')"#,
+        )
+        .unwrap();
+    let from = |mut event: sitewatch::event::CheckEvent<'static>, location: &'static str| {
+        event.location = location.into();
+        event
+    };
+    let of_two = |site: &str, seconds_ago: i64| {
+        [
+            from(down(site, seconds_ago), "fra1"),
+            from(up(site, seconds_ago), "nyc1"),
+        ]
+    };
+    let mut events = Vec::from(of_two("shop", 120));
+    events.extend(of_two("blog", 120));
+    events.extend(of_two("blog", 60));
+    prepared
+        .drain()
+        .var("DRAIN_SOURCE", "stdin")
+        .stdin(lines(&events))
+        .run()
+        .exits(0);
+    let report = || prepared.report().var("REPORT_FAIL_ON_DOWN", "true");
+    let table = report().run().exits(0);
+    assert_eq!(
+        last_line(&table.stderr),
+        "2 sites: 0 up, 0 down, 0 unknown, 2 degraded",
+        "{}",
+        table.stdout
+    );
+    let incidents = report().var("REPORT_KIND", "incidents").run().exits(0);
+    assert!(!incidents.stdout.contains("shop"), "{}", incidents.stdout);
+    let page = report().var("REPORT_FORMAT", "html").run().exits(0);
+    assert!(page.stdout.contains(">2 of 2 sites are degraded<"));
+    let metrics = report().var("REPORT_FORMAT", "prometheus").run().exits(0);
+    let degraded = r#"sitewatch_site_state{site="shop",state="degraded"} 1"#;
+    assert!(metrics.stdout.contains(degraded), "{}", metrics.stdout);
+
+    // And then the others do.
+    prepared
+        .drain()
+        .var("DRAIN_SOURCE", "stdin")
+        .stdin(lines(&[
+            from(down("shop", 30), "nyc1"),
+            from(down("blog", 30), "nyc1"),
+            from(down("blog", 10), "nyc1"),
+        ]))
+        .run()
+        .exits(0);
+    let table = report().run().exits(1);
+    assert_eq!(
+        last_line(&table.stderr),
+        "2 sites: 0 up, 2 down, 0 unknown",
+        "{}",
+        table.stdout
+    );
+    let incidents = report()
+        .var("REPORT_KIND", "incidents")
+        .var("REPORT_FORMAT", "json")
+        .run()
+        .exits(1);
+    let blog: serde_json::Value =
+        serde_json::from_str(incidents.stdout.lines().next().unwrap()).unwrap();
+    assert_eq!(blog["site"], "blog");
+    assert_eq!(blog["location"], "fra1,nyc1");
+    let at = |seconds: i64| (now() - SignedDuration::from_secs(seconds)).to_string();
+    assert_eq!(blog["opened_at"], at(10));
+    assert_eq!(blog["first_failed_at"], at(120));
+    assert_eq!(blog["last_failed_at"], at(10));
 }
 
 #[test]

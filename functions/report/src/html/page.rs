@@ -10,6 +10,7 @@ use crate::lines::{IncidentLine, SiteLine};
 use crate::read::plots::Plots;
 use crate::read::span::Span;
 use crate::settings::Settings;
+use crate::states;
 use crate::words::{lasting, milliseconds, percentage, printable, time, validity};
 
 /// Certificates are listed when they expire within this many days.
@@ -25,7 +26,7 @@ pub(super) struct Page {
     style: &'static str,
     /// The style sheet's SHA-256, as the Content-Security-Policy wants it.
     style_hash: String,
-    /// `up`, `down` or `unknown`: the worst of all sites.
+    /// The worst state that a site is in.
     state: &'static str,
     overall: String,
     made_at: String,
@@ -45,6 +46,9 @@ struct SiteView {
     location: String,
     state: &'static str,
     since: String,
+    /// What the site is, where the location sees something else; else empty.
+    verdict: &'static str,
+    verdict_since: String,
     error: String,
     bar_description: String,
     bar_paths: Vec<(&'static str, String)>,
@@ -88,11 +92,9 @@ impl Page {
             title: printable(&settings.title),
             style: STYLE,
             style_hash: openssl::base64::encode_block(&openssl::sha::sha256(STYLE.as_bytes())),
-            state: match (counts.down, counts.unknown) {
-                (1.., _) => "down",
-                (_, 1..) => "unknown",
-                _ => "up",
-            },
+            state: not_up(counts)
+                .first()
+                .map_or(states::UP, |(_, state)| *state),
             overall: overall(counts),
             made_at: time(span.now),
             made_at_machine: span.now.to_string(),
@@ -124,14 +126,30 @@ fn overall(counts: Counts) -> String {
         let are = if number == 1 { "is" } else { "are" };
         format!("{number} of {all} sites {are} {what}")
     };
-    match (all, counts.down, counts.unknown) {
-        (0, ..) => "There are no sites".to_owned(),
-        (1, 0, 0) => "The site is up".to_owned(),
-        (_, 0, 0) => format!("All {all} sites are up"),
-        (_, 0, unknown) => of_all(unknown, "unknown"),
-        (_, down, 0) => of_all(down, "down"),
-        (_, down, unknown) => format!("{}, {unknown} unknown", of_all(down, "down")),
+    let not_up = not_up(counts);
+    match (all, not_up.split_first()) {
+        (0, _) => "There are no sites".to_owned(),
+        (1, None) => "The site is up".to_owned(),
+        (_, None) => format!("All {all} sites are up"),
+        (_, Some(((number, state), rest))) => {
+            let first = of_all(*number, states::description(state));
+            rest.iter().fold(first, |text, (number, state)| {
+                format!("{text}, {number} {}", states::description(state))
+            })
+        }
     }
+}
+
+/// How many sites are in which other state than up, the worst first.
+fn not_up(counts: Counts) -> Vec<(usize, &'static str)> {
+    let mut states = vec![
+        (counts.down, states::DOWN),
+        (counts.degraded, states::DEGRADED),
+        (counts.unknown, states::UNKNOWN),
+        (counts.unmonitored, states::UNMONITORED),
+    ];
+    states.retain(|(number, _)| *number > 0);
+    states
 }
 
 impl SiteView {
@@ -143,10 +161,10 @@ impl SiteView {
     ) -> Self {
         let why = match (line.state, line.checked_at) {
             (_, None) => "never checked".to_owned(),
-            ("unknown", Some(at)) if line.error.is_none() => {
+            (states::UNMONITORED, Some(at)) => {
                 format!("no check since {}", time(at))
             }
-            ("up", _) => String::new(),
+            (states::UP, _) => String::new(),
             _ => line.error.clone().unwrap_or_default(),
         };
         let empty = Bar::default();
@@ -156,6 +174,12 @@ impl SiteView {
             location: displayed_location(line.location.as_deref().unwrap_or_default()),
             state: line.state,
             since: line.since.map(time).unwrap_or_default(),
+            verdict: if line.verdict == line.state {
+                ""
+            } else {
+                line.verdict
+            },
+            verdict_since: line.verdict_since.map(time).unwrap_or_default(),
             error: printable(&why),
             bar_description: bar.to_string(),
             bar_paths: bar.paths(),

@@ -37,7 +37,7 @@ const OF_SITES: &[OfSite] = &[
     (
         "sitewatch_site_unknown",
         "Whether the state of the site is unknown: never checked, not lately, or the check could not be made.",
-        |site| Some(f64::from(u8::from(site.state == "unknown"))),
+        |site| Some(f64::from(u8::from(!matches!(site.state, "up" | "down")))),
     ),
     (
         "sitewatch_site_state_since_timestamp_seconds",
@@ -131,6 +131,21 @@ impl Metrics {
                 Ok(())
             })?;
         }
+        let mut states = family(
+            to,
+            "sitewatch_site_state",
+            "1 for the state that the site is in: up, degraded, down, unknown, or unmonitored when its checks have stopped.",
+        )?;
+        sites.each(reader, &mut |site| {
+            if site.is_first {
+                let labels = [
+                    ("site", site.line.site.as_str()),
+                    ("state", site.line.verdict),
+                ];
+                states.sample(&labels, 1)?;
+            }
+            Ok(())
+        })?;
         let mut phases = family(
             to,
             "sitewatch_site_response_seconds",

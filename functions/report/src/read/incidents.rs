@@ -35,7 +35,9 @@ impl Incidents {
             .since
             .unwrap_or_else(|| now.checked_sub(USUAL_H.hours()).unwrap_or(now));
         let limit = i64::try_from(settings.lines).unwrap_or(i64::MAX);
-        let open = settings.filter.takes_state("down") || settings.filter.takes_state("unknown");
+        let open = ["down", "unknown", "unmonitored"]
+            .into_iter()
+            .any(|state| settings.filter.takes_state(state));
         let closed = settings.filter.takes_state("up");
         let mut stretches = STRETCHES_H.into_iter();
         loop {
@@ -114,11 +116,11 @@ const DOING: &str = "reading incidents";
 fn incident(row: &Row, now: Timestamp) -> IncidentLine {
     let opened_at: Timestamp = row.get(2);
     let closed_at: Option<Timestamp> = row.get(3);
-    let last_down_at: Timestamp = row.get(4);
-    let is_stale: bool = row.get(8);
+    let last_failed_at: Timestamp = row.get(5);
+    let is_stale: bool = row.get(9);
     let (ended, until) = match closed_at {
         Some(closed_at) => ("recovered", closed_at),
-        None if is_stale => ("unknown", last_down_at),
+        None if is_stale => ("unknown", last_failed_at),
         None => ("ongoing", now),
     };
     IncidentLine {
@@ -128,8 +130,10 @@ fn incident(row: &Row, now: Timestamp) -> IncidentLine {
         closed_at,
         duration_s: until.duration_since(opened_at).as_secs(),
         ended,
-        outcome: row.get(5),
-        error: row.get(6),
-        checks: row.get(7),
+        outcome: row.get(6),
+        error: row.get(7),
+        checks: row.get(8),
+        first_failed_at: row.get(4),
+        last_failed_at,
     }
 }

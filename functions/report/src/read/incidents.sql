@@ -8,7 +8,8 @@ with incidents as materialized (
     order by closed_at is not null, opened_at desc, website_id
     limit $3
 )
-select websites.name, locations.name, incidents.opened_at, incidents.closed_at, incidents.last_down_at,
+select websites.name, seen.locations, incidents.opened_at, incidents.closed_at,
+    incidents.first_failed_at, coalesce(incidents.last_failed_at, incidents.opened_at),
     outcomes.word, incidents.error, incidents.checks,
     coalesce(state.checked_at < now() - greatest(
         make_interval(secs => $6),
@@ -16,15 +17,18 @@ select websites.name, locations.name, incidents.opened_at, incidents.closed_at, 
     ), true)
 from incidents
 join websites on websites.id = incidents.website_id
-join locations on locations.id = incidents.location_id
 join outcomes on outcomes.code = incidents.outcome
+cross join lateral (
+    select string_agg(locations.name, ',' order by locations.name) as locations
+    from locations
+    where locations.id = any (incidents.locations)
+) as seen
 -- Looked up one by one: how many incidents there will be cannot be foreseen, and a plan for
 -- one would read all states for each of thousands.
 left join lateral (
-    select checked_at
+    select max(checked_at) as checked_at
     from current_states
     where current_states.website_id = incidents.website_id
-        and current_states.location_id = incidents.location_id
     offset 0
 ) as state on true
 order by incidents.closed_at is not null, incidents.opened_at desc, incidents.website_id

@@ -17,14 +17,15 @@ use crate::histogram::Histogram;
 use crate::lines::SiteLine;
 use crate::output::{self, Interrupted};
 use crate::settings::Settings;
+use crate::states;
 use crate::words::days_left;
 
 /// A site as seen from a location, with what its line does not show.
 pub(crate) struct Site {
     /// `None` for a site that was never checked.
     pub(crate) key: Option<Key>,
-    /// Whether no line of the same site is worse: the one that the site is counted by.
-    pub(crate) is_worst: bool,
+    /// Whether it is the first line of its site: the one that the site is counted by.
+    pub(crate) is_first: bool,
     pub(crate) line: SiteLine,
 }
 
@@ -265,7 +266,6 @@ impl Statistics {
 }
 
 fn site(row: &Row, now: Timestamp) -> Site {
-    let up: Option<bool> = row.get(6);
     let location_id: Option<i16> = row.get(1);
     let certificate_not_after: Option<Timestamp> = row.get(17);
     let certificate_left_s = certificate_not_after.map(|end| {
@@ -275,14 +275,14 @@ fn site(row: &Row, now: Timestamp) -> Site {
     });
     Site {
         key: location_id.map(|location_id| (row.get(0), location_id)),
-        is_worst: row.get(24),
+        is_first: row.get(24),
         line: SiteLine {
             site: row.get(2),
             url: output::without_credentials(row.get(3)),
             labels: text(&labels(row.get(4))),
             location: row.get(5),
-            state: output::state(up),
-            since: row.get::<_, Option<Timestamp>>(7).filter(|_| up.is_some()),
+            state: states::word(row.get(6)),
+            since: row.get(7),
             checked_at: row.get(8),
             outcome: row.get(9),
             status: row.get(10),
@@ -306,10 +306,12 @@ fn site(row: &Row, now: Timestamp) -> Site {
             certificate_issuer: row.get(18),
             error: row.get(19),
             last_error: row.get::<_, Option<String>>(19).or_else(|| row.get(20)),
-            last_error_at: match up {
-                Some(false) => row.get(8),
-                _ => row.get(21),
+            last_error_at: match row.get::<_, Option<&str>>(19) {
+                Some(_) => row.get(8),
+                None => row.get(21),
             },
+            verdict: states::word(row.get(22)),
+            verdict_since: row.get(23),
         },
     }
 }

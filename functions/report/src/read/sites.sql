@@ -1,29 +1,51 @@
 -- $1 how old the newest check may be, in seconds; $2 the websites or null; $3 the states or null.
 -- A site appears once per location, and once without a location when it was never checked; what is
--- broken comes first, and of each site the location that sees it worst is marked. Errors of
--- incidents that are over come from the rollups: at most an hour late.
-select shown.*,
-    row_number() over (partition by shown.website_id order by shown.rank, shown.location) = 1 as is_worst
+-- broken comes first, and the first line of each site is marked. Errors of failures that are over
+-- come from the rollups: at most an hour late.
+with verdicts as materialized (
+    select * from current_verdicts($2)
+)
+select
+    shown.website_id, shown.location_id, shown.site, shown.url, shown.labels, shown.location, shown.state,
+    case when shown.state in ('up', 'down') then shown.since end as since,
+    shown.checked_at, shown.word, shown.status,
+    shown.dns_us, shown.connect_us, shown.tls_us, shown.first_byte_us, shown.body_us, shown.total_us,
+    shown.certificate_not_after, shown.certificate_issuer, shown.error, shown.last_error, shown.last_down_at,
+    shown.verdict,
+    case when shown.verdict in ('up', 'degraded', 'down') then shown.verdict_since end as verdict_since,
+    row_number() over (partition by shown.website_id order by shown.rank, shown.location) = 1 as is_first
 from (
     select judged.*,
-        case when up then 2 when not up then 0 else 1 end as rank,
-        case when up then 'up' when not up then 'down' else 'unknown' end as state
+        case judged.state when 'down' then 0 when 'up' then 2 else 1 end as rank,
+        case
+            when judged.checked_at is null then 'unknown'
+            when bool_and(judged.state = 'unmonitored') over of_site then 'unmonitored'
+            -- What the newest checks could not tell, older ones do not.
+            when bool_and(judged.state = 'unmonitored' or judged.up is null) over of_site then 'unknown'
+            else coalesce(max(judged.site_verdict) over of_site, 'up')
+        end as verdict
     from (
         select websites.id as website_id, state.location_id, websites.name as site, websites.url,
-            websites.labels::text, locations.name as location,
+            websites.labels::text, locations.name as location, state.up,
             case
                 when state.checked_at < now() - greatest(
                     make_interval(secs => $1),
                     make_interval(secs => 3 * coalesce(websites.check_interval, 0))
-                ) then null
-                else state.up
-            end as up,
-            state.since, state.checked_at, outcomes.word, newest.status,
+                ) then 'unmonitored'
+                when state.up is null then 'unknown'
+                -- Nothing but work that was announced: it goes well.
+                when verdicts.website_id is null or verdicts.location_up then 'up'
+                when not verdicts.location_up then 'down'
+                else 'unknown'
+            end as state,
+            verdicts.location_since as since, verdicts.verdict as site_verdict, verdicts.verdict_since,
+            state.checked_at, outcomes.word, newest.status,
             newest.dns_us, newest.connect_us, newest.tls_us, newest.first_byte_us, newest.body_us, newest.total_us,
             state.certificate_not_after, state.certificate_issuer, newest.error,
             incident.error as last_error, incident.last_down_at
         from websites
         left join current_states as state on state.website_id = websites.id
+        left join verdicts on verdicts.website_id = state.website_id and verdicts.location_id = state.location_id
         left join locations on locations.id = state.location_id
         left join outcomes on outcomes.code = state.outcome
         left join lateral (
@@ -44,6 +66,7 @@ from (
         where (websites.enabled or state.website_id is not null)
             and ($2::int4[] is null or websites.id = any ($2))
     ) as judged
+    window of_site as (partition by judged.website_id)
 ) as shown
-where $3::text[] is null or shown.state = any ($3)
+where $3::text[] is null or shown.verdict = any ($3)
 order by shown.rank, shown.site, shown.location

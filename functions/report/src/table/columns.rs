@@ -7,6 +7,7 @@ use sitewatch::units::human;
 
 use super::Line;
 use crate::lines::{CheckLine, DayLine, IncidentLine, RunLine, SiteLine};
+use crate::states::description;
 use crate::words::{lasting, milliseconds, percentage, time, validity};
 
 fn site_and_location(site: &str, location: Option<&str>) -> String {
@@ -47,11 +48,14 @@ impl Line for SiteLine {
         "last_error",
         "last_error_at",
         "labels",
+        "verdict",
+        "verdict_since",
     ];
 
     const HEADER: &'static [&'static str] = &[
         "site",
         "state",
+        "verdict",
         "since",
         " 24 h",
         " 7 d",
@@ -71,6 +75,7 @@ impl Line for SiteLine {
         " 90 d",
         " p95",
         " 24 h",
+        "verdict",
         "since",
     ];
 
@@ -81,7 +86,7 @@ impl Line for SiteLine {
     fn cells(&self) -> Vec<String> {
         let why = match (self.checked_at, self.state, &self.last_error) {
             (None, ..) => "never checked".to_owned(),
-            (Some(checked_at), "unknown", _) if self.error.is_none() => {
+            (Some(checked_at), "unmonitored", _) => {
                 format!("no check since {}", time(checked_at))
             }
             (Some(_), "up", Some(error)) => match self.last_error_at {
@@ -92,7 +97,8 @@ impl Line for SiteLine {
         };
         vec![
             site_and_location(&self.site, self.location.as_deref()),
-            self.state.to_owned(),
+            description(self.state).to_owned(),
+            description(self.verdict).to_owned(),
             self.since.map(time).unwrap_or_default(),
             percentage(self.uptime_24h),
             percentage(self.uptime_7d),
@@ -191,6 +197,8 @@ impl Line for IncidentLine {
         "outcome",
         "error",
         "checks",
+        "first_failed_at",
+        "last_failed_at",
     ];
 
     const HEADER: &'static [&'static str] = &[

@@ -129,6 +129,39 @@ cross join generate_series(1, current_setting('bench.sites')::integer) as site
 cross join locations
 where site % 500 = 0 or (extract(epoch from hour)::bigint / 3600 + site) % 240 = 0;
 
+insert into location_states_hourly (
+    hour, website_id, location_id, up, turned_at, failing_since, failing_outcome, failing_error, results
+)
+select
+    hour, website_id, location_id, ended_at is not null, case when follows_up then coalesce(ended_at, started_at) end,
+    case when ended_at is null then started_at end, case when ended_at is null then outcome end,
+    case when ended_at is null then error end, '{}'
+from outages_hourly;
+
+insert into verdicts_hourly (
+    hour, website_id, started_at, verdict, turned, failures, first_failed_at, last_failed_at, outcome, error, locations
+)
+select
+    hour, website_id, min(started_at), 'down', bool_or(follows_up), sum(checks), min(started_at), max(last_down_at),
+    min(outcome), min(error), array_agg(location_id order by location_id)
+from outages_hourly
+group by hour, website_id
+union all
+select hour, website_id, max(ended_at), 'up', true, 0, null, null, null, null, '{}'
+from outages_hourly
+where ended_at is not null
+group by hour, website_id;
+
+insert into location_states (website_id, location_id, hour, up, failing_since, since)
+select distinct on (website_id, location_id) website_id, location_id, hour, up, failing_since, turned_at
+from location_states_hourly
+order by website_id, location_id, hour desc;
+
+insert into website_verdicts (website_id, hour, verdict, since)
+select distinct on (website_id) website_id, hour, verdict, started_at
+from verdicts_hourly
+order by website_id, hour desc, started_at desc;
+
 update website_states as state
 set last_up_at = known.last_up_at,
     last_down_at = known.last_down_at
