@@ -78,30 +78,13 @@ pub(crate) fn seen(
     })
 }
 
-/// Outages from any location. Those of several that overlap are one of the site.
+/// Incidents: the verdict on a site, from all its locations.
 const OUTAGES: &str = "
-    with found as (
-        select website_id, opened_at, closed_at, last_down_at, outcome, error,
-            max(coalesce(closed_at, 'infinity')) over (
-                partition by website_id order by opened_at, location_id
-                rows between unbounded preceding and 1 preceding
-            ) as until
-        from find_incidents($1)
-        where opened_at <= now() + clock_skew()
-    ),
-    numbered as (
-        select found.*, count(*) filter (where until is null or until < opened_at) over (
-            partition by website_id order by opened_at rows unbounded preceding
-        ) as number
-        from found
-    )
-    select website_id, min(opened_at), nullif(max(coalesce(closed_at, 'infinity')), 'infinity'),
-        max(last_down_at), (array_agg(outcomes.word order by opened_at))[1],
-        (array_agg(error order by opened_at))[1]
-    from numbered
-    join outcomes on outcomes.code = numbered.outcome
-    group by website_id, number
-    order by website_id, min(opened_at)";
+    select incident.website_id, opened_at, closed_at, last_failed_at, outcomes.word, error
+    from find_incidents($1) as incident
+    join outcomes on outcomes.code = incident.outcome
+    where opened_at <= now() + clock_skew()
+    order by incident.website_id, opened_at";
 
 fn outages(
     transaction: &mut Transaction<'_>,
