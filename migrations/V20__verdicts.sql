@@ -118,19 +118,25 @@ comment on function fresh_from() is 'From which hour on verdicts are read from c
 create function fresh_sites(of_websites integer[]) returns integer[]
 language sql stable
 as $$
+    -- Found once, and not for each row that is compared with it.
+    with fresh as materialized (
+        select fresh_from() as at_hour
+    )
     select coalesce(array_agg(distinct affected.website_id), '{}')
     from (
-        select website_id from unsettled_sites(fresh_from()) as website_id
+        select unsettled.website_id
+        from fresh
+        cross join lateral unsettled_sites(fresh.at_hour) as unsettled (website_id)
         union all
-        select state.website_id from website_states as state where state.last_down_at >= fresh_from()
+        select state.website_id from website_states as state where state.last_down_at >= (select at_hour from fresh)
         union all
         -- Not up at once.
         select state.website_id
         from websites
         join website_states as state on state.website_id = websites.id
-        where websites.recover_checks > 1 and state.first_known_at >= fresh_from()
+        where websites.recover_checks > 1 and state.first_known_at >= (select at_hour from fresh)
         union all
-        select verdict.website_id from verdicts_hourly as verdict where verdict.hour >= fresh_from()
+        select verdict.website_id from verdicts_hourly as verdict where verdict.hour >= (select at_hour from fresh)
     ) as affected
     where of_websites is null or affected.website_id = any (of_websites)
 $$;

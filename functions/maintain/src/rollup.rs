@@ -77,11 +77,10 @@ pub(crate) fn roll_up(
 /// that are removed stood for. Waiting for the lock would make that view older than the lock, so
 /// the run that comes second leaves the work to the first.
 fn take(transaction: &mut Transaction<'_>) -> Result<bool, postgres::Error> {
-    // A portion is sorted and hashed in memory; compiling what runs once costs more than it saves.
+    // A portion is sorted and hashed in memory.
     transaction.batch_execute(
         "set transaction isolation level repeatable read;
-         set local work_mem = '64MB';
-         set local jit = off",
+         set local work_mem = '64MB'",
     )?;
     Ok(transaction
         .query_typed_one(

@@ -63,7 +63,7 @@ pub fn connect(settings: &DatabaseSettings, function: &str) -> Result<Client, Fa
     }
 }
 
-/// Begins a transaction with the settings' time limits, in which each statement sees what is
+/// Begins a transaction with the settings' time limits and without PostgreSQL's compiler, in which each statement sees what is
 /// committed by then (read committed).
 ///
 /// Our statements are written for that, so a stricter default of the role or the database must not
@@ -77,8 +77,9 @@ pub fn begin<'a>(
     settings: &DatabaseSettings,
 ) -> Result<Transaction<'a>, postgres::Error> {
     let mut transaction = begin_read_committed(client)?;
+    // A process of one run compiles a statement for one use: 0.8 s for what takes 0.03 s.
     transaction.batch_execute(&format!(
-        "set local statement_timeout = {}; set local lock_timeout = {}",
+        "set local statement_timeout = {}; set local lock_timeout = {}; set local jit = off",
         settings.statement_timeout.as_millis(),
         settings.lock_timeout.as_millis(),
     ))?;

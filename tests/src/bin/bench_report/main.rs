@@ -215,7 +215,11 @@ fn mark_an_hour(database: &Database) {
     database
         .client()
         .batch_execute(
-            "insert into dirty_hours (hour) values (date_trunc('hour', now(), 'UTC') - interval '3 hours')",
+            // Of today where there is one: with an hour of a day that is over its day is rolled up too.
+            "insert into dirty_hours (hour)
+             select case when today < this_hour then greatest(this_hour - interval '3 hours', today)
+                 else this_hour - interval '3 hours' end
+             from (select date_trunc('day', now(), 'UTC') as today, date_trunc('hour', now(), 'UTC') as this_hour) as clock",
         )
         .unwrap();
 }
