@@ -1,6 +1,7 @@
 //! The verdict on a site: confirmed by several checks, agreed between locations, and the same in
 //! whatever order the checks arrive.
 
+mod migration;
 mod reference;
 
 use std::collections::{BTreeMap, BTreeSet};
