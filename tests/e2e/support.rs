@@ -150,6 +150,8 @@ pub(crate) fn up(site: &str, seconds_ago: i64) -> CheckEvent<'static> {
         url: format!("https://{site}.example/").into(),
         location: "default".into(),
         checked_at: now - SignedDuration::from_secs(seconds_ago),
+        scheduled_at: None,
+        interval_ms: None,
         up: Some(true),
         outcome: Outcome::Up,
         error: None,

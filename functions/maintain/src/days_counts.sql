@@ -1,13 +1,15 @@
 -- $1 the day, $2 the first website of the portion, $3 the one after its last.
 insert into checks_daily (
-    day, website_id, location_id, checks, up, down, unknown, maintenance, outcomes, first_at, last_at
+    day, website_id, location_id, checks, up, down, unknown, maintenance, outcomes, first_at, last_at,
+    slots, duplicates, covered_ms
 )
 select $1, counts.website_id, counts.location_id, checks, up, down, unknown, maintenance,
-    coalesce(outcomes, '{}'), first_at, last_at
+    coalesce(outcomes, '{}'), first_at, last_at, slots, duplicates, covered_ms
 from (
     select website_id, location_id,
         sum(checks) as checks, sum(up) as up, sum(down) as down, sum(unknown) as unknown,
-        sum(maintenance) as maintenance, min(first_at) as first_at, max(last_at) as last_at
+        sum(maintenance) as maintenance, min(first_at) as first_at, max(last_at) as last_at,
+        sum(slots) as slots, sum(duplicates) as duplicates, sum(covered_ms) as covered_ms
     from checks_hourly
     where hour >= $1::timestamp at time zone 'UTC' and hour < ($1 + 1)::timestamp at time zone 'UTC'
         and website_id >= $2 and website_id < $3

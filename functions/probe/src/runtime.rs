@@ -20,7 +20,7 @@ use tokio::task::LocalSet;
 
 use crate::canaries::Canaries;
 use crate::check::{Tools, check};
-use crate::schedule::Due;
+use crate::schedule::{Due, Slot};
 use crate::sink::Sink;
 use crate::summary::Counters;
 
@@ -188,8 +188,9 @@ async fn make(shared: &Arc<Shared>, part: usize) {
         };
         shared.begun.fetch_add(1, Ordering::Relaxed);
         let record = Record(Arc::clone(shared));
+        let slot = due.slot;
         tokio::task::spawn_local(async move {
-            record.check(site).await;
+            record.check(site, slot).await;
             drop(permit);
         });
     }
@@ -202,7 +203,7 @@ async fn make(shared: &Arc<Shared>, part: usize) {
 struct Record(Arc<Shared>);
 
 impl Record {
-    async fn check(&self, site: Arc<Site>) {
+    async fn check(&self, site: Arc<Site>, slot: Option<Slot>) {
         let Self(shared) = self;
         let work = &shared.work;
         let Some(checked) = check(site, &work.tools).await else {
@@ -210,7 +211,7 @@ impl Record {
             shared.found.lock().over += 1;
             return;
         };
-        let event = checked.event(&work.location);
+        let event = checked.event(&work.location, slot);
         let event = work
             .canaries
             .settle(event, checked.is_explained_by_uplink())

@@ -56,6 +56,14 @@ pub(crate) struct SiteLine {
     pub(crate) verdict: &'static str,
     /// Since when it is up, degraded or down; null otherwise.
     pub(crate) verdict_since: Option<Timestamp>,
+    /// Percentage of the last 24 hours that checks cover, from the first one of all on; null where
+    /// the probe was told no period.
+    pub(crate) coverage_24h: Option<f64>,
+    pub(crate) coverage_7d: Option<f64>,
+    pub(crate) coverage_30d: Option<f64>,
+    pub(crate) coverage_90d: Option<f64>,
+    /// Checks for slots that had one already, in the hours of the last 24 that are rolled up.
+    pub(crate) duplicates_24h: i64,
 }
 
 /// One check.

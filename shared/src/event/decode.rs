@@ -3,7 +3,7 @@
 //! Kafka topics are written by whoever may write to them. What passes here is known to fit the
 //! tables: lengths, ranges and characters are checked before a row is near the database.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -18,6 +18,8 @@ pub const MAX_EVENT: usize = 1 << 20;
 pub const MAX_NAME: usize = 200;
 /// PostgreSQL's times begin in 4713 BC, ours in 9999 BC; nothing of this is older than the year 1.
 pub const EARLIEST: Timestamp = Timestamp::constant(-62_135_596_800, 0);
+/// How far a check may be from the slot that it was made for: no site is checked less than once a year.
+const MAX_LATE: SignedDuration = SignedDuration::from_hours(366 * 24);
 /// Longest URL, in bytes; `websites.url` has the same limit.
 pub const MAX_URL: usize = 8_192;
 /// Longest location, in characters.
@@ -134,12 +136,21 @@ impl<'a> CheckEvent<'a> {
         }
         for (name, time) in [
             ("checked_at", Some(self.checked_at)),
+            ("scheduled_at", self.scheduled_at),
             ("certificate_not_after", self.certificate_not_after),
             ("chain_not_after", self.chain_not_after),
         ] {
             if time.is_some_and(|time| time < EARLIEST) {
                 return Err(field(name, "before the year 1".to_owned()));
             }
+        }
+        if let Some(scheduled_at) = self.scheduled_at
+            && self.checked_at.duration_since(scheduled_at).abs() > MAX_LATE
+        {
+            return Err(field(
+                "scheduled_at",
+                format!("{scheduled_at}, more than a year from checked_at"),
+            ));
         }
         if self.up != self.outcome.verdict().as_up() {
             return Err(field(

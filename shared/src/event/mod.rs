@@ -54,6 +54,15 @@ pub struct CheckEvent<'a> {
     #[serde(with = "timestamp")]
     #[schemars(with = "Timestamp")]
     pub checked_at: Timestamp,
+    /// The slot that the check was made for: RFC 3339, UTC, whole milliseconds. Two checks of a site
+    /// from a location for one slot are one too many. Null when the probe was told no `PROBE_PERIOD`,
+    /// and from probes before this field.
+    #[serde(default, with = "timestamp::optional")]
+    #[schemars(with = "Option<Timestamp>")]
+    pub scheduled_at: Option<Timestamp>,
+    /// How far apart the site's slots are, in milliseconds. Null as `scheduled_at` is.
+    #[serde(default)]
+    pub interval_ms: Option<u32>,
     /// true: as expected; false: not as expected; null: the check itself could not be made.
     pub up: Option<bool>,
     /// How the check ended, in one word.
@@ -189,6 +198,8 @@ mod tests {
             url: "https://shop.example/".into(),
             location: "fra".into(),
             checked_at: "2026-11-21T02:52:21.000042Z".parse().unwrap(),
+            scheduled_at: Some("2026-11-21T02:52:20.517Z".parse().unwrap()),
+            interval_ms: Some(60_000),
             up: Some(false),
             outcome: Outcome::Status,
             error: Some("status 500, expected 200-399".into()),
@@ -247,6 +258,7 @@ mod tests {
             // A name of which nothing is to be seen is refused.
             (site, url, error) in ("[^\\p{Cc}]{0,25}[!-~][^\\p{Cc}]{0,24}", "[^\\p{Cc}]{1,50}", proptest::option::of("[^\\p{Cc}]{0,100}")),
             (seconds, microseconds) in (0_i64..4_000_000_000, 0_i32..1_000_000),
+            late in proptest::option::of(-10_000_000_i64..10_000_000),
             (outcome, status) in (1_i16..14, proptest::option::of(100_u16..1_000)),
             phases in proptest::array::uniform6(proptest::option::of(0_u32..i32::MAX as u32)),
             (bytes, body_match) in (proptest::option::of(0_u64..1 << 31), proptest::option::of(proptest::bool::ANY)),
@@ -254,10 +266,12 @@ mod tests {
             labels in proptest::collection::btree_map("[^\\p{Cc}]{1,10}", "[^\\p{Cc}]{0,10}", 0..5),
         ) {
             let outcome = Outcome::from_code(outcome).unwrap();
+            let checked_at = Timestamp::new(seconds, microseconds * 1_000).unwrap();
             let event = CheckEvent {
                 site: site.into(),
                 url: url.into(),
-                checked_at: Timestamp::new(seconds, microseconds * 1_000).unwrap(),
+                checked_at,
+                scheduled_at: late.map(|late| checked_at - jiff::SignedDuration::from_millis(late)),
                 up: outcome.verdict().as_up(),
                 outcome,
                 error: error.map(Cow::from),

@@ -298,7 +298,7 @@ with_notify! {{
     PROBE_PERIOD {
         group: Probe,
         wants: "a duration", example: "1m",
-        help: "How often the scheduler starts probe: a site is then checked by the run in whose period its next check falls. When not set: every site is due in every run.",
+        help: "How often the scheduler starts probe: a site is then checked by the run in whose period its next check falls. When not set: every site is due in every run, and nobody can tell afterwards which checks are missing.",
     }
     PROBE_PHASE {
         group: Probe, default: "0s",

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use rustix::process::Signal;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use serde_json::{Value, json};
@@ -108,6 +109,30 @@ fn nobody_reads_the_results() {
     finished
         .stderr_has("standard output cannot be written")
         .stderr_has("code 69");
+}
+
+#[test]
+fn a_check_says_for_which_slot_it_was_made() {
+    let website = Website::up("x");
+    let sites = [
+        site("each minute", &website.url(), &json!({"interval": 60})),
+        site("each hour", &website.url(), &json!({"interval": 3600})),
+    ];
+    let finished = probe(&sites).var("PROBE_PERIOD", "1h").run().exits(0);
+    let found = events(&finished);
+    for event in found.values() {
+        // What comes round several times in a period is checked once in it, at its beginning.
+        assert_eq!(event.interval_ms, Some(3_600_000), "{event:?}");
+        let slot = event.scheduled_at.unwrap();
+        assert_eq!(slot.as_microsecond() % 3_600_000_000, 0, "{event:?}");
+        let apart = event.checked_at.duration_since(slot).abs();
+        assert!(apart <= SignedDuration::from_mins(90), "{event:?}");
+    }
+    assert_eq!(found.len(), 2);
+
+    for event in events(&probe(&sites).run().exits(0)).values() {
+        assert_eq!((event.scheduled_at, event.interval_ms), (None, None));
+    }
 }
 
 #[test]

@@ -392,6 +392,12 @@ fn event(first: Timestamp, round: u64, site: u64) -> CheckEvent<'static> {
         checked_at: first
             + SignedDuration::from_mins(minutes)
             + SignedDuration::from_micros(i64::try_from(site * 5_000).unwrap()),
+        scheduled_at: Some(
+            first
+                + SignedDuration::from_mins(minutes)
+                + SignedDuration::from_millis(i64::try_from(site * 5).unwrap()),
+        ),
+        interval_ms: Some(60_000),
         up: Some(!fails),
         outcome: if fails { Outcome::Status } else { Outcome::Up },
         error: fails.then(|| "status 503, expected 200-399".into()),

@@ -73,6 +73,7 @@ pub(crate) struct Row {
     pub(crate) site: Arc<Site>,
     pub(crate) location: Arc<Location>,
     pub(crate) checked_at: Timestamp,
+    pub(crate) scheduled_at: MaybeTime,
     /// What most checks do not have, out of the way.
     pub(crate) texts: Option<Box<Texts>>,
     pub(crate) certificate: Option<Arc<Certificate>>,
@@ -85,6 +86,7 @@ pub(crate) struct Row {
     pub(crate) body_us: MaybeNumber,
     pub(crate) local_wait_us: MaybeNumber,
     pub(crate) body_bytes: MaybeNumber,
+    pub(crate) interval_ms: MaybeNumber,
     pub(crate) outcome: i16,
     pub(crate) status: Option<i16>,
     pub(crate) redirects: i16,
@@ -112,6 +114,24 @@ impl MaybeNumber {
 impl From<MaybeNumber> for Option<i32> {
     fn from(number: MaybeNumber) -> Self {
         (number != MaybeNumber::NONE).then_some(number.0)
+    }
+}
+
+/// A time to the microsecond, or none, in eight bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MaybeTime(i64);
+
+impl MaybeTime {
+    const NONE: Self = Self(i64::MIN);
+
+    fn of(value: Option<Timestamp>) -> Self {
+        value.map_or(Self::NONE, |time| Self(time.as_microsecond()))
+    }
+}
+
+impl From<MaybeTime> for Option<Timestamp> {
+    fn from(time: MaybeTime) -> Self {
+        Timestamp::from_microsecond(time.0).ok()
     }
 }
 
@@ -182,6 +202,7 @@ impl Known {
             certificate,
             location: self.location(&event),
             checked_at: event.checked_at,
+            scheduled_at: MaybeTime::of(event.scheduled_at),
             remote_addr: event.remote_addr,
             total_us: i32::try_from(event.total_us).unwrap_or(i32::MAX),
             dns_us: MaybeNumber::of(event.dns_us),
@@ -191,6 +212,7 @@ impl Known {
             body_us: MaybeNumber::of(event.body_us),
             local_wait_us: MaybeNumber::of(event.local_wait_us),
             body_bytes: MaybeNumber::of(event.body_bytes),
+            interval_ms: MaybeNumber::of(event.interval_ms),
             outcome: event.outcome.code(),
             status: event.status.and_then(|status| i16::try_from(status).ok()),
             redirects: i16::try_from(event.redirects).unwrap_or(i16::MAX),
@@ -326,8 +348,18 @@ mod tests {
     }
 
     #[test]
+    fn times_are_kept_to_the_microsecond_or_are_none() {
+        let there_and_back = |value| -> Option<Timestamp> { MaybeTime::of(value).into() };
+        assert_eq!(there_and_back(None), None);
+        for text in ["0001-01-01T00:00:00Z", "2026-11-21T02:52:20.517001Z"] {
+            let time: Timestamp = text.parse().unwrap();
+            assert_eq!(there_and_back(Some(time)), Some(time));
+        }
+    }
+
+    #[test]
     fn a_row_is_small() {
         // Some ten thousand wait in memory at once.
-        assert!(size_of::<Row>() <= 112, "{} bytes", size_of::<Row>());
+        assert!(size_of::<Row>() <= 128, "{} bytes", size_of::<Row>());
     }
 }

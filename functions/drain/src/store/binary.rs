@@ -101,8 +101,11 @@ impl Row<'_> {
     }
 
     /// `timestamptz`.
-    pub(super) fn time(&mut self, value: Timestamp) -> &mut Self {
-        self.field(&(value.as_microsecond() - EPOCH_US).to_be_bytes())
+    pub(super) fn time(&mut self, value: impl Into<Option<Timestamp>>) -> &mut Self {
+        match value.into() {
+            Some(value) => self.field(&(value.as_microsecond() - EPOCH_US).to_be_bytes()),
+            None => self.null(),
+        }
     }
 
     /// `inet`: a single address.

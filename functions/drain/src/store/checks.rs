@@ -15,7 +15,7 @@ use super::unless_repeated;
 
 const COLUMNS: &str = "website_id, location_id, checked_at, total_us, dns_us, connect_us, tls_us, \
     first_byte_us, body_us, local_wait_us, body_bytes, outcome, status, redirects, attempts, up, \
-    body_match, maintenance, remote_addr, error, first_error";
+    body_match, maintenance, remote_addr, error, first_error, scheduled_at, interval_ms";
 
 const TYPES: &[Type] = &[
     Type::INT4,
@@ -39,6 +39,8 @@ const TYPES: &[Type] = &[
     Type::INET,
     Type::TEXT,
     Type::TEXT,
+    Type::TIMESTAMPTZ,
+    Type::INT4,
 ];
 
 /// Proves that the table's columns are of the types written here.
@@ -208,5 +210,7 @@ fn write(row: &mut binary::Row<'_>, check: &Keyed<'_>) {
         .bool(from.maintenance)
         .address(from.remote_addr)
         .text(texts.and_then(|texts| texts.error.as_deref()))
-        .text(texts.and_then(|texts| texts.first_error.as_deref()));
+        .text(texts.and_then(|texts| texts.first_error.as_deref()))
+        .time(from.scheduled_at)
+        .int4(from.interval_ms);
 }

@@ -24,12 +24,16 @@ struct State<'a> {
     checked_at: Timestamp,
     /// The first check that found the site up or down and counts.
     first_known_at: Option<Timestamp>,
+    /// The first slot that a check was made for.
+    first_scheduled_at: Option<Timestamp>,
     /// The last one that found it up.
     last_up_at: Option<Timestamp>,
     /// The last one that found it down.
     last_down_at: Option<Timestamp>,
     certificate: Option<&'a Certificate>,
     final_url: Option<&'a str>,
+    /// How far apart the slots of the newest check are, in milliseconds.
+    interval_ms: Option<i32>,
     outcome: i16,
     up: Option<bool>,
 }
@@ -79,10 +83,12 @@ impl<'a> State<'a> {
             location_id: check.location_id,
             checked_at: check.row.checked_at,
             first_known_at: None,
+            first_scheduled_at: None,
             last_up_at: None,
             last_down_at: None,
             certificate: None,
             final_url: None,
+            interval_ms: None,
             outcome: check.row.outcome,
             up: check.row.up,
         };
@@ -95,6 +101,11 @@ impl<'a> State<'a> {
         self.checked_at = row.checked_at;
         self.certificate = row.certificate.as_deref().or(self.certificate);
         self.final_url = row.final_url();
+        self.interval_ms = row.interval_ms.into();
+        self.first_scheduled_at = match (self.first_scheduled_at, row.scheduled_at.into()) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
         self.outcome = row.outcome;
         self.up = row.up;
         // As incidents have it: work that was announced neither makes nor ends one.
@@ -150,15 +161,18 @@ struct Columns<'a> {
     chain_hosts: Vec<Option<&'a str>>,
     tls_versions: Vec<Option<&'a str>>,
     final_urls: Vec<Option<&'a str>>,
+    first_scheduled_at: Vec<Option<Timestamp>>,
+    intervals_ms: Vec<Option<i32>>,
 }
 
 /// The names of the arrays above, as both statements use them.
 const COLUMNS: &str = "(website_id, location_id, checked_at, first_known_at, last_up_at, \
     last_down_at, outcome, up, certificate_not_after, certificate_issuer, \
-    certificate_error, chain_not_after, chain_subject, chain_host, tls_version, final_url)";
+    certificate_error, chain_not_after, chain_subject, chain_host, tls_version, final_url, \
+    first_scheduled_at, interval_ms)";
 
 const ARRAYS: &str =
-    "unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+    "unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
 
 impl<'a> Columns<'a> {
     fn of(states: &[&State<'a>]) -> Self {
@@ -184,10 +198,12 @@ impl<'a> Columns<'a> {
                 Some(state.certificate?.tls_version.as_str())
             }),
             final_urls: column(states, |state| state.final_url),
+            first_scheduled_at: column(states, |state| state.first_scheduled_at),
+            intervals_ms: column(states, |state| state.interval_ms),
         }
     }
 
-    fn parameters(&self) -> [(&(dyn ToSql + Sync), Type); 16] {
+    fn parameters(&self) -> [(&(dyn ToSql + Sync), Type); 18] {
         [
             (&self.website_ids, Type::INT4_ARRAY),
             (&self.location_ids, Type::INT2_ARRAY),
@@ -205,6 +221,8 @@ impl<'a> Columns<'a> {
             (&self.chain_hosts, Type::TEXT_ARRAY),
             (&self.tls_versions, Type::TEXT_ARRAY),
             (&self.final_urls, Type::TEXT_ARRAY),
+            (&self.first_scheduled_at, Type::TIMESTAMPTZ_ARRAY),
+            (&self.intervals_ms, Type::INT4_ARRAY),
         ]
     }
 }
@@ -219,10 +237,12 @@ fn insert(
                 "insert into website_states
                      (website_id, location_id, checked_at, first_known_at, last_up_at, last_down_at,
                       outcome, up, certificate_not_after, certificate_issuer, certificate_error,
-                      chain_not_after, chain_subject, chain_host, tls_version, final_url)
+                      chain_not_after, chain_subject, chain_host, tls_version, final_url,
+                      first_scheduled_at, interval_ms)
                  select website_id, location_id, checked_at, first_known_at, last_up_at, last_down_at,
                      outcome, up, certificate_not_after, certificate_issuer, certificate_error,
-                     chain_not_after, chain_subject, chain_host, tls_version, final_url
+                     chain_not_after, chain_subject, chain_host, tls_version, final_url,
+                     first_scheduled_at, interval_ms
                  from {ARRAYS} as new {COLUMNS}
                  on conflict do nothing
                  returning website_id, location_id"
@@ -265,13 +285,16 @@ fn update(transaction: &mut Transaction<'_>, states: &[&State<'_>]) -> Result<()
                      then new.chain_host else state.chain_host end,
                  tls_version = case when {SEES_TLS}
                      then new.tls_version else state.tls_version end,
-                 final_url = case when {IS_NEWER} then new.final_url else state.final_url end
+                 final_url = case when {IS_NEWER} then new.final_url else state.final_url end,
+                 first_scheduled_at = least(state.first_scheduled_at, new.first_scheduled_at),
+                 interval_ms = case when {IS_NEWER} then new.interval_ms else state.interval_ms end
              from {ARRAYS} as new {COLUMNS}
              where state.website_id = new.website_id
                and state.location_id = new.location_id
                and (
                    {IS_NEWER} or {IS_AHEAD}
                    or least(state.first_known_at, new.first_known_at) is distinct from state.first_known_at
+                   or least(state.first_scheduled_at, new.first_scheduled_at) is distinct from state.first_scheduled_at
                    or greatest(state.last_up_at, new.last_up_at) is distinct from state.last_up_at
                    or greatest(state.last_down_at, new.last_down_at) is distinct from state.last_down_at
                )"

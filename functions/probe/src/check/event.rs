@@ -9,9 +9,14 @@ use uuid::Uuid;
 
 use super::Checked;
 use super::trace::Clock;
+use crate::schedule::Slot;
 
 /// The event of a check's last attempt.
-pub(super) fn event<'a>(checked: &'a Checked, location: &'a str) -> CheckEvent<'a> {
+pub(super) fn event<'a>(
+    checked: &'a Checked,
+    location: &'a str,
+    slot: Option<Slot>,
+) -> CheckEvent<'a> {
     let Checked {
         site,
         checked_at,
@@ -29,6 +34,8 @@ pub(super) fn event<'a>(checked: &'a Checked, location: &'a str) -> CheckEvent<'
         url: Cow::Borrowed(site.url.as_str()),
         location: Cow::Borrowed(location),
         checked_at: *checked_at,
+        scheduled_at: slot.map(|slot| slot.at),
+        interval_ms: slot.map(|slot| slot.interval_ms),
         up: judgement.outcome.verdict().as_up(),
         outcome: judgement.outcome,
         error: judgement

@@ -38,6 +38,7 @@ use ureq_proto::http;
 use crate::deny::DenyNetworks;
 use crate::dns::Dns;
 use crate::proxy::Proxies;
+use crate::schedule::Slot;
 use crate::secrets::Secrets;
 use body::Reading;
 use connect::{ConnectError, connect};
@@ -91,8 +92,8 @@ impl Checked {
     }
 
     /// The event that tells of it.
-    pub(crate) fn event<'a>(&'a self, location: &'a str) -> CheckEvent<'a> {
-        event::event(self, location)
+    pub(crate) fn event<'a>(&'a self, location: &'a str, slot: Option<Slot>) -> CheckEvent<'a> {
+        event::event(self, location, slot)
     }
 }
 

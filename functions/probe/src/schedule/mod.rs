@@ -11,4 +11,4 @@ mod period;
 mod plan;
 
 pub(crate) use period::Period;
-pub(crate) use plan::{Due, in_shard, next_slot, plan};
+pub(crate) use plan::{Due, Slot, in_shard, next_slot, plan};

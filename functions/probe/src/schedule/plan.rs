@@ -2,16 +2,37 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use sitewatch::site::stable_hash;
 
 use super::Period;
 use super::period::nanoseconds;
 
-/// A check to be made: which site, and how long after the run's start.
+/// A check to be made: which site, how long after the run's start, and for which slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Due {
     pub(crate) site: usize,
     pub(crate) after: Duration,
+    /// `None`: the run is told no period, so that nobody knows when the next one comes.
+    pub(crate) slot: Option<Slot>,
+}
+
+/// A moment at which a site should be checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot {
+    pub(crate) at: Timestamp,
+    /// From one slot to the next, in milliseconds.
+    pub(crate) interval_ms: u32,
+}
+
+impl Slot {
+    /// `at` and `interval` in nanoseconds; `None` outside the years that a time can be of.
+    fn new(at: i128, interval: i128) -> Option<Self> {
+        Some(Self {
+            at: Timestamp::from_nanosecond(at).ok()?,
+            interval_ms: u32::try_from(interval / 1_000_000).unwrap_or(u32::MAX),
+        })
+    }
 }
 
 /// Whether the site belongs to shard `index` (from 0) of `count`.
@@ -39,12 +60,21 @@ pub(crate) fn plan<'a>(
             (None, None) => plan.push(Due {
                 site,
                 after: Duration::ZERO,
+                slot: None,
             }),
             (Some(period), None) => {
-                if slots.first_from(period.from) < period.until {
+                let slot = slots.first_from(period.from);
+                let length = period.until - period.from;
+                if slot < period.until {
                     plan.push(Due {
                         site,
                         after: Duration::ZERO,
+                        // What would come round several times is checked once in each period.
+                        slot: if slots.interval > length {
+                            Slot::new(slot, slots.interval)
+                        } else {
+                            Slot::new(period.from, length)
+                        },
                     });
                 }
             }
@@ -55,25 +85,26 @@ pub(crate) fn plan<'a>(
                     until: now + nanoseconds(window),
                 };
                 let before = plan.len();
-                plan.extend(
-                    slots
-                        .within(open, open.until, now)
-                        .map(|after| Due { site, after }),
-                );
+                plan.extend(slots.within(open, open.until, now).map(|(after, _)| Due {
+                    site,
+                    after,
+                    slot: None,
+                }));
                 if plan.len() == before {
                     plan.push(Due {
                         site,
                         after: Duration::ZERO,
+                        slot: None,
                     });
                 }
             }
             (Some(period), Some(window)) => {
                 let end = (period.from + nanoseconds(window)).min(period.until);
-                plan.extend(
-                    slots
-                        .within(period, end, now)
-                        .map(|after| Due { site, after }),
-                );
+                plan.extend(slots.within(period, end, now).map(|(after, slot)| Due {
+                    site,
+                    after,
+                    slot: Slot::new(slot, slots.interval),
+                }));
             }
         }
     }
@@ -114,21 +145,26 @@ impl Slots {
         }
     }
 
-    /// When in the run the slots of the period are made. Those that are over already are made at
-    /// the start and those after `end`, when the run must be over, at its end; of several that
-    /// fall together so, one is made.
-    fn within(&self, period: Period, end: i128, now: i128) -> impl Iterator<Item = Duration> {
+    /// When in the run the slots of the period are made, and which these are. Those that are over
+    /// already are made at the start and those after `end`, when the run must be over, at its end; of
+    /// several that fall together so, the first is made.
+    fn within(
+        &self,
+        period: Period,
+        end: i128,
+        now: i128,
+    ) -> impl Iterator<Item = (Duration, i128)> {
         let interval = self.interval;
         let mut slot = self.first_from(period.from);
         let mut last = None;
         std::iter::from_fn(move || {
             while slot < period.until {
-                let at = slot.min(end).max(now);
+                let (this, at) = (slot, slot.min(end).max(now));
                 slot += interval;
                 if last != Some(at) {
                     last = Some(at);
                     let after = u64::try_from(at - now).unwrap_or(u64::MAX);
-                    return Some(Duration::from_nanos(after));
+                    return Some((Duration::from_nanos(after), this));
                 }
             }
             None
@@ -168,7 +204,8 @@ mod tests {
             plan,
             [0, 1].map(|site| Due {
                 site,
-                after: Duration::ZERO
+                after: Duration::ZERO,
+                slot: None,
             })
         );
     }
@@ -237,6 +274,7 @@ mod tests {
             let phase = phase % length;
             let names: Vec<String> = (0..intervals.len()).map(|number| format!("site-{number}")).collect();
             let mut made: HashMap<usize, u64> = HashMap::new();
+            let mut told: HashMap<usize, Vec<Slot>> = HashMap::new();
             let first = 1_000_000 * length + phase;
             for (run, jitter) in jitter.iter().enumerate() {
                 let start = (first + run as u64 * length) as f64 + jitter * length as f64;
@@ -245,6 +283,7 @@ mod tests {
                 let sites = names.iter().zip(&intervals).map(|(name, interval)| (name.as_str(), seconds(*interval)));
                 for due in plan(sites, Some(period), None, now) {
                     *made.entry(due.site).or_default() += 1;
+                    told.entry(due.site).or_default().extend(due.slot);
                 }
             }
             let all = Period {
@@ -262,6 +301,10 @@ mod tests {
                 // Sites that are due several times in a period are checked once in each.
                 let expected = if *interval <= length { jitter.len() as u64 } else { expected };
                 prop_assert_eq!(made.get(&site).copied().unwrap_or_default(), expected, "interval {}", interval);
+                for pair in told.get(&site).map_or(&[][..], |slots| slots).windows(2) {
+                    let apart = pair[1].at.duration_since(pair[0].at).as_millis();
+                    prop_assert_eq!(apart, i128::from(pair[0].interval_ms), "interval {}", interval);
+                }
             }
         }
 
@@ -275,6 +318,7 @@ mod tests {
             let (length, window) = (60_u64, seconds(55));
             let names: Vec<String> = (0..intervals.len()).map(|number| format!("site-{number}")).collect();
             let mut made: HashMap<usize, u64> = HashMap::new();
+            let mut told: HashMap<usize, Vec<Slot>> = HashMap::new();
             let first = 60_000_u64;
             for (run, jitter) in jitter.iter().enumerate() {
                 let now = (((first + run as u64 * length) as f64 + jitter) * 1e9) as i128;
@@ -284,6 +328,7 @@ mod tests {
                     let at = now + nanoseconds(due.after);
                     prop_assert!(at <= period.from + nanoseconds(window) || due.after == Duration::ZERO);
                     *made.entry(due.site).or_default() += 1;
+                    told.entry(due.site).or_default().extend(due.slot);
                 }
             }
             for (site, interval) in intervals.iter().enumerate() {
@@ -296,6 +341,10 @@ mod tests {
                     slot += slots.interval;
                 }
                 prop_assert_eq!(made[&site], expected, "interval {}", interval);
+                for pair in told[&site].windows(2) {
+                    let apart = pair[1].at.duration_since(pair[0].at).as_millis();
+                    prop_assert_eq!(apart, i128::from(pair[0].interval_ms), "interval {}", interval);
+                }
             }
         }
     }

@@ -1,8 +1,13 @@
 //! A site's 90 days, a stroke each.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 
-use crate::read::span::DAYS;
+use jiff::ToSpan as _;
+use jiff::civil::Date;
+
+use crate::read::coverage::Watched;
+use crate::read::span::{DAYS, midnight};
+use crate::read::uptime::Counts;
 use crate::words::percentage;
 
 /// Strokes: one for each day before today, and one for today.
@@ -10,6 +15,9 @@ const STROKES: usize = DAYS as usize + 1;
 
 /// Below this share of a day's checks a day with failures counts as a bad one.
 const BAD_BELOW: f64 = 0.95;
+
+/// Below this share of the time in which a day should have been looked at it has a hole.
+const HOLE_BELOW: f64 = 0.95;
 
 /// What a day was like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +33,7 @@ enum Day {
 }
 
 impl Day {
-    fn of((up, down): (u32, u32)) -> Self {
+    fn of(Checked { up, down, .. }: Checked) -> Self {
         match (up, down) {
             (0, 0) => Self::Unknown,
             (_, 0) => Self::Good,
@@ -35,110 +43,166 @@ impl Day {
     }
 }
 
-/// The days, oldest first.
-#[derive(Clone, Debug)]
-pub(super) struct Bar {
-    /// Checks that found the site up, and down. The last day's come in parts.
-    days: [(u32, u32); STROKES],
+/// What the checks of a day found, in as little memory as that takes: there are ninety for each site.
+#[derive(Clone, Copy, Debug, Default)]
+struct Checked {
+    up: u32,
+    down: u32,
+    covered_ms: u32,
 }
+
+/// The days, oldest first. The last day's counts come in parts.
+#[derive(Clone, Debug)]
+pub(super) struct Bar([Checked; STROKES]);
 
 impl Default for Bar {
     fn default() -> Self {
-        Self {
-            days: [(0, 0); STROKES],
-        }
+        Self([Checked::default(); STROKES])
     }
 }
 
 impl Bar {
     /// Adds counts of a day so many days before today.
-    pub(super) fn add(&mut self, ago: usize, up: i64, down: i64) {
+    pub(super) fn add(&mut self, ago: usize, counts: Counts) {
         let narrow = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
         if let Some(day) = (STROKES - 1)
             .checked_sub(ago)
-            .and_then(|at| self.days.get_mut(at))
+            .and_then(|at| self.0.get_mut(at))
         {
-            day.0 = day.0.saturating_add(narrow(up));
-            day.1 = day.1.saturating_add(narrow(down));
+            day.up = day.up.saturating_add(narrow(counts.up));
+            day.down = day.down.saturating_add(narrow(counts.down));
+            day.covered_ms = day.covered_ms.saturating_add(narrow(counts.covered_ms));
         }
     }
 
-    /// The classes of strokes and, of each, an SVG path: horizontal lines, which the style sheet
-    /// cuts into strokes by dashes. A line for a run of equal days keeps ten thousand bars small.
-    pub(super) fn paths(&self) -> Vec<(&'static str, String)> {
-        [
+    /// The bar of a site that should have been looked at when `watched` says; `None`: that is not known.
+    pub(super) fn draw(&self, watched: Option<Watched>, today: Date) -> Drawing {
+        let days: Vec<Day> = self.0.iter().copied().map(Day::of).collect();
+        let holes: Vec<bool> = (0..STROKES)
+            .zip(&self.0)
+            .map(|(at, day)| {
+                let ago = (STROKES - 1 - at) as i64;
+                let wanted = watched.map_or(0, |watched| {
+                    let date = today.saturating_sub(ago.days());
+                    watched.within(midnight(date), midnight(date.saturating_add(1.day())))
+                });
+                f64::from(day.covered_ms) < HOLE_BELOW * wanted as f64
+            })
+            .collect();
+        let paths = [
             (Day::Unknown, "none"),
             (Day::Good, "good"),
             (Day::Poor, "poor"),
             (Day::Bad, "bad"),
         ]
         .into_iter()
-        .map(|(kind, class)| (class, self.path(kind)))
+        .map(|(kind, class)| (class, path(&days, &kind)))
+        // Into strokes that are there: a day without any check is one hole.
+        .chain([("hole", path(&holes, &true))])
         .filter(|(_, path)| !path.is_empty())
-        .collect()
+        .collect();
+        Drawing {
+            paths,
+            description: self.description(holes.iter().filter(|hole| **hole).count()),
+        }
     }
 
-    fn path(&self, kind: Day) -> String {
-        let mut path = String::new();
-        let mut at = 0;
-        for run in self
-            .days
-            .chunk_by(|one, other| Day::of(*one) == Day::of(*other))
-        {
-            if run.first().is_some_and(|day| Day::of(*day) == kind) {
-                // A stroke is three wide and one from the next.
-                write!(path, "M{} 8h{}", at * 4, run.len() * 4 - 1)
-                    .expect("writing to a String cannot fail");
-            }
-            at += run.len();
+    fn description(&self, holes: usize) -> String {
+        let sum = |of: fn(&Checked) -> u32| self.0.iter().map(|day| f64::from(of(day))).sum();
+        let (up, down): (f64, f64) = (sum(|day| day.up), sum(|day| day.down));
+        if up + down == 0.0 {
+            return "90 days: no checks".to_owned();
         }
-        path
+        let failed = self.0.iter().filter(|day| day.down > 0).count();
+        let known = self.0.iter().filter(|day| day.up + day.down > 0).count();
+        let up = percentage(Some(100.0 * up / (up + down)));
+        let mut text = format!("90 days: {up} up; failures on {failed} of {known} days");
+        if holes > 0 {
+            let days = if holes == 1 { "day" } else { "days" };
+            text.push_str(&format!("; {holes} {days} not wholly checked"));
+        }
+        text
     }
 }
 
-/// What the bar shows, for people.
-impl fmt::Display for Bar {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let up: f64 = self.days.iter().map(|(up, _)| f64::from(*up)).sum();
-        let down: f64 = self.days.iter().map(|(_, down)| f64::from(*down)).sum();
-        if up + down == 0.0 {
-            return f.write_str("90 days: no checks");
+/// A bar, ready to be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Drawing {
+    /// The classes of strokes and, of each, an SVG path: horizontal lines, which the style sheet cuts
+    /// into strokes by dashes. A line for a run of equal days keeps ten thousand bars small.
+    pub(super) paths: Vec<(&'static str, String)>,
+    /// What it shows, for people.
+    pub(super) description: String,
+}
+
+fn path<T: PartialEq>(days: &[T], kind: &T) -> String {
+    let mut path = String::new();
+    let mut at = 0;
+    for run in days.chunk_by(|one, other| one == other) {
+        if run.first() == Some(kind) {
+            // A stroke is three wide and one from the next.
+            write!(path, "M{} 8h{}", at * 4, run.len() * 4 - 1)
+                .expect("writing to a String cannot fail");
         }
-        let failed = self.days.iter().filter(|(_, down)| *down > 0).count();
-        let known = self.days.iter().filter(|day| **day != (0, 0)).count();
-        write!(
-            f,
-            "90 days: {} up; failures on {failed} of {known} days",
-            percentage(Some(100.0 * up / (up + down)))
-        )
+        at += run.len();
     }
+    path
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const TODAY: Date = Date::constant(2026, 11, 28);
+
+    fn counts(up: i64, down: i64, covered_hours: i64) -> Counts {
+        Counts {
+            up,
+            down,
+            covered_ms: covered_hours * 3_600_000,
+        }
+    }
+
     #[test]
     fn days_are_strokes_and_runs_of_equal_days_are_lines() {
         let mut bar = Bar::default();
-        assert_eq!(bar.to_string(), "90 days: no checks");
-        bar.add(0, 10, 0);
-        bar.add(1, 10, 0);
-        bar.add(2, 99, 1);
-        bar.add(90, 0, 10);
-        bar.add(91, 0, 10);
+        assert_eq!(bar.draw(None, TODAY).description, "90 days: no checks");
+        bar.add(0, counts(10, 0, 0));
+        bar.add(1, counts(10, 0, 0));
+        bar.add(2, counts(99, 1, 0));
+        bar.add(90, counts(0, 10, 0));
+        bar.add(91, counts(0, 10, 0));
         assert_eq!(
-            bar.paths(),
-            [
-                ("none", "M4 8h347".to_owned()),
-                ("good", "M356 8h7".to_owned()),
-                ("poor", "M352 8h3".to_owned()),
-                ("bad", "M0 8h3".to_owned()),
-            ]
+            bar.draw(None, TODAY),
+            Drawing {
+                paths: vec![
+                    ("none", "M4 8h347".to_owned()),
+                    ("good", "M356 8h7".to_owned()),
+                    ("poor", "M352 8h3".to_owned()),
+                    ("bad", "M0 8h3".to_owned()),
+                ],
+                description: "90 days: 91.5 % up; failures on 2 of 4 days".to_owned(),
+            }
         );
+    }
+
+    #[test]
+    fn a_day_that_was_not_wholly_checked_has_a_hole() {
+        let watched = Watched {
+            from: midnight(TODAY.saturating_sub(4.days())),
+            until: midnight(TODAY),
+        };
+        let mut bar = Bar::default();
+        // Nobody knows whether somebody should have looked then.
+        bar.add(5, counts(10, 0, 1));
+        bar.add(4, counts(10, 0, 24));
+        bar.add(3, counts(10, 0, 22));
+        bar.add(1, counts(10, 0, 23));
+        let drawn = bar.draw(Some(watched), TODAY);
+        assert_eq!(drawn.paths.last(), Some(&("hole", "M348 8h7".to_owned())));
         assert_eq!(
-            bar.to_string(),
-            "90 days: 91.5 % up; failures on 2 of 4 days"
+            drawn.description,
+            "90 days: 100 % up; failures on 0 of 4 days; 2 days not wholly checked"
         );
     }
 }

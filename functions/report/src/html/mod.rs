@@ -33,10 +33,7 @@ impl Bars {
     /// Adds a site's day.
     fn add(&mut self, day: &Day) {
         if let Ok(ago) = usize::try_from(day.ago) {
-            self.0
-                .entry(day.key)
-                .or_default()
-                .add(ago, day.up, day.down);
+            self.0.entry(day.key).or_default().add(ago, day.counts);
         }
     }
 }

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::Content;
-use super::bar::Bar;
+use super::bar::{Bar, Drawing};
 use super::plot::{self, Plot, Stretch};
 use crate::counts::Counts;
 use crate::lines::{IncidentLine, SiteLine};
@@ -15,6 +15,9 @@ use crate::words::{lasting, milliseconds, percentage, printable, time, validity}
 
 /// Certificates are listed when they expire within this many days.
 const EXPIRING_DAYS: i64 = 30;
+
+/// A percentage of the time from which on it counts as all of it: a check may be late.
+const WHOLE: f64 = 99.5;
 
 const STYLE: &str = include_str!("../../templates/page.css");
 
@@ -50,10 +53,9 @@ struct SiteView {
     verdict: &'static str,
     verdict_since: String,
     error: String,
-    bar_description: String,
-    bar_paths: Vec<(&'static str, String)>,
-    /// Window and percentage.
-    uptimes: [(&'static str, String); 4],
+    bar: Drawing,
+    /// Window, percentage, and the share of the time that it speaks for where that is not all.
+    uptimes: [(&'static str, String, String); 4],
     p50: String,
     p95: String,
     certificate: String,
@@ -83,6 +85,7 @@ impl Page {
     pub(super) fn new(settings: &Settings, span: &Span, content: Content) -> Self {
         let counts = content.counts;
         let (certificates, certificates_left) = content.certificates.finish();
+        let no_checks = Bar::default();
         let stretches = [
             Stretch::day(span),
             Stretch::week(span),
@@ -104,6 +107,7 @@ impl Page {
                 .map(|site| {
                     let bar = site.key.and_then(|key| content.bars.get(&key));
                     let plots = site.key.and_then(|key| content.plots.get(&key));
+                    let bar = bar.unwrap_or(&no_checks).draw(site.watched, span.today);
                     SiteView::new(&site.line, bar, plots, &stretches)
                 })
                 .collect(),
@@ -153,12 +157,7 @@ fn not_up(counts: Counts) -> Vec<(usize, &'static str)> {
 }
 
 impl SiteView {
-    fn new(
-        line: &SiteLine,
-        bar: Option<&Bar>,
-        plots: Option<&Plots>,
-        stretches: &[Stretch; 3],
-    ) -> Self {
+    fn new(line: &SiteLine, bar: Drawing, plots: Option<&Plots>, stretches: &[Stretch; 3]) -> Self {
         let why = match (line.state, line.checked_at) {
             (_, None) => "never checked".to_owned(),
             (states::UNMONITORED, Some(at)) => {
@@ -167,8 +166,6 @@ impl SiteView {
             (states::UP, _) => String::new(),
             _ => line.error.clone().unwrap_or_default(),
         };
-        let empty = Bar::default();
-        let bar = bar.unwrap_or(&empty);
         Self {
             name: printable(&line.site),
             location: displayed_location(line.location.as_deref().unwrap_or_default()),
@@ -181,14 +178,17 @@ impl SiteView {
             },
             verdict_since: line.verdict_since.map(time).unwrap_or_default(),
             error: printable(&why),
-            bar_description: bar.to_string(),
-            bar_paths: bar.paths(),
+            bar,
             uptimes: [
-                ("24 h", percentage(line.uptime_24h)),
-                ("7 d", percentage(line.uptime_7d)),
-                ("30 d", percentage(line.uptime_30d)),
-                ("90 d", percentage(line.uptime_90d)),
-            ],
+                ("24 h", line.uptime_24h, line.coverage_24h),
+                ("7 d", line.uptime_7d, line.coverage_7d),
+                ("30 d", line.uptime_30d, line.coverage_30d),
+                ("90 d", line.uptime_90d, line.coverage_90d),
+            ]
+            .map(|(window, uptime, coverage)| {
+                let partial = coverage.filter(|coverage| *coverage < WHOLE);
+                (window, percentage(uptime), percentage(partial))
+            }),
             p50: milliseconds(line.p50_us),
             p95: milliseconds(line.p95_us),
             certificate: line.certificate_left_s.map(validity).unwrap_or_default(),

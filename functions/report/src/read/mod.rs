@@ -1,6 +1,7 @@
 //! What is read from the database, in one view of it: rollups for what is over, single checks only
 //! for the hours that the rollups lack.
 
+pub(crate) mod coverage;
 pub(crate) mod cursor;
 pub(crate) mod days;
 pub(crate) mod incidents;
@@ -51,10 +52,9 @@ pub(crate) fn open<'a>(
 ) -> Result<Reader<'a>, Failure> {
     let wrong = |error: postgres::Error| explain("reading what there is", &error);
     let mut transaction = begin(client, settings).map_err(wrong)?;
-    // Compiling what runs once costs more than it saves.
     transaction
         .batch_execute(
-            "set transaction isolation level repeatable read, read only; set local jit = off; set local work_mem = '32MB'",
+            "set transaction isolation level repeatable read, read only; set local work_mem = '32MB'",
         )
         .map_err(wrong)?;
     let span = Span::read(&mut transaction).map_err(wrong)?;

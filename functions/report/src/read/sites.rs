@@ -8,6 +8,7 @@ use postgres::types::Type;
 use sitewatch::postgres::explain;
 use sitewatch::run::Failure;
 
+use super::coverage::Watched;
 use super::cursor::Cursor;
 use super::uptime::{self, Day, Uptime};
 use super::{Key, Reader, every_row, labels, response_times};
@@ -26,6 +27,8 @@ pub(crate) struct Site {
     pub(crate) key: Option<Key>,
     /// Whether it is the first line of its site: the one that the site is counted by.
     pub(crate) is_first: bool,
+    /// When it should have been looked at, once its statistics are known; `None`: that is not known.
+    pub(crate) watched: Option<Watched>,
     pub(crate) line: SiteLine,
 }
 
@@ -171,7 +174,7 @@ impl Sites {
         self.some_rows(reader, from, at_most, &mut |row| {
             let mut site = site(row, now);
             if let (Some(key), Some(statistics)) = (site.key, &self.statistics) {
-                statistics.add_to(key, &mut site.line);
+                statistics.add_to(key, &mut site);
             }
             each(site)
         })
@@ -249,8 +252,15 @@ pub(crate) fn is_any_down(reader: &mut Reader<'_>, settings: &Settings) -> Resul
 }
 
 impl Statistics {
-    fn add_to(&self, key: Key, line: &mut SiteLine) {
+    fn add_to(&self, key: Key, site: &mut Site) {
+        let line = &mut site.line;
         if let Some(uptime) = self.uptimes.get(&key) {
+            site.watched = uptime.watched();
+            line.coverage_24h = uptime.coverage(0);
+            line.coverage_7d = uptime.coverage(1);
+            line.coverage_30d = uptime.coverage(2);
+            line.coverage_90d = uptime.coverage(3);
+            line.duplicates_24h = uptime.duplicates();
             line.checks_24h = uptime.known(0);
             line.uptime_24h = uptime.percentage(0);
             line.uptime_7d = uptime.percentage(1);
@@ -276,6 +286,7 @@ fn site(row: &Row, now: Timestamp) -> Site {
     Site {
         key: location_id.map(|location_id| (row.get(0), location_id)),
         is_first: row.get(24),
+        watched: None,
         line: SiteLine {
             site: row.get(2),
             url: output::without_credentials(row.get(3)),
@@ -312,6 +323,11 @@ fn site(row: &Row, now: Timestamp) -> Site {
             },
             verdict: states::word(row.get(22)),
             verdict_since: row.get(23),
+            coverage_24h: None,
+            coverage_7d: None,
+            coverage_30d: None,
+            coverage_90d: None,
+            duplicates_24h: 0,
         },
     }
 }

@@ -57,6 +57,14 @@ impl Span {
         self.today.saturating_sub(DAYS.days())
     }
 
+    /// When a window begins.
+    pub(crate) fn window_from(&self, window: usize) -> Timestamp {
+        match WINDOW_DAYS.get(window) {
+            Some(days) if window > 0 => midnight(self.today.saturating_sub(days.days())),
+            _ => self.day_ago,
+        }
+    }
+
     /// Hours to be read from the hourly rollups: of the last 24, of today, of days that wait.
     pub(crate) fn rolled_hours(&self) -> Vec<Timestamp> {
         let mut hours: BTreeSet<Timestamp> = self.hours_from(self.day_ago).collect();

@@ -1,4 +1,4 @@
-//! How many of its checks found a site up, in each window.
+//! How many of its checks found a site up, in each window, and how much of it they cover.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,8 @@ use postgres::types::Type;
 use sitewatch::postgres::explain;
 use sitewatch::run::Failure;
 
-use super::span::{WINDOW_DAYS, WINDOWS};
+use super::coverage::{self, Watched};
+use super::span::{Span, WINDOW_DAYS, WINDOWS};
 use super::{Key, Parameter, Reader};
 
 /// Counts in each of the windows; checks that could not be made and those in maintenance do not
@@ -16,6 +17,12 @@ use super::{Key, Parameter, Reader};
 pub(crate) struct Uptime {
     up: [i64; WINDOWS],
     known: [i64; WINDOWS],
+    /// The time that its checks cover, in milliseconds.
+    covered: [i64; WINDOWS],
+    /// The time that they should cover, likewise; nothing where that is not known.
+    wanted: [i64; WINDOWS],
+    watched: Option<Watched>,
+    duplicates: i64,
 }
 
 impl Uptime {
@@ -30,10 +37,39 @@ impl Uptime {
         self.known.get(window).copied().unwrap_or_default()
     }
 
-    fn add(&mut self, window: usize, up: i64, down: i64) {
-        if let (Some(all_up), Some(known)) = (self.up.get_mut(window), self.known.get_mut(window)) {
-            *all_up += up;
-            *known += up + down;
+    /// Percentage of the time in which the site should have been looked at that its checks cover;
+    /// `None` where it is not known when that was.
+    pub(crate) fn coverage(&self, window: usize) -> Option<f64> {
+        let (covered, wanted) = (*self.covered.get(window)?, *self.wanted.get(window)?);
+        (wanted > 0).then(|| (100.0 * covered as f64 / wanted as f64).min(100.0))
+    }
+
+    /// When it should have been looked at; `None`: that is not known.
+    pub(crate) fn watched(&self) -> Option<Watched> {
+        self.watched
+    }
+
+    /// Checks of the first window for slots that had one already; of the hours that are rolled up.
+    pub(crate) fn duplicates(&self) -> i64 {
+        self.duplicates
+    }
+
+    fn watch(&mut self, watched: Watched, span: &Span) {
+        self.watched = Some(watched);
+        for (window, wanted) in self.wanted.iter_mut().enumerate() {
+            *wanted = watched.within(span.window_from(window), span.now);
+        }
+    }
+
+    fn add(&mut self, window: usize, counts: Counts) {
+        if let (Some(up), Some(known), Some(covered)) = (
+            self.up.get_mut(window),
+            self.known.get_mut(window),
+            self.covered.get_mut(window),
+        ) {
+            *up += counts.up;
+            *known += counts.up + counts.down;
+            *covered += counts.covered_ms;
         }
     }
 
@@ -41,10 +77,19 @@ impl Uptime {
     fn add_day(&mut self, day: &Day) {
         for (window, days) in WINDOW_DAYS.into_iter().enumerate().skip(1) {
             if day.ago <= days {
-                self.add(window, day.up, day.down);
+                self.add(window, day.counts);
             }
         }
     }
+}
+
+/// What checks found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counts {
+    pub(crate) up: i64,
+    pub(crate) down: i64,
+    /// The time that they cover, in milliseconds.
+    pub(crate) covered_ms: i64,
 }
 
 /// Counts of a site's day.
@@ -53,8 +98,7 @@ pub(crate) struct Day {
     pub(crate) key: Key,
     /// Days before today.
     pub(crate) ago: i32,
-    pub(crate) up: i64,
-    pub(crate) down: i64,
+    pub(crate) counts: Counts,
 }
 
 /// Reads the counts of every site, and hands each of its 90 days and today to `each_day`, in no
@@ -73,7 +117,10 @@ pub(crate) fn read(
         Some(each_day) => add_days(reader, &mut uptimes, each_day)
             .and_then(|()| add_recent(reader, &mut uptimes, each_day)),
     };
-    counted.map_err(|error| explain("counting checks", &error))?;
+    let watched = counted.and_then(|()| coverage::read(reader));
+    for (key, watched) in watched.map_err(|error| explain("counting checks", &error))? {
+        uptimes.entry(key).or_default().watch(watched, &reader.span);
+    }
     Ok(uptimes)
 }
 
@@ -97,7 +144,10 @@ fn add_sums(
                 sum(up)::int8,
                 coalesce(sum(down) filter (where day >= $1 - 7), 0)::int8,
                 coalesce(sum(down) filter (where day >= $1 - 30), 0)::int8,
-                sum(down)::int8
+                sum(down)::int8,
+                coalesce(sum(covered_ms) filter (where day >= $1 - 7), 0)::int8,
+                coalesce(sum(covered_ms) filter (where day >= $1 - 30), 0)::int8,
+                coalesce(sum(covered_ms), 0)::int8
              {DAYS}
              group by website_id, location_id"
         ),
@@ -110,7 +160,13 @@ fn add_sums(
     for row in rows {
         let uptime = uptimes.entry((row.get(0), row.get(1))).or_default();
         for window in 1..WINDOWS {
-            uptime.add(window, row.get(1 + window), row.get(WINDOWS + window));
+            let column = |of: usize| row.get(1 + of * (WINDOWS - 1) + window);
+            let counts = Counts {
+                up: column(0),
+                down: column(1),
+                covered_ms: column(2),
+            };
+            uptime.add(window, counts);
         }
     }
     Ok(())
@@ -133,15 +189,20 @@ fn add_days(
     ];
     // A row at a time: there are ninety of each site.
     let mut rows = reader.transaction.query_typed_raw(
-        &format!("select website_id, location_id, $1 - day, up, down {DAYS}"),
+        &format!(
+            "select website_id, location_id, $1 - day, up, down, coalesce(covered_ms, 0) {DAYS}"
+        ),
         parameters,
     )?;
     while let Some(row) = rows.next()? {
         let day = Day {
             key: (row.get(0), row.get(1)),
             ago: row.get(2),
-            up: row.get::<_, i32>(3).into(),
-            down: row.get::<_, i32>(4).into(),
+            counts: Counts {
+                up: row.get::<_, i32>(3).into(),
+                down: row.get::<_, i32>(4).into(),
+                covered_ms: row.get(5),
+            },
         };
         uptimes.entry(day.key).or_default().add_day(&day);
         each_day(day);
@@ -178,12 +239,16 @@ fn add_recent(
         let day = Day {
             key: (row.get(0), row.get(1)),
             ago: row.get(2),
-            up: row.get(5),
-            down: row.get(6),
+            counts: Counts {
+                up: row.get(5),
+                down: row.get(6),
+                covered_ms: row.get(7),
+            },
         };
         let uptime = uptimes.entry(day.key).or_default();
         if row.get(3) {
-            uptime.add(0, day.up, day.down);
+            uptime.add(0, day.counts);
+            uptime.duplicates += row.get::<_, i64>(8);
         }
         if row.get(4) {
             uptime.add_day(&day);

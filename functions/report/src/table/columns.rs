@@ -50,6 +50,11 @@ impl Line for SiteLine {
         "labels",
         "verdict",
         "verdict_since",
+        "coverage_24h",
+        "coverage_7d",
+        "coverage_30d",
+        "coverage_90d",
+        "duplicates_24h",
     ];
 
     const HEADER: &'static [&'static str] = &[
@@ -58,6 +63,7 @@ impl Line for SiteLine {
         "verdict",
         "since",
         " 24 h",
+        " covered",
         " 7 d",
         " 30 d",
         " 90 d",
@@ -74,6 +80,7 @@ impl Line for SiteLine {
         " certificate",
         " 90 d",
         " p95",
+        " covered",
         " 24 h",
         "verdict",
         "since",
@@ -101,6 +108,7 @@ impl Line for SiteLine {
             description(self.verdict).to_owned(),
             self.since.map(time).unwrap_or_default(),
             percentage(self.uptime_24h),
+            percentage(self.coverage_24h),
             percentage(self.uptime_7d),
             percentage(self.uptime_30d),
             percentage(self.uptime_90d),

@@ -148,6 +148,11 @@ fn event(dice: &mut Dice) -> CheckEvent<'static> {
         checked_at: Timestamp::now().round(jiff::Unit::Second).unwrap()
             - SignedDuration::from_secs(seconds)
             + SignedDuration::from_micros(dice.between(0, 1_000_000) as i64),
+        scheduled_at: maybe(dice, |dice| {
+            Timestamp::now().round(jiff::Unit::Millisecond).unwrap()
+                - SignedDuration::from_millis(dice.between(0, 10_000_000) as i64)
+        }),
+        interval_ms: maybe(dice, |dice| dice.between(0, i32::MAX as u64) as u32),
         up: outcome.verdict().as_up(),
         outcome,
         error: match outcome {

@@ -1,0 +1,104 @@
+//! For which time a site should have been looked at from a location: what the time that its checks
+//! cover is compared with.
+
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp};
+use postgres::types::Type;
+
+use super::{Key, Reader};
+
+/// Schedulers and drains take their time: a site whose newest check is younger than this, or than
+/// three intervals, is looked at still.
+const GRACE: SignedDuration = SignedDuration::from_mins(10);
+
+/// The time for which a site should have been looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Watched {
+    /// The first slot of all.
+    pub(crate) from: Timestamp,
+    /// The end of what the newest check covers while checks come in, and now once they do not.
+    pub(crate) until: Timestamp,
+}
+
+impl Watched {
+    fn new(from: Timestamp, newest: Timestamp, interval: SignedDuration, now: Timestamp) -> Self {
+        let is_current = now.duration_since(newest) <= GRACE.max(interval * 3);
+        Self {
+            from,
+            until: if is_current {
+                newest
+                    .saturating_add(interval)
+                    .map_or(now, |end| end.min(now))
+            } else {
+                now
+            },
+        }
+    }
+
+    /// How much of it is in a stretch, in milliseconds.
+    pub(crate) fn within(&self, from: Timestamp, until: Timestamp) -> i64 {
+        let (from, until) = (self.from.max(from), self.until.min(until));
+        i64::try_from(until.duration_since(from).as_millis()).map_or(0, |ms| ms.max(0))
+    }
+}
+
+/// Of each site and location for which it is known: whose newest check tells its interval.
+///
+/// # Errors
+/// PostgreSQL's.
+pub(super) fn read(reader: &mut Reader<'_>) -> Result<HashMap<Key, Watched>, postgres::Error> {
+    let now = reader.span.now;
+    let rows = reader.transaction.query_typed(
+        "select website_id, location_id, first_scheduled_at, checked_at, interval_ms
+         from website_states
+         where first_scheduled_at is not null and interval_ms is not null
+             and ($1::int4[] is null or website_id = any ($1))",
+        &[(&reader.only, Type::INT4_ARRAY)],
+    )?;
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let interval = SignedDuration::from_millis(row.get::<_, i32>(4).into());
+            let watched = Watched::new(row.get(2), row.get(3), interval, now);
+            ((row.get(0), row.get(1)), watched)
+        })
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minutes: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000_000 + minutes * 60).unwrap()
+    }
+
+    #[test]
+    fn what_has_not_been_drained_yet_is_no_hole_and_what_stopped_is_one() {
+        let minute = SignedDuration::from_mins(1);
+        let watched = |newest| Watched::new(at(0), at(newest), minute, at(100));
+        assert_eq!(watched(97).until, at(98));
+        assert_eq!(watched(90).until, at(91));
+        assert_eq!(watched(89).until, at(100));
+        let hourly = Watched::new(at(0), at(70), minute * 60, at(100));
+        assert_eq!(hourly.until, at(100));
+    }
+
+    #[test]
+    fn a_stretch_counts_as_far_as_the_site_was_watched() {
+        let watched = Watched {
+            from: at(10),
+            until: at(50),
+        };
+        for (from, until, minutes) in [
+            (0, 60, 40),
+            (20, 60, 30),
+            (0, 20, 10),
+            (50, 60, 0),
+            (0, 5, 0),
+        ] {
+            assert_eq!(watched.within(at(from), at(until)), minutes * 60_000);
+        }
+    }
+}
