@@ -231,9 +231,10 @@ comment on function current_verdicts(integer[]) is 'What the known checks of the
 
 drop function find_incidents(timestamptz);
 
-create function find_incidents(from_time timestamptz)
+create function find_stretches(from_time timestamptz)
 returns table (
     website_id integer,
+    verdict text,
     opened_at timestamptz,
     closed_at timestamptz,
     first_failed_at timestamptz,
@@ -311,11 +312,33 @@ as $$
         group by numbered.website_id, numbered.incident
     )
     select
-        whole.website_id, whole.opened_at, whole.closed_at, whole.first_failed_at, whole.last_failed_at, whole.checks,
-        whole.outcome, whole.error, seen.locations
+        whole.website_id, whole.verdict, whole.opened_at, whole.closed_at, whole.first_failed_at, whole.last_failed_at,
+        whole.checks, whole.outcome, whole.error, seen.locations
     from whole
     join seen on seen.website_id = whole.website_id and seen.incident = whole.incident
-    where whole.verdict = 'down' and (whole.closed_at is null or whole.closed_at >= from_time)
+    where whole.closed_at is null or whole.closed_at >= from_time
+$$;
+
+comment on function find_stretches(timestamptz) is 'Stretches of checks, at this time or later and whole, after which a site was down or degraded, as find_incidents has those that were down.';
+
+create function find_incidents(from_time timestamptz)
+returns table (
+    website_id integer,
+    opened_at timestamptz,
+    closed_at timestamptz,
+    first_failed_at timestamptz,
+    last_failed_at timestamptz,
+    checks bigint,
+    outcome smallint,
+    error text,
+    locations smallint[]
+)
+language sql stable
+as $$
+    select
+        website_id, opened_at, closed_at, first_failed_at, last_failed_at, checks, outcome, error, locations
+    from find_stretches(from_time)
+    where verdict = 'down'
 $$;
 
 comment on function find_incidents(timestamptz) is 'When sites were down, at this time or later, whole: from the first check with the verdict down to the first with another one (null: not yet), with the first and the last failed check, how many failed meanwhile, how the first one ended and what it found, and the locations that saw it.';

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Event {
     /// It is down; told a second time when it flaps.
     Down,
+    /// Fewer locations find it down than have to agree; likewise.
+    Degraded,
     /// It is up again.
     Up,
     /// Its certificate expires in few days.
@@ -28,7 +30,7 @@ pub(crate) enum Event {
 /// What an incident is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
-    /// Down.
+    /// Down or degraded.
     Availability,
     /// A certificate that expires soon.
     Certificate,
@@ -49,8 +51,9 @@ pub(crate) enum Phase {
 
 impl Event {
     /// Every event.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Down,
+        Self::Degraded,
         Self::Up,
         Self::Certificate,
         Self::CertificateRenewed,
@@ -64,6 +67,7 @@ impl Event {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Down => "down",
+            Self::Degraded => "degraded",
             Self::Up => "up",
             Self::Certificate => "certificate",
             Self::CertificateRenewed => "certificate_renewed",
@@ -82,7 +86,9 @@ impl Event {
     /// What it means for its incident.
     pub(crate) fn phase(self) -> Phase {
         match self {
-            Self::Down | Self::Certificate | Self::MonitoringStopped => Phase::Begins,
+            Self::Down | Self::Degraded | Self::Certificate | Self::MonitoringStopped => {
+                Phase::Begins
+            }
             Self::Reminder | Self::Acknowledged => Phase::GoesOn,
             Self::Up | Self::CertificateRenewed | Self::Resumed => Phase::Ends,
         }
@@ -91,7 +97,9 @@ impl Event {
     /// What its incident is about.
     pub(crate) fn kind(self) -> Kind {
         match self {
-            Self::Down | Self::Up | Self::Reminder | Self::Acknowledged => Kind::Availability,
+            Self::Down | Self::Degraded | Self::Up | Self::Reminder | Self::Acknowledged => {
+                Kind::Availability
+            }
             Self::Certificate | Self::CertificateRenewed => Kind::Certificate,
             Self::MonitoringStopped | Self::Resumed => Kind::Monitoring,
         }

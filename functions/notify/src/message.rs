@@ -44,10 +44,17 @@ pub(crate) struct Notice {
     pub(crate) error: Option<String>,
     /// Outages in it; of a certificate: thresholds passed.
     pub(crate) times: i32,
+    /// Whether the site was down, and not only degraded; rows of before have none, and were.
+    #[serde(default = "yes")]
+    pub(crate) is_down: bool,
     /// When the certificate expires; `None`: it is not about one.
     pub(crate) certificate_not_after: Option<Timestamp>,
     /// Who looks after it; `None`: nobody, or not known who.
     pub(crate) acknowledged_by: Option<String>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// What one channel is told at once.
@@ -146,6 +153,7 @@ impl Message {
                 outcome: Some("status".to_owned()),
                 error: Some("status 500, expected 200-399".to_owned()),
                 times: 1,
+                is_down: true,
                 certificate_not_after: None,
                 acknowledged_by: None,
             }],
@@ -195,6 +203,9 @@ impl Notice {
                 None => outcome.clone(),
             });
         }
+        if self.event == Event::Degraded {
+            lines.push("down from fewer locations than have to agree".to_owned());
+        }
         if self.is_flapping() {
             lines.push(format!("{} outages in a row", self.times));
         }
@@ -221,7 +232,7 @@ impl Notice {
     }
 
     fn is_flapping(&self) -> bool {
-        self.times > 1 && matches!(self.event, Event::Down | Event::Up)
+        self.times > 1 && matches!(self.event, Event::Down | Event::Degraded | Event::Up)
     }
 
     fn lasted(&self) -> Option<String> {
@@ -232,8 +243,9 @@ impl Notice {
 /// What a title begins with.
 fn heading(event: Event, is_flapping: bool) -> &'static str {
     match event {
-        Event::Down if is_flapping => "FLAPPING",
+        Event::Down | Event::Degraded if is_flapping => "FLAPPING",
         Event::Down => "DOWN",
+        Event::Degraded => "DEGRADED",
         Event::Up => "UP",
         Event::Certificate => "CERTIFICATE EXPIRES",
         Event::CertificateRenewed => "CERTIFICATE RENEWED",

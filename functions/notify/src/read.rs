@@ -19,10 +19,12 @@ pub(crate) struct Seen {
     pub(crate) silences: Vec<Silence>,
 }
 
-/// A site was down.
+/// A site was down or degraded, until it was neither.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Outage {
     pub(crate) website: i32,
+    /// Whether it was down; else fewer locations found it so than have to agree.
+    pub(crate) is_down: bool,
     /// The first check that found it so.
     pub(crate) opened_at: Timestamp,
     /// The first that found it up again; `None`: not yet.
@@ -78,13 +80,13 @@ pub(crate) fn seen(
     })
 }
 
-/// Incidents: the verdict on a site, from all its locations.
-const OUTAGES: &str = "
-    select incident.website_id, opened_at, closed_at, last_failed_at, outcomes.word, error
-    from find_incidents($1) as incident
-    join outcomes on outcomes.code = incident.outcome
-    where opened_at <= now() + clock_skew()
-    order by incident.website_id, opened_at";
+/// Stretches with a verdict on a site, from all its locations, that is not up.
+const STRETCHES: &str = "
+    select stretch.website_id, verdict = 'down', opened_at, closed_at, last_failed_at, outcomes.word, error
+    from find_stretches($1) as stretch
+    join outcomes on outcomes.code = stretch.outcome
+    where opened_at <= now() + clock_skew() and verdict in ('down', 'degraded')
+    order by stretch.website_id, opened_at";
 
 fn outages(
     transaction: &mut Transaction<'_>,
@@ -103,18 +105,40 @@ fn outages(
     if !is_any {
         return Ok(Vec::new());
     }
-    let rows = transaction.query_typed(OUTAGES, &[(&since, Type::TIMESTAMPTZ)])?;
-    Ok(rows
-        .iter()
-        .map(|row| Outage {
-            website: row.get(0),
-            opened_at: row.get(1),
-            closed_at: row.get(2),
-            last_down_at: row.get(3),
-            outcome: row.get(4),
-            error: row.get(5),
-        })
-        .collect())
+    let rows = transaction.query_typed(STRETCHES, &[(&since, Type::TIMESTAMPTZ)])?;
+    Ok(joined(rows.iter().map(|row| Outage {
+        website: row.get(0),
+        is_down: row.get(1),
+        opened_at: row.get(2),
+        closed_at: row.get(3),
+        last_down_at: row.get(4),
+        outcome: row.get(5),
+        error: row.get(6),
+    })))
+}
+
+/// What becomes degraded when it is no longer down, or down when it was degraded, is not over: its
+/// stretches are one outage. They come by site and in order of time.
+fn joined(stretches: impl Iterator<Item = Outage>) -> Vec<Outage> {
+    let mut outages: Vec<Outage> = Vec::new();
+    for stretch in stretches {
+        match outages.last_mut() {
+            Some(outage)
+                if outage.website == stretch.website
+                    && outage.closed_at == Some(stretch.opened_at) =>
+            {
+                // What it is told with is what brought the site down.
+                if stretch.is_down && !outage.is_down {
+                    (outage.outcome, outage.error) = (stretch.outcome, stretch.error);
+                }
+                outage.is_down |= stretch.is_down;
+                outage.closed_at = stretch.closed_at;
+                outage.last_down_at = outage.last_down_at.max(stretch.last_down_at);
+            }
+            _ => outages.push(stretch),
+        }
+    }
+    outages
 }
 
 fn expiries(

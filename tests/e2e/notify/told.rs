@@ -70,6 +70,80 @@ fn a_change_is_told_once_signed_and_as_the_schema_says() {
     );
 }
 
+/// A site that two locations must agree on, and a channel for all events and one for two.
+struct Agreed {
+    prepared: Prepared,
+    all: Website,
+    some: Website,
+}
+
+impl Agreed {
+    fn new() -> Self {
+        let prepared = Prepared::new("notify");
+        prepared
+            .client()
+            .batch_execute(
+                r#"insert into websites (name, url, settings)
+                   values ('shop', 'https://shop.example/', '{"agree": "all"}')"#,
+            )
+            .unwrap();
+        Self {
+            prepared,
+            all: Website::up("taken"),
+            some: Website::up("taken"),
+        }
+    }
+
+    /// Records a check from each location, and has people told.
+    fn sees(&self, fra: bool, nyc: bool, ago: i64) {
+        let events = [("fra", fra), ("nyc", nyc)].map(|(location, is_up)| CheckEvent {
+            location: location.into(),
+            ..if is_up {
+                up("shop", ago)
+            } else {
+                down("shop", ago)
+            }
+        });
+        record(&self.prepared, &events);
+        let urls = format!(
+            "{}#name=all {}#name=some&events=down,up",
+            webhook(&self.all),
+            webhook(&self.some)
+        );
+        self.prepared.notify(&urls).run().exits(0);
+    }
+}
+
+#[test]
+fn a_site_that_some_locations_find_down_is_degraded_and_not_up_before_all_find_it_so() {
+    let site = Agreed::new();
+    site.sees(true, true, 500);
+    site.sees(false, true, 400);
+    site.sees(false, false, 300);
+    site.sees(true, false, 200);
+    site.sees(true, true, 100);
+    assert_eq!(told(&site.all), ["degraded shop", "down shop", "up shop"]);
+    assert_eq!(told(&site.some), ["down shop", "up shop"]);
+    let titles: Vec<Value> = bodies(&site.all)
+        .into_iter()
+        .map(|body| body["title"].clone())
+        .collect();
+    assert_eq!(
+        titles,
+        ["DEGRADED: shop", "DOWN: shop", "UP: shop, after 5 min"]
+    );
+}
+
+#[test]
+fn who_is_not_told_of_what_is_degraded_is_not_told_of_its_end() {
+    let site = Agreed::new();
+    site.sees(true, true, 300);
+    site.sees(false, true, 200);
+    site.sees(true, true, 100);
+    assert_eq!(told(&site.all), ["degraded shop", "up shop"]);
+    assert_eq!(told(&site.some), Vec::<String>::new());
+}
+
 #[test]
 fn a_channel_is_told_what_its_address_asks_for() {
     let prepared = Prepared::new("notify");

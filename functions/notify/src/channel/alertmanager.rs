@@ -54,7 +54,8 @@ impl Alertmanager {
         // Labels are an alert's identity: the same ones have to end it.
         let (name, severity) = match notice.event.kind() {
             _ if is_test => ("SitewatchTest", "none"),
-            Kind::Availability => ("SiteDown", "critical"),
+            Kind::Availability if notice.is_down => ("SiteDown", "critical"),
+            Kind::Availability => ("SiteDegraded", "warning"),
             Kind::Certificate => ("CertificateExpires", "warning"),
             Kind::Monitoring => ("SiteNotMonitored", "warning"),
         };

@@ -63,7 +63,8 @@ impl PagerDuty {
         let notice = &message.notices[0];
         let severity = match event.kind() {
             Kind::Monitoring => "error",
-            Kind::Availability => "critical",
+            Kind::Availability if message.notices.iter().any(|notice| notice.is_down) => "critical",
+            Kind::Availability => "warning",
             Kind::Certificate => "warning",
         };
         let source = match message.notices.len() {

@@ -72,13 +72,28 @@ fn begin(outage: &Outage, rules: &Rules<'_>) -> Incident {
     let tells = rules.tells(outage.opened_at, outage.closed_at.is_none());
     let mut incident = Incident::new(outage.website, Kind::Availability, outage.opened_at, tells);
     describe(&mut incident, outage);
-    incident.tell(Event::Down, 1);
+    incident.is_down = outage.is_down;
+    incident.tell(begins(&incident), 1);
     incident.last_closed_at = outage.closed_at;
     incident
 }
 
+/// The event that an outage begins with.
+fn begins(incident: &Incident) -> Event {
+    if incident.is_down {
+        Event::Down
+    } else {
+        Event::Degraded
+    }
+}
+
 fn update(incident: &mut Incident, outage: &Outage, rules: &Rules<'_>) {
     describe(incident, outage);
+    if outage.is_down && !incident.is_down {
+        incident.is_down = true;
+        // How often that was decided before makes no difference: each number is told once.
+        incident.tell(Event::Down, round(incident));
+    }
     if incident.last_closed_at == outage.closed_at {
         return;
     }
@@ -92,7 +107,7 @@ fn update(incident: &mut Incident, outage: &Outage, rules: &Rules<'_>) {
             recur(incident);
         } else if rules.tells(incident.opened_at, true) {
             incident.is_told = true;
-            incident.tell(Event::Down, 1);
+            incident.tell(begins(incident), 1);
         }
     } else if was_told_over {
         incident.closed_at = outage.closed_at;
@@ -104,6 +119,7 @@ fn again(incident: &mut Incident, outage: &Outage) {
     incident.closed_at = None;
     incident.last_opened_at = outage.opened_at;
     incident.last_closed_at = None;
+    incident.is_down = outage.is_down;
     recur(incident);
     incident.last_closed_at = outage.closed_at;
 }
@@ -113,7 +129,7 @@ fn recur(incident: &mut Incident) {
     incident.must_be_stored = true;
     incident.times += 1;
     if incident.times == 2 {
-        incident.tell(Event::Down, round(incident));
+        incident.tell(begins(incident), round(incident));
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) struct Incident {
     pub(crate) acknowledged_at: Option<Timestamp>,
     pub(crate) acknowledged_by: Option<String>,
     pub(crate) is_told: bool,
+    pub(crate) is_down: bool,
     /// How the first check of the latest outage ended, and what it found.
     pub(crate) outcome: Option<String>,
     pub(crate) error: Option<String>,
@@ -45,6 +46,8 @@ pub(crate) struct Told {
     pub(crate) closed_at: Option<Timestamp>,
     /// How often it had happened by then.
     pub(crate) times: i32,
+    /// Whether it was down by then, and not only degraded.
+    pub(crate) is_down: bool,
 }
 
 impl Incident {
@@ -65,6 +68,7 @@ impl Incident {
             acknowledged_at: None,
             acknowledged_by: None,
             is_told,
+            is_down: true,
             outcome: None,
             error: None,
             certificate_not_after: None,
@@ -92,6 +96,7 @@ impl Incident {
                 number,
                 closed_at: self.closed_at,
                 times: self.times,
+                is_down: self.is_down,
             });
         }
     }
@@ -118,6 +123,7 @@ impl Incident {
                     number: 1,
                     closed_at: None,
                     times: self.times,
+                    is_down: self.is_down,
                 });
             }
             return;

@@ -43,6 +43,7 @@ fn database() -> DatabaseSettings {
 fn outage(from: i64, to: Option<i64>) -> Outage {
     Outage {
         website: 1,
+        is_down: true,
         opened_at: at(from),
         closed_at: to.map(at),
         last_down_at: at(to.unwrap_or(100_000) - 1),
@@ -99,6 +100,27 @@ impl Story {
         told
     }
 
+    /// An outage of a site that was degraded, and perhaps down as well.
+    fn sees_degraded(
+        &mut self,
+        now: i64,
+        from: i64,
+        is_down: bool,
+        to: Option<i64>,
+    ) -> Vec<(Event, i32)> {
+        let outages = vec![Outage {
+            is_down,
+            ..outage(from, to)
+        }];
+        self.run(
+            now,
+            &Seen {
+                outages,
+                ..Seen::default()
+            },
+        )
+    }
+
     fn sees(&mut self, now: i64, outages: &[(i64, Option<i64>)]) -> Vec<(Event, i32)> {
         let outages = outages
             .iter()
@@ -112,6 +134,28 @@ impl Story {
             },
         )
     }
+}
+
+#[test]
+fn what_is_degraded_is_told_as_that_and_once_more_when_it_is_down() {
+    let mut story = Story::begun();
+    assert_eq!(
+        story.sees_degraded(2, 1, false, None),
+        [(Event::Degraded, 1)]
+    );
+    assert_eq!(story.sees_degraded(3, 1, false, None), []);
+    assert_eq!(story.sees_degraded(4, 1, true, None), [(Event::Down, 1)]);
+    // Degraded again: not over yet, and nothing new.
+    assert_eq!(story.sees_degraded(5, 1, true, None), []);
+    assert_eq!(story.sees_degraded(6, 1, true, Some(6)), [(Event::Up, 1)]);
+
+    let mut story = Story::begun();
+    assert_eq!(
+        story.sees_degraded(2, 1, false, Some(2)),
+        [(Event::Degraded, 1), (Event::Up, 1)]
+    );
+    // The second time within the window flaps, whatever it was the first time.
+    assert_eq!(story.sees_degraded(5, 4, true, None), [(Event::Down, 2)]);
 }
 
 #[test]

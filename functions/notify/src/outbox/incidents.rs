@@ -25,7 +25,7 @@ pub(super) fn read(
     let ended_after = since.checked_sub(telling.flap_window).unwrap_or(since);
     let rows = transaction.query_typed(
         "select id, key, website_id, kind, opened_at, last_opened_at, last_closed_at, closed_at,
-             times, reminders, reminded_at, acknowledged_at, acknowledged_by, is_told
+             times, reminders, reminded_at, acknowledged_at, acknowledged_by, is_told, is_down
          from notified_incidents
          where closed_at is null or closed_at >= $1
          order by id",
@@ -51,6 +51,7 @@ fn incident(row: &Row) -> Option<Incident> {
         acknowledged_at: row.get(11),
         acknowledged_by: row.get(12),
         is_told: row.get(13),
+        is_down: row.get(14),
         outcome: None,
         error: None,
         certificate_not_after: None,
@@ -97,9 +98,9 @@ pub(super) fn store(
     transaction.execute_typed(
         "update notified_incidents set reminders = new.reminders, reminded_at = new.reminded_at,
              last_opened_at = new.last_opened_at, last_closed_at = new.last_closed_at,
-             closed_at = new.closed_at, times = new.times, is_told = new.is_told
-         from unnest($1, $2, $3, $4, $5, $6, $7, $8)
-             as new (id, reminders, reminded_at, last_opened_at, last_closed_at, closed_at, times, is_told)
+             closed_at = new.closed_at, times = new.times, is_told = new.is_told, is_down = new.is_down
+         from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             as new (id, reminders, reminded_at, last_opened_at, last_closed_at, closed_at, times, is_told, is_down)
          where notified_incidents.id = new.id",
         &parameters,
     )?;
@@ -117,8 +118,8 @@ pub(super) fn store(
     parameters.extend(columns.parameters());
     let rows = transaction.query_typed(
         "insert into notified_incidents (key, website_id, kind, opened_at, last_opened_at,
-             last_closed_at, closed_at, times, is_told)
-         select * from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             last_closed_at, closed_at, times, is_told, is_down)
+         select * from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          returning key, id",
         &parameters,
     )?;
@@ -136,6 +137,7 @@ struct Columns {
     closed: Vec<Option<Timestamp>>,
     times: Vec<i32>,
     told: Vec<bool>,
+    down: Vec<bool>,
 }
 
 impl Columns {
@@ -146,16 +148,18 @@ impl Columns {
             closed: column(incidents, |incident| incident.closed_at),
             times: column(incidents, |incident| incident.times),
             told: column(incidents, |incident| incident.is_told),
+            down: column(incidents, |incident| incident.is_down),
         }
     }
 
-    fn parameters(&self) -> [Parameter<'_>; 5] {
+    fn parameters(&self) -> [Parameter<'_>; 6] {
         [
             (&self.last_opened, Type::TIMESTAMPTZ_ARRAY),
             (&self.last_closed, Type::TIMESTAMPTZ_ARRAY),
             (&self.closed, Type::TIMESTAMPTZ_ARRAY),
             (&self.times, Type::INT4_ARRAY),
             (&self.told, Type::BOOL_ARRAY),
+            (&self.down, Type::BOOL_ARRAY),
         ]
     }
 }

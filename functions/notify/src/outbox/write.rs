@@ -12,7 +12,7 @@ use super::group::group;
 use super::incidents;
 use crate::channel::Manner;
 use crate::decide::{Incident, Rules, Told};
-use crate::event::Phase;
+use crate::event::{Event, Phase};
 use crate::message::Notice;
 use crate::read::{self, Site};
 use crate::routing::Channel;
@@ -95,6 +95,10 @@ pub(crate) fn write(
 /// of their end even if nobody asked for it.
 fn is_told(channel: &Channel, manner: Manner, site: &Site, told: Told, knows_it: bool) -> bool {
     let takes_site = channel.route.takes_site(&site.name, &site.labels);
+    // Who is not told of what is degraded is not told of its end.
+    if told.event == Event::Up && !told.is_down && !knows_it {
+        return false;
+    }
     let must_end = manner != Manner::Tells && told.event.phase() == Phase::Ends && knows_it;
     manner.takes(told.event)
         && (must_end || channel.route.takes_event(told.event))
@@ -114,6 +118,7 @@ fn notice(incident: &Incident, id: i64, site: &Site, told: Told) -> Notice {
         outcome: incident.outcome.clone(),
         error: incident.error.clone(),
         times: told.times,
+        is_down: told.is_down,
         certificate_not_after: incident.certificate_not_after,
         acknowledged_by: incident.acknowledged_by.clone(),
     }

@@ -187,7 +187,7 @@ mod tests {
         let found = problems(text);
         assert_eq!(found.len(), 12, "{found:#?}");
         for (problem, part) in found.iter().zip([
-            "address 1 (slack): events= wants down, up",
+            "address 1 (slack): events= wants down, degraded, up",
             "address 2: does not say what is there",
             "address 3 (slack): is of no kind that there is",
             "address 4 (telegram): wants telegram+https://",
