@@ -211,7 +211,7 @@ fn a_wrong_list_of_sites_is_told_with_every_place() {
     let name = list.display();
     probe("[{").logs(&format!(
         r#"ERROR probe: {name}: not JSON: EOF while parsing an object at line 1 column 2
-ERROR probe: see `probe --help` for every variable it reads
+ERROR probe: see `probe --help` for every variable it reads (exit code 78)
 "#
     ));
     probe(
@@ -227,7 +227,7 @@ ERROR probe: see `probe --help` for every variable it reads
   {name}: site 3 (a): name is also the name of site 1; give each site a name of its own
   {name}: site 3 (a): interval is -5; wants seconds such as 60, or a duration such as "500ms"
   {name}: site 4 (https://d.example): rexeg is not a field of a site; did you mean "regex"?
-ERROR probe: see `probe --help` for every variable it reads
+ERROR probe: see `probe --help` for every variable it reads (exit code 78)
 "#
     ));
     Run::probe()
@@ -235,7 +235,7 @@ ERROR probe: see `probe --help` for every variable it reads
         .run()
         .exits(78)
         .logs(r#"ERROR probe: none of SITES, SITES_FILE and SITES_FROM is set: there is nothing to check; for example SITES=https://example.org
-ERROR probe: see `probe --help` for every variable it reads
+ERROR probe: see `probe --help` for every variable it reads (exit code 78)
 "#);
 }
 

@@ -347,7 +347,7 @@ fn credentials_are_not_stored() {
         ),
     ] {
         setup(json!([site])).exits(78).logs(&format!(
-            "ERROR setup: SITES: site 1 (a.example): {problem}\nERROR setup: see `setup --help` for every variable it reads\n"
+            "ERROR setup: SITES: site 1 (a.example): {problem}\nERROR setup: see `setup --help` for every variable it reads (exit code 78)\n"
         ));
     }
     assert_eq!(prepared.count("select count(*) from websites"), 0);

@@ -23,7 +23,7 @@ use std::time::Instant;
 
 use watch::Watch;
 
-use crate::settings::{Environment, LogFormat, Reader, RunSettings, Variable, help};
+use crate::settings::{Environment, LogFormat, Reader, RunSettings, Variable, help, man};
 
 /// What a function says about itself.
 pub struct Function {
@@ -96,8 +96,13 @@ fn whole<S: Send + 'static>(
         Ok(settings) => settings,
         Err(problems) => {
             log::error!("{}", Failure::from(problems));
-            log::error!("see `{} --help` for every variable it reads", function.name);
-            return Exit::Configuration;
+            let exit = Exit::Configuration;
+            log::error!(
+                "see `{} --help` for every variable it reads (exit code {})",
+                function.name,
+                exit.code()
+            );
+            return exit;
         }
     };
     watch.announce(heartbeat_url);
@@ -128,7 +133,7 @@ fn whole<S: Send + 'static>(
     exit
 }
 
-/// `--help`, `--version` and unknown arguments; `None` when there is nothing to answer.
+/// `--help`, `--man`, `--version` and unknown arguments; `None` when there is nothing to answer.
 fn answer_arguments(
     function: &Function,
     mut arguments: impl Iterator<Item = OsString>,
@@ -136,6 +141,7 @@ fn answer_arguments(
     let argument = arguments.next()?;
     let text = match argument.to_str() {
         Some("--help" | "-h") => help(function.name, function.about),
+        Some("--man") => man(function.name, function.about, function.version),
         Some("--version" | "-V") => format!("{} {}\n", function.name, function.version),
         _ => {
             let mut stderr = std::io::stderr();

@@ -1,8 +1,16 @@
 //! The text of `--help`: made from the catalogue, so that it cannot say anything else.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{ALL, Group, Variable};
+
+/// What each exit code says to whoever started a function.
+pub(super) const EXIT_CODES: &str = "\
+0 done; 64 unknown argument; 69 Kafka or PostgreSQL cannot be reached or refused us,
+or no check could be made from this machine;
+70 an internal error; 75 part of the work is left, try again; 78 the configuration is wrong.
+";
 
 /// Column at which explanations begin.
 const COLUMN: usize = 30;
@@ -14,30 +22,27 @@ const WIDTH: usize = 100;
 pub fn help(name: &str, about: &str) -> String {
     let mut text = format!(
         "{name}: {about}\n\n\
-         Usage: {name} [--help | --version]\n\
+         Usage: {name} [--help | --man | --version]\n\
          Everything is configured by environment variables, or by a .env file in the working directory.\n"
     );
-    let mut variables: Vec<&Variable> = ALL
-        .iter()
-        .copied()
-        .filter(|variable| variable.is_read_by(name))
-        .collect();
-    variables.sort_by_key(|variable| variable.group);
-    let mut group: Option<Group> = None;
-    for variable in variables {
-        if group != Some(variable.group) {
-            group = Some(variable.group);
-            writeln!(text, "\n{}", variable.group.title())
-                .expect("writing to a String cannot fail");
+    for (group, variables) in read_by(name) {
+        writeln!(text, "\n{}", group.title()).expect("writing to a String cannot fail");
+        for variable in variables {
+            describe(&mut text, variable);
         }
-        describe(&mut text, variable);
     }
-    text.push_str(
-        "\nExit codes: 0 done; 64 unknown argument; 69 Kafka or PostgreSQL cannot be reached or refused us,\n\
-         or no check could be made from this machine;\n\
-         70 an internal error; 75 part of the work is left, try again; 78 the configuration is wrong.\n",
-    );
+    text.push_str("\nExit codes: ");
+    text.push_str(EXIT_CODES);
     text
+}
+
+/// What a function reads, by heading and in the order of `--help`.
+pub(super) fn read_by(function: &str) -> BTreeMap<Group, Vec<&'static Variable>> {
+    let mut groups = BTreeMap::<Group, Vec<&Variable>>::new();
+    for variable in ALL.iter().filter(|variable| variable.is_read_by(function)) {
+        groups.entry(variable.group).or_default().push(variable);
+    }
+    groups
 }
 
 fn describe(text: &mut String, variable: &Variable) {

@@ -21,7 +21,7 @@ use crate::support::{Prepared, last_line, lines, unique, up};
 /// What `probe` says besides, when nothing is set.
 const NOTHING_IS_SET: &str = "  none of SITES, SITES_FILE and SITES_FROM is set: there is nothing to check; for example SITES=https://example.org
   KAFKA_BROKERS is not set; wants host:port, several separated by commas, for example KAFKA_BROKERS=localhost:9092
-ERROR probe: see `probe --help` for every variable it reads
+ERROR probe: see `probe --help` for every variable it reads (exit code 78)
 ";
 
 #[test]

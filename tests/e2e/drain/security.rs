@@ -89,7 +89,7 @@ fn certificates_that_cannot_be_read_are_a_wrong_configuration() {
         .logs(&format!(r#"ERROR drain: 2 problems in the configuration
   KAFKA_CA_FILE is "{name}/ca.pem", which holds no PEM block (-----BEGIN …)
   KAFKA_KEY_FILE is not set although "{name}/service.cert" is there: a certificate and its key go together
-ERROR drain: see `drain --help` for every variable it reads
+ERROR drain: see `drain --help` for every variable it reads (exit code 78)
 "#));
 }
 

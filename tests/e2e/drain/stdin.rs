@@ -101,7 +101,7 @@ fn what_is_wrong_is_said_at_once_and_nothing_is_touched() {
   DRAIN_SOURCE is "carrier pigeon"; wants kafka or stdin, for example stdin
   DRAIN_BATCH_SIZE is "0": not from 1 to 1000000; wants a whole number from 1 to 1000000, for example 30000
   DATABASE_URL is not set; wants a PostgreSQL connection URL or string, for example DATABASE_URL=postgres://sitewatch:secret@localhost:5432/sitewatch (or DATABASE_URL_FILE=path)
-ERROR drain: see `drain --help` for every variable it reads
+ERROR drain: see `drain --help` for every variable it reads (exit code 78)
 "#);
 }
 

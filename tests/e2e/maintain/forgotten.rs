@@ -97,7 +97,7 @@ fn how_long_is_the_operators_to_say() {
         .run()
         .exits(78)
         .logs(r#"ERROR maintain: MAINTAIN_KEEP_SITES is 100d, shorter than MAINTAIN_KEEP_HOURLY (180d); wants 180d or more
-ERROR maintain: see `maintain --help` for every variable it reads
+ERROR maintain: see `maintain --help` for every variable it reads (exit code 78)
 "#);
 }
 

@@ -146,6 +146,6 @@ fn what_is_made_from_something_is_kept_no_shorter() {
         .run()
         .exits(78)
         .logs(r#"ERROR maintain: MAINTAIN_KEEP_HOURLY is 30d, shorter than MAINTAIN_KEEP_CHECKS (90d); wants 90d or more
-ERROR maintain: see `maintain --help` for every variable it reads
+ERROR maintain: see `maintain --help` for every variable it reads (exit code 78)
 "#);
 }

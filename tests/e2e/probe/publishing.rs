@@ -191,7 +191,7 @@ fn a_directory_that_cannot_be_written_to_is_told_at_once() {
         .run()
         .exits(78)
         .logs(r#"ERROR probe: PROBE_SPOOL_DIR is "/proc/spool", which cannot be written to: No such file or directory (os error 2)
-ERROR probe: see `probe --help` for every variable it reads
+ERROR probe: see `probe --help` for every variable it reads (exit code 78)
 "#);
 }
 

@@ -340,7 +340,7 @@ fn a_site_may_ask_for_less_than_the_operator_allows_and_not_for_more() {
   SITES: site 1 (site): connect_timeout is 61s; wants 1ms to 60s (CHECK_MAX_TIMEOUT)
   SITES: site 1 (site): retries is 11; at most 10 (CHECK_MAX_RETRIES)
   SITES: site 1 (site): body_limit is 2097152; at most 1048576 (CHECK_MAX_BODY)
-ERROR probe: see `probe --help` for every variable it reads
+ERROR probe: see `probe --help` for every variable it reads (exit code 78)
 "#,
     );
     // What the operator gives unasked may be asked for as well.
@@ -386,7 +386,7 @@ fn everything_wrong_is_said_at_once() {
   PROBE_SHARD_INDEX is 3; wants a number from 0 to 2 (PROBE_SHARD_COUNT is 3)
   PROBE_DENY_NETWORKS is "privat": "privat" is none of these; wants non-public, its parts private, loopback, link-local, metadata, special, or networks such as 10.0.0.0/8, separated by commas, for example non-public
   KAFKA_BROKERS is not set; wants host:port, several separated by commas, for example KAFKA_BROKERS=localhost:9092
-ERROR probe: see `probe --help` for every variable it reads
+ERROR probe: see `probe --help` for every variable it reads (exit code 78)
 "#,
         );
     // What is required depends on the sink, and nobody knows which was meant.
@@ -397,7 +397,7 @@ ERROR probe: see `probe --help` for every variable it reads
         .exits(78)
         .logs(
             r#"ERROR probe: PROBE_SINK is "kafak"; wants kafka or stdout, for example stdout
-ERROR probe: see `probe --help` for every variable it reads
+ERROR probe: see `probe --help` for every variable it reads (exit code 78)
 "#,
         );
     Run::probe()
@@ -406,6 +406,6 @@ ERROR probe: see `probe --help` for every variable it reads
         .logs(r#"ERROR probe: 2 problems in the configuration
   none of SITES, SITES_FILE and SITES_FROM is set: there is nothing to check; for example SITES=https://example.org
   KAFKA_BROKERS is not set; wants host:port, several separated by commas, for example KAFKA_BROKERS=localhost:9092
-ERROR probe: see `probe --help` for every variable it reads
+ERROR probe: see `probe --help` for every variable it reads (exit code 78)
 "#);
 }

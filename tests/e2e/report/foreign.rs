@@ -153,7 +153,7 @@ fn a_name_of_which_nothing_can_be_seen_is_refused() {
             .run()
             .exits(78)
             .logs(&format!(r#"ERROR probe: PROBE_LOCATION is {name:?}: nothing of it can be seen; wants a name of at most 100 characters, for example fra1
-ERROR probe: see `probe --help` for every variable it reads
+ERROR probe: see `probe --help` for every variable it reads (exit code 78)
 "#));
     }
     let mut events: Vec<_> = blank.iter().map(|name| up(name, 60)).collect();

@@ -230,7 +230,7 @@ fn metrics_are_pushed_to_a_gateway() {
         .run()
         .exits(78)
         .logs(r#"ERROR report: REPORT_OUTPUT is set, but metrics go to PROMETHEUS_PUSHGATEWAY_URL instead; wants one of the two
-ERROR report: see `report --help` for every variable it reads
+ERROR report: see `report --help` for every variable it reads (exit code 78)
 "#);
     pushed().run().exits(0).stdout_is("");
     let taken = gateway.join().unwrap();
