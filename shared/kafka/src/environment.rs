@@ -46,7 +46,15 @@ impl KafkaSettings {
 }
 
 fn security(reader: &mut Reader, client: Client) -> Security {
-    let directory = reader.optional(&var::KAFKA_CERT_DIR, parse::path);
+    // Who names each file needs no directory. Under systemd the one that cron reads is closed.
+    let files = [
+        &var::KAFKA_CA_FILE,
+        &var::KAFKA_CERT_FILE,
+        &var::KAFKA_KEY_FILE,
+    ];
+    let directory = reader
+        .optional(&var::KAFKA_CERT_DIR, parse::path)
+        .filter(|_| !files.iter().all(|file| reader.is_set(file)));
     if let Some(directory) = &directory
         && !directory.is_dir()
     {
