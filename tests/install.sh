@@ -10,7 +10,8 @@
 # Otherwise it says what to install and exits with 1.
 set -u
 
-# `install.sh demo` leaves out what only the tests need.
+# `install.sh demo` leaves out what only the tests need; `install.sh builds` adds what only those of
+# that name need: Debian's tools that make and judge a package, and a Debian to install it in.
 for=${1:-tests}
 java=17
 # From here on Go fetches the release that a module asks for.
@@ -88,6 +89,12 @@ look() {
     python3 -c 'import ensurepip, venv' 2>/dev/null || lacks "Python with venv" python3-venv
     has prometheus-alertmanager || lacks "Alertmanager; it need not run" prometheus-alertmanager
     has chromium || has chromium-browser || has google-chrome || lacks "Chromium" chromium
+    [ "$for" = builds ] || return
+    has dh || lacks "debhelper" debhelper
+    has lintian || lacks "Lintian" lintian
+    has mmdebstrap || lacks "mmdebstrap" mmdebstrap
+    [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] ||
+        lacks "the keys of Debian's archive" debian-archive-keyring
 }
 
 install() {

@@ -9,7 +9,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 budget=300
 
-./tests/install.sh
+if [ "${1:-}" = builds ]; then
+    ./tests/install.sh builds
+else
+    ./tests/install.sh
+fi
 
 # Most tests wait for a server or a deadline most of the time: with a thread a core, the cores idle.
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((4 * $(nproc)))}

@@ -14,6 +14,7 @@ pub mod certificates;
 mod clock;
 pub mod command;
 mod daemon;
+pub mod debian;
 pub mod directory;
 mod failure;
 pub mod floor;

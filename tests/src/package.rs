@@ -1,68 +1,34 @@
-//! The Debian package, made by `cargo-deb` of the executables that the tests run.
+//! The Debian package, made by `cron/debian/build` of the executables that the tests run.
 
 use std::{
-    env,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use crate::{Failure, cache, command::Run};
+use crate::{
+    Failure,
+    command::Run,
+    go::{run, workspace},
+};
 
-/// Pinned, so that it is the same everywhere.
-const CARGO_DEB: &str = "3.8.0";
-
-/// Makes `directory/sitewatch.deb`. Executables are put in as they are: a release build of its own
-/// would take minutes and show nothing more.
+/// Makes the package in `directory`. Executables are put in as they are: a build in the profile that
+/// is shipped would take minutes and show nothing more.
 ///
 /// # Errors
-/// When `cargo-deb` cannot be had or refuses, with its reasons.
+/// When Debian's tools refuse, with their reasons.
 pub fn build(directory: &Path) -> Result<PathBuf, Failure> {
-    let tool = cache::directory(&format!("cargo-deb-{CARGO_DEB}"), |fresh| {
-        run(
-            "install cargo-deb",
-            Command::new(cargo())
-                .args(["install", "--quiet", "--locked", "cargo-deb"])
-                .args(["--version", CARGO_DEB, "--root"])
-                .arg(fresh)
-                // Unoptimized: it runs once, and is built in half the time.
-                .arg("--debug")
-                .env_remove("CARGO_TARGET_DIR"),
-        )
-    })?;
     // Built by now, in the profile of this process.
-    let executable = Run::setup().executable().to_owned();
-    let profile = executable.parent().expect("it is in a directory");
-    let target = profile.parent().expect("profiles are in a directory");
-    let name = match profile.file_name().and_then(|name| name.to_str()) {
-        Some("debug") | None => "dev",
-        Some(name) => name,
-    };
-    let package = directory.join("sitewatch.deb");
+    let setup = Run::setup();
+    let executables = setup.executable().parent().expect("it is in a directory");
     run(
         "make the Debian package",
-        Command::new(tool.join("bin/cargo-deb"))
-            .args(["deb", "--quiet", "--no-build", "--no-strip", "--fast"])
-            .args(["--package", "setup", "--profile", name, "--output"])
-            .arg(&package)
-            .env("CARGO_TARGET_DIR", target)
-            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR"))),
+        Command::new(workspace().join("cron/debian/build"))
+            .arg(executables)
+            .arg(directory),
     )?;
-    Ok(package)
-}
-
-fn cargo() -> std::ffi::OsString {
-    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
-}
-
-fn run(purpose: &str, command: &mut Command) -> Result<(), Failure> {
-    let output = command
-        .output()
-        .map_err(|error| Failure::new(format!("cannot {purpose}: {error}")))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(Failure::with_log(
-        format!("cannot {purpose}: {}", output.status),
-        &String::from_utf8_lossy(&[output.stdout, output.stderr].concat()),
-    ))
+    std::fs::read_dir(directory)
+        .map_err(|error| Failure::new(format!("cannot read {}: {error}", directory.display())))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|end| end == "deb"))
+        .ok_or_else(|| Failure::new("cron/debian/build made no package"))
 }

@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use sitewatch::run::Exit;
 use sitewatch_tests::command::Run;
+use sitewatch_tests::kafka::Version;
+use sitewatch_tests::shared;
 
 use super::{BIN, open_directory, reads, text};
 use crate::documents::{FUNCTIONS, root};
+use crate::support::{Prepared, last_line, unique};
 
 /// `systemd-analyze` counts in tenths: at most 1.9.
 const MAX_EXPOSURE: &str = "--threshold=19";
@@ -172,4 +175,49 @@ fn a_program_ends_by_itself_before_systemd_ends_it() {
     let drain = settings("sitewatch-drain.service");
     let deadline = seconds(&environment(&drain)["DRAIN_DEADLINE"]);
     assert!(deadline < seconds(&drain["TimeoutStartSec"][0]));
+}
+
+#[test]
+fn the_drop_in_for_kafkas_certificates_wins_over_the_directory_that_cron_reads() {
+    let readme = text("cron/README.md");
+    let (_, rest) = readme.split_once("```ini\n").unwrap();
+    let (drop_in, _) = rest.split_once("```").unwrap();
+    let values = |name: &'static str| {
+        drop_in
+            .lines()
+            .filter_map(move |line| line.strip_prefix(name)?.strip_prefix('='))
+    };
+    let kafka = shared::kafka(Version::V4_1);
+    let credentials = tempfile::tempdir().unwrap();
+    for credential in values("LoadCredential") {
+        let (name, source) = credential.split_once(':').unwrap();
+        let file = source.rsplit('/').next().unwrap();
+        fs::copy(
+            kafka.certificate_dir().join(file),
+            credentials.path().join(name),
+        )
+        .unwrap();
+    }
+    let env = text("cron/env.example");
+    let closed = env
+        .lines()
+        .find_map(|line| line.strip_prefix("#KAFKA_CERT_DIR="))
+        .unwrap();
+    let topic = unique("dropin");
+    kafka.create_topic(&topic, 1);
+    let prepared = Prepared::new("dropin");
+    let drain = prepared
+        .drain()
+        .var("KAFKA_BROKERS", kafka.ssl_bootstrap())
+        .var("KAFKA_TOPIC", &topic)
+        // systemd gives it after `Environment=`, so nothing there can take it away.
+        .var("KAFKA_CERT_DIR", closed);
+    let drain = values("Environment")
+        .map(|pair| pair.split_once('=').unwrap())
+        .fold(drain, |drain, (name, value)| {
+            let directory = credentials.path().to_str().unwrap();
+            drain.var(name, value.replace("%d", directory))
+        });
+    let drain = drain.run().exits(0);
+    assert_eq!(last_line(&drain.stderr), "0 checks recorded");
 }

@@ -1,81 +1,207 @@
-//! The Debian package: what is in it, and whose.
+//! The Debian package: what is in it, what Debian says of it, and what is left when it is gone.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
 
-use sitewatch_tests::command::Run;
+use sitewatch_tests::command::{Finished, Run};
+use sitewatch_tests::debian::Debian;
 use sitewatch_tests::package;
 
 use crate::deploy::{BIN, text};
-use crate::documents::{FUNCTIONS, root};
+use crate::documents::{FUNCTIONS, links, root};
+
+/// dpkg and Debian's judges, on a machine that compiles at the same time.
+const TIMEOUT: Duration = Duration::from_secs(600);
+
+fn tool(program: &str, arguments: &[&str]) -> Finished {
+    arguments
+        .iter()
+        .fold(Run::program(program), |run, argument| run.arg(argument))
+        .timeout(TIMEOUT)
+        .run()
+        .exits(0)
+}
 
 #[test]
-fn it_holds_the_functions_their_units_and_a_file_of_settings_that_upgrades_leave() {
+fn it_holds_what_its_documents_name_and_debian_finds_no_fault_with_it() {
     let directory = tempfile::tempdir().unwrap();
     let package = package::build(directory.path()).unwrap_or_else(|failure| panic!("{failure}"));
-    let dpkg = |arguments: &[&str]| {
-        let run = Run::program("dpkg-deb").arg(arguments[0]).arg(&package);
-        let run = arguments
-            .iter()
-            .skip(1)
-            .fold(run, |run, argument| run.arg(argument));
-        run.run().exits(0)
-    };
-    let clean = directory.path().join("root");
-    dpkg(&["--extract", clean.to_str().unwrap()]);
-    let control = directory.path().join("control");
-    dpkg(&["--control", control.to_str().unwrap()]);
+    let package = package.to_str().unwrap();
+    tool(
+        "lintian",
+        &["--fail-on=error,warning", "--allow-root", package],
+    )
+    .stdout_is("");
 
-    let mode = |path: &str| {
-        let metadata =
-            fs::metadata(clean.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
-        (metadata.permissions().mode() & 0o7777, metadata.uid())
-    };
-    let ours = rustix::process::geteuid().as_raw();
+    let unpacked = directory.path().join("root");
+    tool(
+        "dpkg-deb",
+        &["--extract", package, unpacked.to_str().unwrap()],
+    );
+    let at = |path: &str| unpacked.join(path.trim_start_matches('/'));
+    let mode = |path: &str| fs::metadata(at(path)).unwrap().permissions().mode() & 0o7777;
     for function in FUNCTIONS {
         let path = format!("{BIN}/{function}");
-        let path = path.trim_start_matches('/');
-        assert_eq!(mode(path), (0o755, ours), "{path}");
-        let version = format!("{function} {}\n", env!("CARGO_PKG_VERSION"));
-        Run::program(clean.join(path))
-            .arg("--version")
-            .run()
-            .exits(0)
-            .stdout_is(&version);
+        assert_eq!(mode(&path), 0o755, "{path}");
+        let link = fs::read_link(at(&format!("usr/bin/sitewatch-{function}"))).unwrap();
+        assert_eq!(link, Path::new("../lib/sitewatch/bin").join(function));
+        tool("file", &[at(&path).to_str().unwrap()]).stdout_has(", stripped");
+        let page = at(&format!("usr/share/man/man8/sitewatch-{function}.8.gz"));
+        tool(
+            "man",
+            &["--warnings", "--local-file", page.to_str().unwrap()],
+        )
+        .stderr_is("")
+        .stdout_has(&format!("\n       sitewatch-{function} "))
+        .stdout_has("LOG_LEVEL");
     }
-    let tell_once = format!("{BIN}/tell-once");
-    let tell_once = tell_once.trim_start_matches('/');
-    assert_eq!(mode(tell_once).0, 0o755);
-    assert_eq!(
-        fs::read_to_string(clean.join(tell_once)).unwrap(),
-        text("cron/tell-once")
-    );
-    for unit in fs::read_dir(root().join("cron/systemd")).unwrap() {
-        let unit = unit.unwrap().file_name().into_string().unwrap();
-        let path = format!("usr/lib/systemd/system/{unit}");
-        assert_eq!(mode(&path).0, 0o644, "{path}");
-        assert_eq!(
-            fs::read_to_string(clean.join(&path)).unwrap(),
-            text(&format!("cron/systemd/{unit}"))
-        );
-    }
-    assert_eq!(mode("etc/sitewatch/env").0, 0o640);
-    assert_eq!(mode("etc/sitewatch/sites.json").0, 0o644);
+    assert_eq!(mode(&format!("{BIN}/tell-once")), 0o755);
+    assert_eq!(mode("etc/sitewatch/env"), 0o640);
+    assert_eq!(mode("etc/sitewatch/credentials"), 0o750);
 
-    let read = |name: &str| fs::read_to_string(control.join(name)).unwrap();
-    assert_eq!(
-        read("conffiles"),
-        "/etc/sitewatch/env\n/etc/sitewatch/sites.json\n"
-    );
-    let fields = read("control");
-    for field in ["Package: sitewatch\n", "libssl3", "libc6"] {
-        assert!(fields.contains(field), "{fields}");
+    let doc = at("usr/share/doc/sitewatch");
+    for document in [
+        "cron/README.md",
+        "functions/notify/README.md",
+        "migrations/README.md",
+    ] {
+        for link in links(&fs::read_to_string(doc.join(document)).unwrap()) {
+            let path = doc.join(document).parent().unwrap().join(&link);
+            assert!(path.exists(), "{document}: {link}");
+        }
     }
-    // It enables nothing: settings come first.
-    let script = read("postinst");
-    assert!(
-        !script.contains("systemctl enable") && !script.contains("systemctl start"),
-        "{script}"
+    assert_eq!(
+        fs::read_to_string(doc.join(".env.example")).unwrap(),
+        text(".env.example")
     );
-    assert!(script.contains("install -d -m 0750 /etc/sitewatch/credentials"));
+
+    let control = tool("dpkg-deb", &["--field", package]).stdout;
+    assert!(control.contains("\nDescription: website availability as one-shot functions\n"));
+    for part in ["libssl3", "libc6", "ca-certificates"] {
+        assert!(control.contains(part), "{control}");
+    }
+    for function in FUNCTIONS {
+        assert!(control.contains(&format!("\n  * {function} ")), "{control}");
+    }
+}
+
+#[test]
+fn what_a_person_did_outlives_upgrades_and_removal_and_nothing_outlives_purge() {
+    let directory = tempfile::tempdir().unwrap();
+    let package = package::build(directory.path()).unwrap_or_else(|failure| panic!("{failure}"));
+    // The next version, with the same files.
+    let next = directory.path().join("next");
+    let next_package = directory.path().join("next.deb");
+    let (next, next_package) = (next.to_str().unwrap(), next_package.to_str().unwrap());
+    tool(
+        "dpkg-deb",
+        &["--raw-extract", package.to_str().unwrap(), next],
+    );
+    let control = format!("{next}/DEBIAN/control");
+    tool("sed", &["-i", "s/^Version: .*/Version: 99/", &control]);
+    tool(
+        "dpkg-deb",
+        &[
+            "--root-owner-group",
+            "-Zgzip",
+            "--build",
+            next,
+            next_package,
+        ],
+    );
+
+    let debian = Debian::new().unwrap_or_else(|failure| panic!("{failure}"));
+    debian.copy(&package, "/tmp/sitewatch.deb").unwrap();
+    debian
+        .copy(Path::new(next_package), "/tmp/next.deb")
+        .unwrap();
+    let shell = |commands: &str| debian.shell(commands).timeout(TIMEOUT).run();
+    let said = |commands: &str| shell(commands).exits(0).stdout;
+    let wanted = || said("ls /etc/systemd/system/timers.target.wants | grep sitewatch || :");
+
+    shell("dpkg --install /tmp/sitewatch.deb").exits(0);
+    assert_eq!(wanted(), "", "it enables nothing: settings come first");
+    for function in FUNCTIONS {
+        shell(&format!("sitewatch-{function} --version"))
+            .exits(0)
+            .stdout_is(&format!("{function} {}\n", env!("CARGO_PKG_VERSION")));
+    }
+    shell(
+        "echo postgres://drain:hunter2@host/database >/etc/sitewatch/credentials/drain-database-url
+         echo KAFKA_TOPIC=mine >>/etc/sitewatch/env
+         mkdir -p /var/lib/private/sitewatch-probe/spool
+         ln -s private/sitewatch-probe /var/lib/sitewatch-probe
+         mkdir -p /var/lib/systemd/timers
+         touch /var/lib/systemd/timers/stamp-sitewatch-drain.timer",
+    )
+    .exits(0);
+    let readme = text("cron/README.md");
+    let (_, rest) = readme.split_once("\n```sh\nuseradd").unwrap();
+    let (commands, _) = rest.split_once("\n```\n").unwrap();
+    shell("touch /etc/sitewatch/credentials/setup-database-url").exits(0);
+    shell(&format!("cd /usr/share/doc/sitewatch\nuseradd{commands}")).exits(0);
+    assert_eq!(
+        said("crontab -u sitewatch -l"),
+        text("cron/crontab.example")
+    );
+    shell("runuser -u sitewatch -- cat /etc/sitewatch/credentials/drain-database-url").exits(0);
+    shell("runuser -u sitewatch -- cat /etc/sitewatch/credentials/setup-database-url").exits(1);
+    let mut timers: Vec<String> = fs::read_dir(root().join("cron/systemd"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".timer"))
+        .collect();
+    timers.sort();
+    shell(&format!("systemctl enable {}", timers.join(" "))).exits(0);
+    let enabled = timers.join("\n") + "\n";
+    assert_eq!(wanted(), enabled);
+
+    // As on a machine that systemd runs; what it is told to do is written down.
+    shell(
+        "mkdir -p /run/systemd/system
+         cat >/usr/local/bin/systemctl <<'EOF'
+#!/bin/sh
+echo \"$*\" >>/systemctl.log
+exec /bin/systemctl \"$@\"
+EOF
+         chmod 0755 /usr/local/bin/systemctl",
+    )
+    .exits(0);
+    let told = || said("cat /systemctl.log; : >/systemctl.log");
+    shell("dpkg --install /tmp/next.deb").exits(0);
+    assert_eq!(wanted(), enabled);
+    assert_eq!(said("tail -n 1 /etc/sitewatch/env"), "KAFKA_TOPIC=mine\n");
+    let on_upgrade = told();
+    assert!(on_upgrade.contains("daemon-reload\n"), "{on_upgrade}");
+    assert!(!on_upgrade.contains("stop"), "{on_upgrade}");
+
+    shell("dpkg --remove sitewatch").exits(0);
+    let on_removal = told();
+    let stopped = "stop sitewatch-*.timer sitewatch-*.service\n";
+    assert!(on_removal.contains(stopped), "{on_removal}");
+    shell("test ! -e /usr/lib/sitewatch").exits(0);
+    shell("test ! -e /usr/bin/sitewatch-probe").exits(0);
+    assert_eq!(
+        said("cat /etc/sitewatch/credentials/drain-database-url"),
+        "postgres://drain:hunter2@host/database\n"
+    );
+
+    shell("dpkg --purge sitewatch").exits(0);
+    let left = said("find / -xdev -name '*sitewatch*' -not -path '/tmp/*' | sort");
+    // What the README's useradd and crontab made, and its next lines remove.
+    assert_eq!(
+        left,
+        "/var/lib/sitewatch\n/var/spool/cron/crontabs/sitewatch\n"
+    );
+    let (_, rest) = readme
+        .split_once("\n```sh\ncrontab -u sitewatch -r")
+        .unwrap();
+    let (commands, _) = rest.split_once("\n```\n").unwrap();
+    shell(&format!("crontab -u sitewatch -r{commands}")).exits(0);
+    assert_eq!(
+        said("find / -xdev -name '*sitewatch*' -not -path '/tmp/*'"),
+        ""
+    );
 }

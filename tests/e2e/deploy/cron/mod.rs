@@ -227,6 +227,23 @@ fn its_lines_record_every_round_in_silence_and_say_what_is_wrong_in_one_line() {
     assert_eq!(installed.runs_not_told("drain"), 1);
 }
 
+#[test]
+fn a_wrong_configuration_is_told_with_its_exit_code() {
+    let installed = Installed::new(USER);
+    let misspelt = r#"[{"url": "https://example.org", "regx": "Example"}]"#;
+    fs::write(installed.path("etc/sites.json"), misspelt).unwrap();
+    let crontab = Crontab::parse(&installed.crontab);
+    let (_, probe) = &crontab.lines[0];
+    let mail = crontab
+        .start(probe, &installed.path("var"), USER)
+        .run()
+        .exits(78)
+        .stderr_is("")
+        .stdout_has(r#"regx is not a field of a site; did you mean "regex"?"#);
+    let hint = "see `probe --help` for every variable it reads (exit code 78)\n";
+    assert!(mail.stdout.ends_with(hint), "{mail}");
+}
+
 fn told_in_one_line(mail: &str) {
     assert_eq!(mail.lines().count(), 1, "{mail}");
     assert!(
