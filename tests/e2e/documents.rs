@@ -183,6 +183,13 @@ fn arguments_are_answered_and_unknown_ones_refused() {
             .run()
             .exits(0)
             .stdout_is(&format!("{function} {}\n", env!("CARGO_PKG_VERSION")));
+        let page = Run::function(function).arg("--man").run().exits(0).stdout;
+        for name in named_in_help(function) {
+            assert!(
+                page.contains(&format!("\n.B {name}\n")),
+                "{function}: {name}"
+            );
+        }
         Run::function(function)
             .arg("--sites")
             .run()

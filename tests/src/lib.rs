@@ -35,5 +35,6 @@ pub mod shared;
 pub mod wait;
 mod watchdog;
 pub mod websites;
+pub mod workflows;
 
 pub use failure::Failure;

@@ -7,6 +7,7 @@ mod cron;
 mod kubernetes;
 mod systemd;
 mod tell_once;
+mod workflows;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

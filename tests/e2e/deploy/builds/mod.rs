@@ -3,3 +3,4 @@
 
 mod from_sources;
 mod package;
+mod release;

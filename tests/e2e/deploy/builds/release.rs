@@ -1,0 +1,141 @@
+//! What `.github/workflows/release.yml` does that needs no GitHub: `.ci/release`, `.ci/sbom` and
+//! `.ci/release-notes`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+use sitewatch_tests::command::Run;
+
+use crate::deploy::text;
+use crate::documents::{FUNCTIONS, root};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Compiling a tool, where it has not been before.
+const TIMEOUT: Duration = Duration::from_secs(600);
+
+fn script(name: &str) -> Run {
+    Run::program(root().join(".ci").join(name))
+        .vars(
+            [
+                "CARGO_HOME",
+                "RUSTUP_HOME",
+                "RUSTUP_TOOLCHAIN",
+                "SITEWATCH_CACHE",
+            ]
+            .iter()
+            .filter_map(|name| Some((name, std::env::var_os(name)?))),
+        )
+        .timeout(TIMEOUT)
+}
+
+fn names(directory: &Path) -> BTreeSet<String> {
+    fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+#[test]
+fn a_release_is_an_archive_of_stripped_functions_with_their_manual_and_a_package() {
+    let directory = tempfile::tempdir().unwrap();
+    let setup = Run::setup();
+    script("release")
+        .arg(setup.executable().parent().unwrap())
+        .arg(directory.path())
+        .run()
+        .exits(0);
+    let machine = Run::program("uname").arg("-m").run().stdout;
+    let name = format!("sitewatch-{VERSION}-linux-{}", machine.trim());
+    let archive = format!("{name}.tar.gz");
+    let made = names(directory.path());
+    assert_eq!(made.len(), 2, "{made:?}");
+    assert!(made.contains(&archive), "{made:?}");
+    assert!(made.iter().any(|name| name.ends_with(".deb")), "{made:?}");
+
+    Run::program("tar")
+        .arg("-xzf")
+        .arg(directory.path().join(archive))
+        .arg("-C")
+        .arg(directory.path())
+        .run()
+        .exits(0);
+    let tree = directory.path().join(name);
+    for function in FUNCTIONS {
+        let executable = tree.join("bin").join(function);
+        Run::program(&executable)
+            .arg("--version")
+            .run()
+            .exits(0)
+            .stdout_is(&format!("{function} {VERSION}\n"));
+        Run::program("file")
+            .arg(executable)
+            .run()
+            .exits(0)
+            .stdout_has(", stripped");
+        let page = fs::read_to_string(tree.join(format!("man/man8/sitewatch-{function}.8")));
+        assert!(page.unwrap().starts_with(".TH SITEWATCH"));
+    }
+    for file in [
+        "LICENSE",
+        "README.md",
+        "cron/README.md",
+        "cron/systemd/sitewatch-probe.timer",
+    ] {
+        assert_eq!(fs::read_to_string(tree.join(file)).unwrap(), text(file));
+    }
+}
+
+#[test]
+fn an_sbom_of_each_function_has_what_it_is_made_of_and_no_tests() {
+    let directory = tempfile::tempdir().unwrap();
+    script("sbom").arg(directory.path()).run().exits(0);
+    let expected = FUNCTIONS.map(|function| format!("sitewatch-{function}-{VERSION}.cdx.json"));
+    assert_eq!(names(directory.path()), BTreeSet::from(expected));
+    let lock = text("Cargo.lock");
+    for function in FUNCTIONS {
+        let file = format!("sitewatch-{function}-{VERSION}.cdx.json");
+        let sbom = fs::read(directory.path().join(file)).unwrap();
+        let sbom: Value = serde_json::from_slice(&sbom).unwrap();
+        assert_eq!(sbom["bomFormat"], "CycloneDX");
+        assert_eq!(sbom["metadata"]["component"]["name"], function);
+        let mut components = BTreeSet::new();
+        for component in sbom["components"].as_array().unwrap() {
+            let name = component["name"].as_str().unwrap();
+            let version = component["version"].as_str().unwrap();
+            let locked = format!("name = \"{name}\"\nversion = \"{version}\"\n");
+            assert!(lock.contains(&locked), "{name} {version}");
+            assert!(component["licenses"].is_array(), "{name}");
+            components.insert(name);
+        }
+        assert!(components.contains("sitewatch") && components.contains("openssl-sys"));
+        let kafka = ["setup", "probe", "drain"].contains(&function);
+        assert_eq!(components.contains("rdkafka-sys"), kafka, "{function}");
+        assert!(!components.contains("rcgen"), "{function}");
+    }
+}
+
+#[test]
+fn the_notes_are_the_changelogs_of_the_version_that_the_sources_have() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |path: &str| directory.path().join(path);
+    fs::create_dir_all(at(".ci")).unwrap();
+    fs::create_dir_all(at(".github")).unwrap();
+    fs::copy(root().join(".ci/release-notes"), at(".ci/release-notes")).unwrap();
+    fs::write(at("Cargo.toml"), "version = \"1.2.0\"\n").unwrap();
+    let changes =
+        "# Changes\n\n## Unreleased\n\n- c\n\n## 1.2.0 (2026-12-01)\n\n- b\n\n## 1.1.0\n\n- a\n";
+    fs::write(at(".github/CHANGELOG.md"), changes).unwrap();
+    let notes = |version: &str| Run::program(at(".ci/release-notes")).arg(version).run();
+    notes("1.2.0").exits(0).stdout_is("\n- b\n");
+    notes("1.1.0")
+        .exits(1)
+        .stderr_is("Cargo.toml is not of version 1.1.0\n");
+    fs::write(at("Cargo.toml"), "version = \"1.3.0\"\n").unwrap();
+    notes("1.3.0")
+        .exits(1)
+        .stderr_is(".github/CHANGELOG.md has nothing under \"## 1.3.0\"\n");
+}
