@@ -4,16 +4,13 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use sitewatch_tests::command::Run;
 use sitewatch_tests::manifests;
 
+use super::compiling;
 use crate::deploy::{BIN, text};
 use crate::documents::{FUNCTIONS, root};
-
-/// Compiling, on a machine that does other things as well.
-const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What is found by looking up from here: `target/debug/setup` has both.
 struct Target {
@@ -36,15 +33,7 @@ impl Target {
 
     /// A run that compiles: the tests' directory holds what is in between, not what comes out.
     fn compiling(&self, program: &str) -> Run {
-        let inherited = ["CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "RUSTFLAGS"];
-        Run::program(program)
-            .vars(
-                inherited
-                    .iter()
-                    .filter_map(|name| Some((name, std::env::var_os(name)?))),
-            )
-            .var("CARGO_BUILD_BUILD_DIR", &self.directory)
-            .timeout(TIMEOUT)
+        compiling(program).var("CARGO_BUILD_BUILD_DIR", &self.directory)
     }
 }
 

@@ -3,17 +3,14 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
 
 use sitewatch_tests::command::{Finished, Run};
 use sitewatch_tests::debian::Debian;
 use sitewatch_tests::package;
 
+use super::TIMEOUT;
 use crate::deploy::{BIN, text};
 use crate::documents::{FUNCTIONS, links, root};
-
-/// dpkg and Debian's judges, on a machine that compiles at the same time.
-const TIMEOUT: Duration = Duration::from_secs(600);
 
 fn tool(program: &str, arguments: &[&str]) -> Finished {
     arguments

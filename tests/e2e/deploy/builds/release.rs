@@ -4,32 +4,18 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::Value;
 use sitewatch_tests::command::Run;
 
+use super::compiling;
 use crate::deploy::text;
 use crate::documents::{FUNCTIONS, root};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Compiling a tool, where it has not been before.
-const TIMEOUT: Duration = Duration::from_secs(600);
-
 fn script(name: &str) -> Run {
-    Run::program(root().join(".ci").join(name))
-        .vars(
-            [
-                "CARGO_HOME",
-                "RUSTUP_HOME",
-                "RUSTUP_TOOLCHAIN",
-                "SITEWATCH_CACHE",
-            ]
-            .iter()
-            .filter_map(|name| Some((name, std::env::var_os(name)?))),
-        )
-        .timeout(TIMEOUT)
+    compiling(root().join(".ci").join(name))
 }
 
 fn names(directory: &Path) -> BTreeSet<String> {
