@@ -93,8 +93,6 @@ look() {
     has dh || lacks "debhelper" debhelper
     has lintian || lacks "Lintian" lintian
     has mmdebstrap || lacks "mmdebstrap" mmdebstrap
-    [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] ||
-        lacks "the keys of Debian's archive" debian-archive-keyring
 }
 
 install() {

@@ -1,5 +1,6 @@
-//! A Debian of a test's own, to install packages in: a directory with Debian 12 and a command that
-//! runs in it as root. Who is not root needs `sudo` without a password.
+//! A Debian of a test's own, to install packages in: a directory with the release that this machine
+//! has, for which packages are made here, and commands that root runs in it. Who is not root needs
+//! `sudo` without a password.
 
 use std::{
     path::{Path, PathBuf},
@@ -11,7 +12,7 @@ use tempfile::TempDir;
 use crate::{Failure, cache, command::Run, go};
 
 /// What is there besides the essential: what the package depends on or recommends.
-const PACKAGES: &str = "--include=ca-certificates,cron,libssl3,systemd,zlib1g";
+const PACKAGES: &str = "--include=ca-certificates,cron,openssl,systemd";
 
 /// One Debian, gone with its value.
 pub struct Debian {
@@ -26,13 +27,11 @@ impl Debian {
     /// When Debian's packages cannot be fetched, the first time on a machine, or nothing can be
     /// done as root.
     pub fn new() -> Result<Self, Failure> {
-        let made = cache::directory("debian-bookworm-1", |fresh| {
+        let release = release()?;
+        let made = cache::directory(&format!("debian-{release}-1"), |fresh| {
             let mut make = as_root("mmdebstrap");
-            make.args(["--quiet", "--variant=minbase", PACKAGES])
-                .arg("--keyring=/usr/share/keyrings/debian-archive-keyring.gpg")
-                .arg("bookworm")
-                .arg(fresh.join("root.tar"))
-                .arg("http://deb.debian.org/debian");
+            make.args(["--quiet", "--variant=minbase", PACKAGES, &release])
+                .arg(fresh.join("root.tar"));
             go::run("make a Debian with mmdebstrap", &mut make).map(drop)
         })?;
         let directory = tempfile::tempdir()
@@ -92,6 +91,17 @@ impl Drop for Debian {
         // A temporary directory that stays is no reason to fail.
         drop(as_root("rm").arg("-rf").arg(&self.root).status());
     }
+}
+
+/// By the name that its archive has, such as `bookworm`.
+fn release() -> Result<String, Failure> {
+    let file = "/etc/os-release";
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::new(format!("cannot read {file}: {error}")))?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
+        .map(str::to_owned)
+        .ok_or_else(|| Failure::new(format!("{file} names no release of Debian or Ubuntu")))
 }
 
 fn as_root(program: &str) -> Command {

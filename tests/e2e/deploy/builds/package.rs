@@ -28,7 +28,12 @@ fn it_holds_what_its_documents_name_and_debian_finds_no_fault_with_it() {
     let package = package.to_str().unwrap();
     tool(
         "lintian",
-        &["--fail-on=error,warning", "--allow-root", package],
+        &[
+            "--profile=debian",
+            "--fail-on=error,warning",
+            "--allow-root",
+            package,
+        ],
     )
     .stdout_is("");
 
@@ -124,6 +129,8 @@ fn what_a_person_did_outlives_upgrades_and_removal_and_nothing_outlives_purge() 
         shell(&format!("sitewatch-{function} --version"))
             .exits(0)
             .stdout_is(&format!("{function} {}\n", env!("CARGO_PKG_VERSION")));
+        let service = format!("systemctl is-enabled sitewatch-{function}.service");
+        shell(&service).exits(0).stdout_is("static\n");
     }
     shell(
         "echo postgres://drain:hunter2@host/database >/etc/sitewatch/credentials/drain-database-url
