@@ -14,14 +14,14 @@ use std::{
 };
 
 use sitewatch_kafka::{
-    Client, Delivery, KafkaError, KafkaSettings, Mechanism, Polled, Producer, Protocol, Range,
-    Reader, Sasl, Security,
+    Client, Delivery, KafkaError, KafkaSettings, Mechanism, Message, Polled, Producer, Protocol,
+    Range, Reader, Sasl, Security,
 };
 use sitewatch_tests::kafka::{PASSWORD, USER, Version};
 use sitewatch_tests::wait::SOON;
 
 /// Each client with the brokers it is for.
-const PAIRS: [(Client, Version); 3] = [
+pub(crate) const PAIRS: [(Client, Version); 3] = [
     (Client::Rdkafka, Version::V3_9),
     (Client::Rdkafka, Version::V4_1),
     (Client::Kafka, Version::V3_9),
@@ -95,7 +95,8 @@ fn produce(settings: &KafkaSettings, payloads: &[Vec<u8>]) -> Vec<Delivery> {
     let mut deliveries = Vec::new();
     for (id, payload) in (0..).zip(payloads) {
         let key = format!("key-{id}");
-        producer.send(id, key.as_bytes(), payload).unwrap();
+        let message = Message::new(key.as_bytes(), payload);
+        producer.send(id, &message).unwrap();
         deliveries.append(&mut producer.poll());
     }
     deliveries.append(&mut producer.finish(Instant::now() + TIMEOUT));

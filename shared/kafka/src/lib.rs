@@ -29,7 +29,7 @@ mod tls;
 
 pub use admin::{Admin, Created, Deleted};
 pub use error::KafkaError;
-pub use producer::{Delivery, Producer, Undelivered};
+pub use producer::{Delivery, Message, Producer, Undelivered};
 pub use reader::{PartitionBounds, Polled, Range, Reader};
 pub use record::Record;
 pub use settings::{Client, KafkaSettings, Mechanism, Protocol, Sasl, Security};

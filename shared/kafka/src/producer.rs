@@ -15,9 +15,36 @@ pub struct Producer(pub(super) Box<dyn ClientProducer>);
 
 /// What a client does for [`Producer`], whose methods say what each means.
 pub(super) trait ClientProducer: Debug + Send {
-    fn send(&mut self, id: u64, key: &[u8], payload: &[u8]) -> Result<(), KafkaError>;
+    fn send(&mut self, id: u64, message: &Message<'_>) -> Result<(), KafkaError>;
     fn poll(&mut self) -> Vec<Delivery>;
     fn finish(self: Box<Self>, deadline: Instant) -> Vec<Delivery>;
+}
+
+/// A message to be published.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// What decides its partition.
+    pub key: &'a [u8],
+    /// Its content.
+    pub payload: &'a [u8],
+    /// The time of what it tells, in milliseconds since 1970; `None`: that of sending it, which it
+    /// also gets when the broker does not take this one. The `kafka` client writes no time.
+    pub timestamp_ms: Option<i64>,
+    /// Name and value of each header. The `kafka` client writes none.
+    pub headers: &'a [(&'a str, &'a [u8])],
+}
+
+impl<'a> Message<'a> {
+    /// A message without a time of its own and without headers.
+    #[must_use]
+    pub fn new(key: &'a [u8], payload: &'a [u8]) -> Self {
+        Self {
+            key,
+            payload,
+            timestamp_ms: None,
+            headers: &[],
+        }
+    }
 }
 
 /// The fate of one message.
@@ -48,8 +75,8 @@ impl Producer {
     /// # Errors
     /// The message was not taken and `id` gets no delivery: `Timeout` when no room was made,
     /// `Failed` for a message that can never be sent, such as one that is too large.
-    pub fn send(&mut self, id: u64, key: &[u8], payload: &[u8]) -> Result<(), KafkaError> {
-        self.0.send(id, key, payload)
+    pub fn send(&mut self, id: u64, message: &Message<'_>) -> Result<(), KafkaError> {
+        self.0.send(id, message)
     }
 
     /// Returns what became known since the last call, without waiting.

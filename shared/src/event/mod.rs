@@ -26,6 +26,15 @@ use uuid::Uuid;
 /// The version of the format that this release writes and reads.
 pub const VERSION: u16 = 1;
 
+/// What CloudEvents calls the type of an event of this version.
+pub const TYPE: &str = "io.github.sitewatch.check.v1";
+
+/// The `$id` of the format's JSON Schema. Another version of the format is another file.
+pub const SCHEMA: &str = concat!(
+    env!("CARGO_PKG_REPOSITORY"),
+    "/raw/main/shared/src/event/event.schema.json"
+);
+
 /// The result of one check of one site.
 ///
 /// As JSON it has at most 1,048,576 bytes. Lengths of fields are in characters; `url` also has at
@@ -33,6 +42,7 @@ pub const VERSION: u16 = 1;
 /// from it, and null when the phase did not happen. What the probe itself took in between is left
 /// out. Over redirects the phases are sums, so that they always add up to the total.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("$id" = SCHEMA))]
 pub struct CheckEvent<'a> {
     /// Version of this format: 1.
     pub v: u16,

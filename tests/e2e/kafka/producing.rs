@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sitewatch_kafka::{Client, Delivery, KafkaError, Producer};
+use sitewatch_kafka::{Client, Delivery, KafkaError, Message, Producer};
 use sitewatch_tests::{shared, wait::SOON};
 
 use super::{PAIRS, TIMEOUT, all_delivered, mutual_tls, plain, produce, read_whole, topic, within};
@@ -40,7 +40,7 @@ fn accounted_for(mut deliveries: Vec<Delivery>, payloads: &[Vec<u8>]) -> usize {
 fn send_all(producer: &mut Producer, from: u64, payloads: &[Vec<u8>]) -> Vec<Delivery> {
     let mut deliveries = Vec::new();
     for (id, payload) in (from..).zip(payloads) {
-        producer.send(id, b"key", payload).unwrap();
+        producer.send(id, &Message::new(b"key", payload)).unwrap();
         deliveries.append(&mut producer.poll());
     }
     deliveries
@@ -136,7 +136,7 @@ fn a_full_queue_is_an_error_after_a_while_and_keeps_what_it_took() {
 
         let mut taken = 0;
         let error = loop {
-            match producer.send(taken, b"key", &all[taken as usize]) {
+            match producer.send(taken, &Message::new(b"key", &all[taken as usize])) {
                 Ok(()) => taken += 1,
                 Err(error) => break error,
             }
@@ -223,7 +223,7 @@ fn one_message_is_flushed_in_milliseconds() {
             .map(|_| {
                 let begin = Instant::now();
                 let mut producer = Producer::connect(&settings).unwrap();
-                producer.send(0, b"key", b"payload").unwrap();
+                producer.send(0, &Message::new(b"key", b"payload")).unwrap();
                 all_delivered(&producer.finish(begin + TIMEOUT), 1);
                 begin.elapsed()
             })
@@ -246,7 +246,7 @@ fn what_is_dropped_without_an_end_leaves_at_once() {
         let settings = plain(client, &kafka.proxied_bootstrap(), &topic);
         let mut producer = Producer::connect(&settings).unwrap();
         kafka.proxy().stall();
-        producer.send(0, b"key", b"payload").unwrap();
+        producer.send(0, &Message::new(b"key", b"payload")).unwrap();
         let begin = Instant::now();
 
         drop(producer);

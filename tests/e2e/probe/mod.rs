@@ -5,6 +5,7 @@ mod files;
 mod hostile;
 mod network;
 mod options;
+mod others;
 mod outcomes;
 mod publishing;
 mod running;

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use sitewatch::event::{CheckEvent, Outcome, VERSION};
-use sitewatch_kafka::{Client, KafkaSettings, Producer, Security};
+use sitewatch_kafka::{Client, KafkaSettings, Message, Producer, Security};
 use sitewatch_tests::kafka::{Kafka, Version};
 use sitewatch_tests::memory;
 use sitewatch_tests::postgres::{Database, Postgres};
@@ -357,7 +357,7 @@ fn fill(kafka: &Kafka, topic: &str, events: u64) {
         let key = format!("site-{site:05}");
         for _ in 0..=u64::from(number.is_multiple_of(REPEAT_EVERY)) {
             producer
-                .send(sent, key.as_bytes(), &event)
+                .send(sent, &Message::new(key.as_bytes(), &event))
                 .expect("send an event");
             sent += 1;
         }

@@ -9,6 +9,7 @@ use rdkafka::{
     ClientContext, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
+    message::Headers as _,
     producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext},
 };
 
@@ -60,6 +61,10 @@ pub struct Record {
     pub key: Option<Vec<u8>>,
     /// Its payload; none for a tombstone.
     pub payload: Option<Vec<u8>>,
+    /// Milliseconds since 1970; none when the topic has no time for it.
+    pub timestamp_ms: Option<i64>,
+    /// Name and value of each header.
+    pub headers: Vec<(String, Vec<u8>)>,
 }
 
 impl Record {
@@ -149,6 +154,13 @@ impl Kafka {
                     offset: message.offset(),
                     key: message.key().map(<[u8]>::to_vec),
                     payload: message.payload().map(<[u8]>::to_vec),
+                    timestamp_ms: message.timestamp().to_millis(),
+                    headers: message.headers().map_or_else(Vec::new, |headers| {
+                        let headers = headers.iter();
+                        headers
+                            .map(|it| (it.key.to_owned(), it.value.unwrap_or_default().to_vec()))
+                            .collect()
+                    }),
                 }),
                 Some(Err(KafkaError::PartitionEOF(_))) => left -= 1,
                 Some(Err(error)) => panic!("cannot read {topic}: {error}"),

@@ -8,7 +8,7 @@ use sitewatch::run::Stop;
 use sitewatch_kafka::{KafkaError, KafkaSettings, Producer};
 
 use super::kafka::LINGER;
-use super::queue::Message;
+use super::message::Message;
 use super::spool::{Spool, Spooled};
 
 /// How many events are on their way at once.
@@ -57,10 +57,7 @@ impl<'a> Backlog<'a> {
 
     fn send_one(&mut self, message: &Message) -> io::Result<()> {
         self.sent += 1;
-        if let Err(error) = self
-            .producer
-            .send(self.sent, &message.key, &message.payload)
-        {
+        if let Err(error) = message.send(self.sent, &mut self.producer) {
             return self.refuse(error);
         }
         self.unanswered.insert(self.sent);

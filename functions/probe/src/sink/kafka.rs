@@ -19,7 +19,8 @@ use sitewatch_kafka::{Delivery, KafkaError, KafkaSettings, Producer};
 
 use super::backlog::Backlog;
 use super::journal::Journal;
-use super::queue::{Message, Queue};
+use super::message::Message;
+use super::queue::Queue;
 use super::{Delivered, Spool};
 
 /// How long results may linger before they are handed to the producer: longer than a wake-up
@@ -96,11 +97,7 @@ impl KafkaSink {
             .journal
             .as_ref()
             .is_some_and(|journal| journal.keep(&payload));
-        self.queue.push(Message {
-            key: event.site.as_bytes().to_vec(),
-            payload,
-            kept,
-        });
+        self.queue.push(Message::new(event, payload, kept));
     }
 
     /// Whether no further checks should begin for now.
@@ -163,8 +160,8 @@ struct Publishing<'a> {
     under_way: u64,
     /// Of these, what the journal has no room for; without a journal nobody asks.
     not_kept: HashSet<u64>,
-    /// What neither Kafka nor the journal took.
-    undelivered: Vec<Message>,
+    /// Results that neither Kafka nor the journal took.
+    undelivered: Vec<Vec<u8>>,
     /// Why Kafka is not sent anything any more.
     given_up: bool,
 }
@@ -265,15 +262,15 @@ impl<'a> Publishing<'a> {
 
     fn send(&mut self, producer: Option<&mut Producer>, message: Message) {
         let Some(producer) = producer.filter(|_| !self.given_up) else {
-            self.not_delivered(message);
+            self.not_delivered(message.kept, message.payload);
             return;
         };
         self.next_id += 1;
-        if let Err(error) = producer.send(self.next_id, &message.key, &message.payload) {
+        if let Err(error) = message.send(self.next_id, producer) {
             // A broker that made no room in all that time will not for the next one either.
             self.given_up = matches!(error, KafkaError::Timeout { .. });
             self.trouble(&error);
-            self.not_delivered(message);
+            self.not_delivered(message.kept, message.payload);
             return;
         }
         self.under_way += 1;
@@ -282,9 +279,9 @@ impl<'a> Publishing<'a> {
         }
     }
 
-    fn not_delivered(&mut self, message: Message) {
-        if !message.kept {
-            self.undelivered.push(message);
+    fn not_delivered(&mut self, kept: bool, result: Vec<u8>) {
+        if !kept {
+            self.undelivered.push(result);
         }
     }
 
@@ -301,11 +298,7 @@ impl<'a> Publishing<'a> {
                 }
                 Err(undelivered) => {
                     self.trouble(&undelivered.reason);
-                    self.not_delivered(Message {
-                        key: undelivered.key,
-                        payload: undelivered.payload,
-                        kept,
-                    });
+                    self.not_delivered(kept, undelivered.payload);
                 }
             }
         }
@@ -323,18 +316,18 @@ impl<'a> Publishing<'a> {
     }
 
     fn print_undelivered(&mut self) {
-        let messages = std::mem::take(&mut self.undelivered);
-        if messages.is_empty() {
+        let results = std::mem::take(&mut self.undelivered);
+        if results.is_empty() {
             return;
         }
         if self.journal.is_some() {
             log::error!(
                 "{} results do not fit the spool (PROBE_SPOOL_MAX), or it cannot be written",
-                messages.len()
+                results.len()
             );
         }
-        self.delivered.printed += messages.len() as u64;
-        print(&messages);
+        self.delivered.printed += results.len() as u64;
+        print(&results);
     }
 
     /// Sends what earlier runs have left, oldest first. Each file is removed once everything in it
@@ -389,14 +382,14 @@ impl<'a> Publishing<'a> {
 }
 
 /// The last resort: lines on standard error, from where they can be recovered (`drain` reads them).
-fn print(messages: &[Message]) {
+fn print(results: &[Vec<u8>]) {
     aside(|| {
         let mut stderr = io::stderr().lock();
-        for message in messages {
+        for result in results {
             // When even this fails there is nowhere left to say so but the exit code.
             drop(
                 stderr
-                    .write_all(&message.payload)
+                    .write_all(result)
                     .and_then(|()| stderr.write_all(b"\n")),
             );
         }

@@ -4,6 +4,7 @@ mod backlog;
 mod journal;
 mod kafka;
 mod line;
+mod message;
 mod queue;
 mod record;
 mod spool;

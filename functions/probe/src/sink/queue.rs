@@ -5,18 +5,11 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::message::Message;
+
 /// Results held while Kafka is being reached or is slow: some megabytes. Then no further checks
 /// begin; those under way still find room.
 const CAPACITY: usize = 10_000;
-
-/// A result on its way: key and payload of its message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Message {
-    pub(super) key: Vec<u8>,
-    pub(super) payload: Vec<u8>,
-    /// Whether the run's journal has it.
-    pub(super) kept: bool,
-}
 
 /// A bounded queue that is emptied by the batch: a thread that is woken for every single result
 /// costs more than publishing it does.

@@ -3,7 +3,7 @@
 
 use sitewatch::event::CheckEvent;
 
-use super::queue::Message;
+use super::message::Message;
 
 /// How the lines of a file look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,11 +37,7 @@ pub(super) fn parse(line: &[u8], format: Format) -> Option<Message> {
         }
     };
     let event = CheckEvent::decode(payload).ok()?;
-    Some(Message {
-        key: event.site.as_bytes().to_vec(),
-        payload: payload.to_vec(),
-        kept: false,
-    })
+    Some(Message::new(&event, payload.to_vec(), false))
 }
 
 fn checksum(result: &[u8]) -> [u8; 8] {
@@ -62,8 +58,8 @@ mod tests {
         assert_eq!(line.pop(), Some(b'\n'));
         let message = parse(&line, Format::Checked).unwrap();
         assert_eq!(
-            (message.key.as_slice(), message.payload.as_slice()),
-            (b"shop".as_slice(), RESULT.as_bytes())
+            (message.site.as_str(), message.payload.as_slice()),
+            ("shop", RESULT.as_bytes())
         );
         for bit in 0..line.len() * 8 {
             line[bit / 8] ^= 1 << (bit % 8);

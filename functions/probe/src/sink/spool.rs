@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use uuid::{Uuid, Version};
 
-use super::queue::Message;
+use super::message::Message;
 use super::record::{Format, parse};
 
 /// Files of this release.

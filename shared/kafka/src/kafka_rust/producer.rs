@@ -13,7 +13,7 @@ use super::queue::{Item, Queue};
 use super::worker::Worker;
 use super::{client, partitioner};
 use crate::producer::ClientProducer;
-use crate::{Delivery, KafkaError, KafkaSettings};
+use crate::{Delivery, KafkaError, KafkaSettings, Message};
 
 const WHAT: &str = "store the message";
 
@@ -61,13 +61,14 @@ impl Producer {
 }
 
 impl ClientProducer for Producer {
-    fn send(&mut self, id: u64, key: &[u8], payload: &[u8]) -> Result<(), KafkaError> {
-        let partition = partitioner::partition(key, self.partitions);
+    /// Without its time and headers: the protocol of Kafka 0.8 has neither.
+    fn send(&mut self, id: u64, message: &Message<'_>) -> Result<(), KafkaError> {
+        let partition = partitioner::partition(message.key, self.partitions);
         let item = Item {
             id,
             partition: i32::try_from(partition).unwrap_or(0),
-            key: key.to_vec(),
-            payload: payload.to_vec(),
+            key: message.key.to_vec(),
+            payload: message.payload.to_vec(),
         };
         let timeout = self.settings.connect_timeout;
         self.queue

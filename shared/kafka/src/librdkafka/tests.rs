@@ -12,7 +12,7 @@ use super::assignment::{assign, partition_list};
 use super::config;
 use super::watcher::Watcher;
 use crate::{
-    Client, Delivery, KafkaError, KafkaSettings, Polled, Producer, Range, Reader, Security,
+    Client, Delivery, KafkaError, KafkaSettings, Message, Polled, Producer, Range, Reader, Security,
 };
 
 type Cluster = MockCluster<'static, DefaultProducerContext>;
@@ -43,7 +43,9 @@ fn cluster_of(brokers: i32, partitions: i32) -> (Cluster, KafkaSettings) {
 fn send(settings: &KafkaSettings, count: u64) -> Vec<Delivery> {
     let mut producer = Producer::connect(settings).unwrap();
     for id in 0..count {
-        producer.send(id, b"key", b"payload").unwrap();
+        producer
+            .send(id, &Message::new(b"key", b"payload"))
+            .unwrap();
     }
     producer.finish(Instant::now() + TIMEOUT)
 }
@@ -125,7 +127,8 @@ fn a_leader_that_moves_while_reading_is_followed_to_the_end() {
     // More than is fetched ahead.
     let payload = [b'x'; 1_000];
     for id in 0..MESSAGES {
-        producer.send(id as u64, b"key", &payload).unwrap();
+        let message = Message::new(b"key", &payload);
+        producer.send(id as u64, &message).unwrap();
     }
     let deliveries = producer.finish(Instant::now() + TIMEOUT);
     assert!(deliveries.iter().all(|delivery| delivery.result.is_ok()));

@@ -10,7 +10,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError as RdError, RDKafkaErrorCode as Code};
-use rdkafka::message::{DeliveryResult, Message as _};
+use rdkafka::message::{BorrowedHeaders, DeliveryResult, Message as _, OwnedHeaders};
 use rdkafka::producer::ProducerContext;
 
 use crate::{Delivery, KafkaError, Undelivered, tls};
@@ -27,8 +27,25 @@ pub(super) struct Watcher {
     brokers: String,
     trouble: Mutex<Trouble>,
     deliveries: Mutex<Vec<Delivery>>,
+    turned_away: Mutex<Vec<TurnedAway>>,
     /// How many callbacks there were; a poll that moves it may have left more behind.
     events: AtomicU64,
+}
+
+/// What a message on its way carries.
+#[derive(Clone, Copy)]
+pub(super) struct Ticket {
+    pub(super) id: u64,
+    /// The time it asks for; `None`: none but that of sending.
+    pub(super) timestamp_ms: Option<i64>,
+}
+
+/// A message that the broker did not take for its time, or for the time of another in its batch.
+pub(super) struct TurnedAway {
+    /// What it is sent again with.
+    pub(super) ticket: Ticket,
+    pub(super) headers: Option<OwnedHeaders>,
+    pub(super) message: Box<Undelivered>,
 }
 
 /// What connections have complained about since the last success.
@@ -62,6 +79,16 @@ impl Watcher {
 
     pub(super) fn take_deliveries(&self) -> Vec<Delivery> {
         std::mem::take(&mut lock(&self.deliveries))
+    }
+
+    /// The messages to be sent again.
+    pub(super) fn take_turned_away(&self) -> Vec<TurnedAway> {
+        std::mem::take(&mut lock(&self.turned_away))
+    }
+
+    /// Notes the fate of a message.
+    pub(super) fn report(&self, id: u64, result: Result<(), Box<Undelivered>>) {
+        lock(&self.deliveries).push(Delivery { id, result });
     }
 
     /// Forgets complaints: something has worked since.
@@ -184,19 +211,43 @@ impl ConsumerContext for Watcher {}
 
 impl ProducerContext for Watcher {
     /// Boxed, because the pointer that librdkafka carries has 32 bits on some machines.
-    type DeliveryOpaque = Box<u64>;
+    type DeliveryOpaque = Box<Ticket>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, id: Box<u64>) {
+    fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
         self.events.fetch_add(1, Ordering::Relaxed);
-        let result = match result {
-            Ok(_) => Ok(()),
-            Err((error, message)) => Err(Box::new(Undelivered {
-                reason: self.undelivered(error),
-                key: message.key().unwrap_or_default().to_vec(),
-                payload: message.payload().unwrap_or_default().to_vec(),
-            })),
+        let Err((error, message)) = result else {
+            self.report(ticket.id, Ok(()));
+            return;
         };
-        lock(&self.deliveries).push(Delivery { id: *id, result });
+        let undelivered = Box::new(Undelivered {
+            reason: self.undelivered(error),
+            key: message.key().unwrap_or_default().to_vec(),
+            payload: message.payload().unwrap_or_default().to_vec(),
+        });
+        match again(error, *ticket) {
+            None => self.report(ticket.id, Err(undelivered)),
+            Some(ticket) => lock(&self.turned_away).push(TurnedAway {
+                ticket,
+                headers: message.headers().map(BorrowedHeaders::detach),
+                message: undelivered,
+            }),
+        }
+    }
+}
+
+/// What a message is sent again with. Among those of a batch that the broker turns away, those whose
+/// time it does not take lose it; the others were in their company. One that asks for no time is
+/// turned away for another reason, and for good.
+fn again(error: &RdError, ticket: Ticket) -> Option<Ticket> {
+    match error.rdkafka_error_code()? {
+        Code::InvalidDifferentRecord => Some(ticket),
+        Code::InvalidTimestamp | Code::InvalidRecord if ticket.timestamp_ms.is_some() => {
+            Some(Ticket {
+                timestamp_ms: None,
+                ..ticket
+            })
+        }
+        _ => None,
     }
 }
 
