@@ -9,6 +9,7 @@
     reason = "this crate reads the environment of the machine, not the settings of a function"
 )]
 
+pub mod asyncapi;
 mod cache;
 pub mod certificates;
 mod clock;

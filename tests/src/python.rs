@@ -8,19 +8,28 @@ use std::{
 
 use crate::{Failure, cache, go};
 
-/// What judges JSON, and a server of SMTP.
-const JUDGES: [&str; 8] = [
+/// What judges JSON, a server of SMTP, and readers of Kafka and of CloudEvents.
+const JUDGES: [&str; 16] = [
     "aiosmtpd==1.4.6",
     "atpublic==9.0.0",
     "attrs==26.1.0",
+    "cloudevents==2.2.0",
+    "confluent-kafka==2.16.1",
+    "deprecation==2.1.0",
     "jsonschema==4.26.0",
     "jsonschema-specifications==2025.9.1",
+    "packaging==26.4",
+    "python-dateutil==4.0.0",
     "referencing==0.37.0",
+    "rfc3339-validator==0.1.4",
     "rpds-py==2026.9.1",
+    "six==1.17.0",
     "typing_extensions==4.16.0",
+    "tzdata==2026.6",
 ];
 
-/// The interpreter of an environment with `jsonschema` and `aiosmtpd`.
+/// The interpreter of an environment with `jsonschema`, `aiosmtpd`, `confluent-kafka` and
+/// `cloudevents`.
 ///
 /// # Panics
 /// When it cannot be made.

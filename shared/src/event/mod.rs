@@ -3,7 +3,8 @@
 //! The format is flat so that a sink connector can use it without a transformation, and versioned:
 //! within version 1 fields are only ever added, so a reader ignores names it does not know and
 //! refuses a version it does not know. `event.schema.json`, beside this file, is generated from
-//! [`CheckEvent`]; a test fails when the two differ.
+//! [`CheckEvent`]; a test fails when the two differ. `asyncapi.json` describes the topic to others, and
+//! README.md tells people of it.
 
 mod decode;
 mod outcome;
@@ -316,5 +317,39 @@ mod tests {
             "write this into shared/src/event/event.schema.json:\n{}",
             serde_json::to_string_pretty(&now).unwrap()
         );
+    }
+
+    #[test]
+    fn the_description_of_the_topic_has_the_names_and_limits_of_the_code() {
+        use crate::settings::{parse, var};
+
+        let document: serde_json::Value =
+            serde_json::from_str(include_str!("asyncapi.json")).unwrap();
+        let channel = &document["channels"]["checks"];
+        assert_eq!(channel["address"], var::KAFKA_TOPIC.default);
+        let kafka = &channel["bindings"]["kafka"];
+        assert_eq!(
+            kafka["partitions"].to_string(),
+            var::SETUP_PARTITIONS.default
+        );
+        let retention = parse::duration(var::SETUP_RETENTION.default).unwrap();
+        let kept = &kafka["topicConfiguration"]["retention.ms"];
+        assert_eq!(kept.to_string(), retention.as_millis().to_string());
+
+        let message = &document["components"]["messages"]["check"];
+        let headers = &message["headers"]["properties"];
+        let key = &message["bindings"]["kafka"]["key"];
+        for (found, expected) in [
+            (&document["info"]["version"], VERSION.to_string().into()),
+            (&message["name"], TYPE.into()),
+            (&headers["ce_type"]["const"], TYPE.into()),
+            (&headers["ce_dataschema"]["const"], SCHEMA.into()),
+            (&headers["ce_subject"]["maxLength"], MAX_NAME.into()),
+            (&key["maxLength"], MAX_NAME.into()),
+        ] {
+            let expected: serde_json::Value = expected;
+            assert_eq!(*found, expected);
+        }
+        assert!(TYPE.ends_with(&format!(".v{VERSION}")));
     }
 }

@@ -65,7 +65,7 @@ pub(super) fn told(receiver: &Website) -> Vec<String> {
 
 /// Whether these are what a schema wants; it stands in a file.
 #[track_caller]
-pub(super) fn judge(schema: &Path, bodies: &[Value]) -> Finished {
+pub(crate) fn judge(schema: &Path, bodies: &[Value]) -> Finished {
     let text: String = bodies.iter().map(|body| format!("{body}\n")).collect();
     Run::program(python::interpreter())
         .arg(beside("judge.py"))

@@ -2,17 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
-use sitewatch::event::CheckEvent;
+use serde_json::{Value, json};
+use sitewatch::event::{CheckEvent, SCHEMA, TYPE};
 use sitewatch_kafka::Client;
 use sitewatch_tests::command::{Finished, Run};
 use sitewatch_tests::kafka::{Kafka, Record, Version};
-use sitewatch_tests::shared;
 use sitewatch_tests::websites::Website;
+use sitewatch_tests::{asyncapi, python, shared};
 
 use super::publishing::{NOWHERE, sites, to_kafka};
+use crate::documents::root;
 use crate::kafka::PAIRS;
+use crate::notify::judge;
 use crate::support::{lines, unique, up};
 
 /// What a probe has to be told to use a client.
@@ -168,5 +172,103 @@ fn a_message_is_an_event_of_cloudevents() {
             Client::Rdkafka => assert_eq!(records[0].headers, expected),
             Client::Kafka => assert_eq!(records[0].headers, []),
         }
+    }
+}
+
+fn document() -> PathBuf {
+    root().join("shared/src/event/asyncapi.json")
+}
+
+#[test]
+fn the_description_of_the_topic_is_one_of_asyncapi() {
+    let text = fs::read(document()).unwrap();
+    judge(
+        &asyncapi::schema(),
+        &[serde_json::from_slice(&text).unwrap()],
+    );
+}
+
+#[test]
+fn who_has_the_description_of_the_topic_can_read_it() {
+    let kafka = shared::kafka(Version::V4_1);
+    let topic = unique("described");
+    kafka.create_topic(&topic, 2);
+    let website = Website::up("x");
+    to_kafka(&kafka.bootstrap(), &topic, &sites(&website, 20))
+        .run()
+        .exits(0);
+    let read = Run::program(python::interpreter())
+        .arg(root().join("tests/e2e/probe/reader.py"))
+        .arg(kafka.bootstrap())
+        .arg(document())
+        .arg(&topic)
+        .run()
+        .exits(0);
+    let mut read: Vec<Value> = read
+        .stdout
+        .lines()
+        .map(|line| line.parse().unwrap())
+        .collect();
+    read.sort_by_key(|event| event["id"].to_string());
+    let mut expected: Vec<Value> = Vec::new();
+    for record in kafka.consume_all(&topic) {
+        let event = event(&record);
+        let data: Value = record.text().parse().unwrap();
+        expected.push(json!({
+            "timestamp": event.checked_at.as_millisecond(),
+            "key": event.site,
+            "id": event.id,
+            "source": format!("/sitewatch/probe/{}", event.location),
+            "type": TYPE,
+            "subject": event.site,
+            "time": event.checked_at.as_microsecond() as f64 / 1e6,
+            "schema": SCHEMA,
+            "data": data,
+        }));
+    }
+    expected.sort_by_key(|event| event["id"].to_string());
+    assert_eq!(read.len(), 20);
+    assert_eq!(read, expected);
+}
+
+#[test]
+fn kafkas_own_tool_shows_what_a_message_is() {
+    for version in Version::ALL {
+        let kafka = shared::kafka(version);
+        let topic = unique("shown");
+        kafka.create_topic(&topic, 1);
+        let website = Website::up("x");
+        to_kafka(&kafka.bootstrap(), &topic, &sites(&website, 3))
+            .run()
+            .exits(0);
+        let mut arguments = vec!["--topic", &topic, "--from-beginning", "--max-messages", "3"];
+        let bootstrap = kafka.bootstrap();
+        arguments.extend(["--bootstrap-server", &bootstrap]);
+        for shown in [
+            "print.timestamp=true",
+            "print.headers=true",
+            "print.key=true",
+        ] {
+            arguments.extend(["--property", shown]);
+        }
+        let class = "org.apache.kafka.tools.consumer.ConsoleConsumer";
+        let shown = kafka.tool(class, &arguments).exits(0);
+        let expected: String = kafka
+            .consume_all(&topic)
+            .iter()
+            .map(|record| {
+                let event = event(record);
+                format!(
+                    "CreateTime:{}\tcontent-type:application/json,ce_specversion:1.0,ce_id:{},ce_source:/sitewatch/probe/{},ce_type:{TYPE},ce_subject:{site},ce_time:{:.6},ce_dataschema:{SCHEMA}\t{site}\t{}\n",
+                    event.checked_at.as_millisecond(),
+                    event.id,
+                    event.location,
+                    event.checked_at,
+                    record.text(),
+                    site = event.site,
+                )
+            })
+            .collect();
+        shown.stdout_is(&expected);
     }
 }
