@@ -10,6 +10,6 @@ which="${1:?usage: tests/bench.sh drain|probe|honesty|report …}"
 shift
 
 "$here/tests/install.sh" demo
-cargo build --manifest-path "$here/Cargo.toml" --workspace --bins --release --locked
+cargo build --manifest-path "$here/Cargo.toml" --workspace --bins --profile dist --locked
 target="${CARGO_TARGET_DIR:-$here/target}"
-exec "$target/release/bench_$which" "$@"
+exec "$target/dist/bench_$which" "$@"
