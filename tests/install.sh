@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Installs what this machine lacks to build Sitewatch and to run its tests: a C toolchain with the
 # headers of OpenSSL and zlib, PostgreSQL's server, Java 17 or newer, Maven, which fetches Kafka,
-# PgBouncer, libfaketime, iproute2, what judges the units of cron/, the manifests of k8s/ and
-# report's metrics (systemd's tools, Go, Python's venv), npm, which fetches AsyncAPI's schema,
-# Alertmanager, and Chromium, which shows whether the status page renders.
+# PgBouncer, libfaketime, iproute2, what judges the units of cron/ and the manifests of k8s/ (systemd's
+# tools, Go, Python's venv), npm, which fetches AsyncAPI's schema, Prometheus' promtool, which judges
+# metrics and alerts, Alertmanager, and Chromium, which shows whether the status page renders.
 #
 # Silent when nothing is missing. Looks for the tools themselves, wherever they came from; only when
 # one is missing does it ask Debian's packages, as root or through sudo without a password.
@@ -88,6 +88,7 @@ look() {
     has_go || lacks "Go 1.$go or newer" golang-go
     python3 -c 'import ensurepip, venv' 2>/dev/null || lacks "Python with venv" python3-venv
     has npm || lacks "npm" npm
+    has promtool || lacks "Prometheus' promtool; Prometheus need not run" prometheus
     has prometheus-alertmanager || lacks "Alertmanager; it need not run" prometheus-alertmanager
     has chromium || has chromium-browser || has google-chrome || lacks "Chromium" chromium
     [ "$for" = builds ] || return

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 
 use sitewatch::postgres::SCHEMA_VERSION;
-use sitewatch_tests::metrics;
+use sitewatch_tests::prometheus;
 use sitewatch_tests::websites::{Behaviour, Website};
 
 use crate::support::{Prepared, down, lines, up};
@@ -180,9 +180,9 @@ fn metrics_are_prometheus_text_with_odd_names_escaped() {
         assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
     }
     assert!(!text.contains("# EOF"), "{text}");
-    metrics::check(&text).unwrap();
+    prometheus::check_metrics(&text).unwrap();
     let wrong = format!("{text}# HELP x_hours x\n# TYPE x_hours gauge\nx_hours 1\n");
-    assert!(metrics::check(&wrong).is_err());
+    assert!(prometheus::check_metrics(&wrong).is_err());
 }
 
 #[test]

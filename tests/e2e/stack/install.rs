@@ -30,7 +30,7 @@ fn without_a_way_to_install_it_says_what_is_missing() {
         "  apt-get install build-essential pkg-config libssl-dev zlib1g-dev ",
         " default-jre-headless maven ",
         " systemd util-linux ",
-        " golang-go python3-venv npm prometheus-alertmanager chromium\n",
+        " golang-go python3-venv npm prometheus prometheus-alertmanager chromium\n",
     ] {
         assert!(
             finished.stderr.contains(part),
