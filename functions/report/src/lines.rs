@@ -64,6 +64,40 @@ pub(crate) struct SiteLine {
     pub(crate) coverage_90d: Option<f64>,
     /// Checks for slots that had one already, in the hours of the last 24 that are rolled up.
     pub(crate) duplicates_24h: i64,
+    /// When the first expires of all certificates that the check depended on, those of redirects'
+    /// servers and of the chains that they sent included. Null without, and from probes that do not
+    /// look at them.
+    pub(crate) chain_not_after: Option<Timestamp>,
+    /// As `certificate_days`.
+    pub(crate) chain_days: Option<i64>,
+    /// The same in seconds.
+    #[serde(skip)]
+    pub(crate) chain_left_s: Option<i64>,
+    /// Whose that certificate is; null where it names nobody.
+    pub(crate) chain_subject: Option<String>,
+    /// The host that sent it.
+    pub(crate) chain_host: Option<String>,
+}
+
+impl SiteLine {
+    /// When the first certificate expires of those that are known, and how many seconds are left.
+    pub(crate) fn first_expiry(&self) -> Option<(Timestamp, i64)> {
+        self.chain_not_after
+            .zip(self.chain_left_s)
+            .or_else(|| self.certificate_not_after.zip(self.certificate_left_s))
+    }
+
+    /// Whose certificate that is and who sends it, where it is not the site's own; else `None`.
+    pub(crate) fn first_to_expire(&self) -> Option<String> {
+        if self.chain_not_after == self.certificate_not_after {
+            return None;
+        }
+        let host = self.chain_host.as_deref()?;
+        Some(match &self.chain_subject {
+            Some(subject) => format!("{subject}, sent by {host}"),
+            None => format!("sent by {host}"),
+        })
+    }
 }
 
 /// One check.

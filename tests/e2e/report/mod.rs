@@ -2,6 +2,7 @@
 
 mod ahead;
 mod browser;
+mod certificates;
 mod coverage;
 mod foreign;
 mod formats;

@@ -58,7 +58,10 @@ struct SiteView {
     uptimes: [(&'static str, String, String); 4],
     p50: String,
     p95: String,
+    /// How long the first to expire of its certificates has left, and whose that is, where it is not
+    /// the site's own.
     certificate: String,
+    certificate_of: String,
     plots: Vec<Plot>,
 }
 
@@ -76,6 +79,7 @@ struct IncidentView {
 /// A certificate that expires soon.
 pub(super) struct CertificateView {
     site: String,
+    whose: String,
     expires: String,
     pub(super) left_s: i64,
     left: String,
@@ -191,7 +195,11 @@ impl SiteView {
             }),
             p50: milliseconds(line.p50_us),
             p95: milliseconds(line.p95_us),
-            certificate: line.certificate_left_s.map(validity).unwrap_or_default(),
+            certificate: line
+                .first_expiry()
+                .map(|(_, left_s)| validity(left_s))
+                .unwrap_or_default(),
+            certificate_of: printable(&line.first_to_expire().unwrap_or_default()),
             plots: plots
                 .map(|plots| {
                     [
@@ -233,12 +241,14 @@ impl IncidentView {
 
 impl CertificateView {
     pub(super) fn new(line: &SiteLine) -> Option<Self> {
-        let left_s = line
-            .certificate_left_s
-            .filter(|left| *left < EXPIRING_DAYS * 86_400)?;
+        let (expires, left_s) = line
+            .first_expiry()
+            .filter(|(_, left_s)| *left_s < EXPIRING_DAYS * 86_400)?;
+        let of = line.first_to_expire();
         Some(Self {
             site: printable(&line.site),
-            expires: time(line.certificate_not_after?),
+            whose: of.map_or_else(|| "its own".to_owned(), |of| printable(&of)),
+            expires: time(expires),
             left_s,
             left: validity(left_s),
         })

@@ -131,6 +131,24 @@ impl Metrics {
                 Ok(())
             })?;
         }
+        let mut chains = family(
+            to,
+            "sitewatch_site_chain_certificate_expiry_timestamp_seconds",
+            "When the first expires of all certificates that the newest check with any depended on, those of redirects' servers and of the chains that they sent included: host sent it, subject is whose it is.",
+        )?;
+        sites.each(reader, &mut |site| {
+            let site = site.line;
+            if let Some(not_after) = site.chain_not_after {
+                let labels = [
+                    ("site", site.site.as_str()),
+                    ("location", location(&site)),
+                    ("host", site.chain_host.as_deref().unwrap_or_default()),
+                    ("subject", site.chain_subject.as_deref().unwrap_or_default()),
+                ];
+                chains.sample(&labels, seconds(not_after))?;
+            }
+            Ok(())
+        })?;
         let mut states = family(
             to,
             "sitewatch_site_state",

@@ -278,11 +278,14 @@ impl Statistics {
 fn site(row: &Row, now: Timestamp) -> Site {
     let location_id: Option<i16> = row.get(1);
     let certificate_not_after: Option<Timestamp> = row.get(17);
-    let certificate_left_s = certificate_not_after.map(|end| {
+    let chain_not_after: Option<Timestamp> = row.get(25);
+    let left_s = |end: Timestamp| {
         // Whole seconds, downwards: what expired a moment ago has expired.
         let left = end.duration_since(now);
         left.as_secs() - i64::from(left.subsec_nanos() < 0)
-    });
+    };
+    let certificate_left_s = certificate_not_after.map(left_s);
+    let chain_left_s = chain_not_after.map(left_s);
     Site {
         key: location_id.map(|location_id| (row.get(0), location_id)),
         is_first: row.get(24),
@@ -328,6 +331,11 @@ fn site(row: &Row, now: Timestamp) -> Site {
             coverage_30d: None,
             coverage_90d: None,
             duplicates_24h: 0,
+            chain_not_after,
+            chain_days: chain_left_s.map(days_left),
+            chain_left_s,
+            chain_subject: row.get(26),
+            chain_host: row.get(27),
         },
     }
 }

@@ -13,7 +13,8 @@ select
     shown.certificate_not_after, shown.certificate_issuer, shown.error, shown.last_error, shown.last_down_at,
     shown.verdict,
     case when shown.verdict in ('up', 'degraded', 'down') then shown.verdict_since end as verdict_since,
-    row_number() over (partition by shown.website_id order by shown.rank, shown.location) = 1 as is_first
+    row_number() over (partition by shown.website_id order by shown.rank, shown.location) = 1 as is_first,
+    shown.chain_not_after, shown.chain_subject, shown.chain_host
 from (
     select judged.*,
         case judged.state when 'down' then 0 when 'up' then 2 else 1 end as rank,
@@ -41,10 +42,13 @@ from (
             verdicts.location_since as since, verdicts.verdict as site_verdict, verdicts.verdict_since,
             state.checked_at, outcomes.word, newest.status,
             newest.dns_us, newest.connect_us, newest.tls_us, newest.first_byte_us, newest.body_us, newest.total_us,
-            state.certificate_not_after, state.certificate_issuer, newest.error,
+            state.certificate_not_after, state.certificate_issuer,
+            stored.chain_not_after, stored.chain_subject, stored.chain_host, newest.error,
             incident.error as last_error, incident.last_down_at
         from websites
         left join current_states as state on state.website_id = websites.id
+        left join website_states as stored
+            on stored.website_id = state.website_id and stored.location_id = state.location_id
         left join verdicts on verdicts.website_id = state.website_id and verdicts.location_id = state.location_id
         left join locations on locations.id = state.location_id
         left join outcomes on outcomes.code = state.outcome

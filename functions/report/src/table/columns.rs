@@ -55,6 +55,10 @@ impl Line for SiteLine {
         "coverage_30d",
         "coverage_90d",
         "duplicates_24h",
+        "chain_not_after",
+        "chain_days",
+        "chain_subject",
+        "chain_host",
     ];
 
     const HEADER: &'static [&'static str] = &[
@@ -114,7 +118,9 @@ impl Line for SiteLine {
             percentage(self.uptime_90d),
             milliseconds(self.p50_us),
             milliseconds(self.p95_us),
-            self.certificate_left_s.map(validity).unwrap_or_default(),
+            self.first_expiry()
+                .map(|(_, left_s)| validity(left_s))
+                .unwrap_or_default(),
             why,
         ]
     }
