@@ -56,6 +56,19 @@ pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     kept.chain(['…']).collect::<String>().into()
 }
 
+/// A label's name in the characters that Prometheus and Alertmanager take.
+#[must_use]
+pub fn prometheus_label(name: &str) -> String {
+    let mut label: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .collect();
+    if label.is_empty() || label.starts_with(|c: char| c.is_ascii_digit()) {
+        label.insert(0, '_');
+    }
+    label
+}
+
 /// The known name that is meant by one that is not known, if one is near enough.
 #[must_use]
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -114,6 +127,18 @@ mod tests {
         for (most, text) in [(3, "größe"), (5, "größe"), (6, "größe")] {
             let expected = if most < 5 { "gr…" } else { "größe" };
             assert_eq!(shortened(text, most), expected, "{most}");
+        }
+    }
+
+    #[test]
+    fn labels_are_named_as_prometheus_wants_it() {
+        for (name, expected) in [
+            ("team", "team"),
+            ("k8s.io/name", "k8s_io_name"),
+            ("1", "_1"),
+            ("", "_"),
+        ] {
+            assert_eq!(prometheus_label(name), expected);
         }
     }
 

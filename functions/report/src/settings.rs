@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use sitewatch::settings::{DatabaseSettings, Reader, database, parse, var};
+use sitewatch::words::prometheus_label;
 use url::Url;
 
 use crate::filter::{self, Filter};
@@ -35,10 +36,21 @@ pub(crate) struct Settings {
     pub(crate) title: String,
     /// Sites whose response times the status page draws.
     pub(crate) plots: usize,
+    /// Labels of sites that `sitewatch_site_info` has; none: there is no such metric.
+    pub(crate) metric_labels: Vec<MetricLabel>,
     /// Where metrics are pushed to instead.
     pub(crate) pushgateway: Option<Url>,
     /// Whether a terminal gets colours.
     pub(crate) colours: bool,
+}
+
+/// A label of sites that metrics have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MetricLabel {
+    /// As sites have it.
+    pub(crate) name: String,
+    /// As Prometheus has it.
+    pub(crate) metric_name: String,
 }
 
 /// What the answer looks like.
@@ -145,6 +157,9 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
         title: reader.or_default(&var::REPORT_TITLE, parse::text),
         plots: usize::try_from(reader.or_default(&var::REPORT_PLOTS, parse::count(0, 1_000)))
             .unwrap_or(0),
+        metric_labels: reader
+            .optional(&var::REPORT_PROMETHEUS_LABELS, metric_labels)
+            .unwrap_or_default(),
         pushgateway,
         colours: !reader.is_set(&var::NO_COLOR),
         database: database(reader)?,
@@ -161,6 +176,42 @@ fn since(text: &str, now: Timestamp) -> Result<Timestamp, String> {
         .ok()
         .and_then(|ago| now.checked_sub(ago).ok())
         .ok_or_else(|| "too long ago".to_owned())
+}
+
+/// `team,k8s.io/name`, as Prometheus tells them apart from each other and from its own.
+fn metric_labels(text: &str) -> Result<Vec<MetricLabel>, String> {
+    let mut labels: Vec<MetricLabel> = Vec::new();
+    for name in text
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+    {
+        let metric_name = prometheus_label(name);
+        if metric_name == "site" {
+            return Err(format!(
+                "{name:?} would be the label site, which is the site's name"
+            ));
+        }
+        if metric_name.starts_with("__") {
+            return Err(format!(
+                "{name:?} would be the label {metric_name}, and Prometheus keeps names with two underscores before them to itself"
+            ));
+        }
+        if let Some(same) = labels.iter().find(|label| label.metric_name == metric_name) {
+            return Err(format!(
+                "{:?} and {name:?} would both be the label {metric_name}",
+                same.name
+            ));
+        }
+        labels.push(MetricLabel {
+            name: name.to_owned(),
+            metric_name,
+        });
+    }
+    if labels.is_empty() {
+        return Err(String::new());
+    }
+    Ok(labels)
 }
 
 fn gateway(text: &str) -> Result<Url, String> {
@@ -192,6 +243,26 @@ mod tests {
         );
         for text in ["yesterday", "0s", "-1h", "99999999d"] {
             assert!(since(text, now).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn labels_of_metrics_are_told_apart() {
+        let labels = metric_labels("team, k8s.io/name,").unwrap();
+        let names: Vec<_> = labels
+            .iter()
+            .map(|label| (label.name.as_str(), label.metric_name.as_str()))
+            .collect();
+        assert_eq!(names, [("team", "team"), ("k8s.io/name", "k8s_io_name")]);
+        for (text, why) in [
+            (",", ""),
+            ("site", "would be the label site"),
+            ("//x", "would be the label __x"),
+            ("a.b,a/b", "would both be the label a_b"),
+            ("team,team", "would both be the label team"),
+        ] {
+            let problem = metric_labels(text).unwrap_err();
+            assert!(problem.contains(why), "{text}: {problem}");
         }
     }
 

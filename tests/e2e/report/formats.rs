@@ -1,6 +1,8 @@
 //! Filters, files, columns, metrics.
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
+use std::path::Path;
 
 use sitewatch::postgres::SCHEMA_VERSION;
 use sitewatch_tests::prometheus;
@@ -88,9 +90,7 @@ fn every_column_is_documented() {
         .run()
         .exits(0);
     prepared.maintain().run().exits(0);
-    let root =
-        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions/report/README.md");
-    let text = std::fs::read_to_string(root).unwrap();
+    let text = documentation();
     let report = |kind: &str| prepared.report().var("REPORT_KIND", kind);
     for kind in ["sites", "recent", "incidents", "days", "runs"] {
         let (_, section) = text.split_once(&format!("\n## {kind}\n")).unwrap();
@@ -106,6 +106,12 @@ fn every_column_is_documented() {
             .unwrap_or_else(|| panic!("{kind} has no header"));
         for column in header.split(',') {
             assert!(section.contains(&format!("`{column}`")), "{kind}: {column}");
+        }
+        for documented in first_cells(section) {
+            assert!(
+                header.split(',').any(|column| column == documented),
+                "{kind} has no {documented}"
+            );
         }
         let json = report(kind).var("REPORT_FORMAT", "json").run().exits(0);
         let line = json.stdout.lines().next().unwrap();
@@ -124,6 +130,39 @@ fn every_column_is_documented() {
             .exits(0);
         assert_eq!(none.stdout.lines().next(), Some(header), "{kind}");
     }
+}
+
+/// What stands between backquotes in the first cells of a section's tables.
+fn first_cells(section: &str) -> impl Iterator<Item = &str> {
+    section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('|'))
+        .flat_map(|(cell, _)| cell.split('`').step_by(2))
+        .filter(|name| !name.trim().is_empty())
+}
+
+#[test]
+fn every_metric_is_documented() {
+    let prepared = filled();
+    let metrics = prepared
+        .report()
+        .var("REPORT_FORMAT", "prometheus")
+        .var("REPORT_PROMETHEUS_LABELS", "team")
+        .run()
+        .exits(0)
+        .stdout;
+    let written: BTreeSet<&str> = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" gauge"))
+        .collect();
+    let text = documentation();
+    let (_, section) = text.split_once("\n## prometheus\n").unwrap();
+    assert_eq!(written, first_cells(section).collect());
+}
+
+fn documentation() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions/report/README.md");
+    std::fs::read_to_string(path).unwrap()
 }
 
 #[test]

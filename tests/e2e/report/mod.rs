@@ -8,5 +8,6 @@ mod foreign;
 mod formats;
 mod history;
 mod many;
+mod metrics;
 mod since;
 mod states;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 use sitewatch::settings::parse;
+use sitewatch::words::prometheus_label;
 
 use super::http::Endpoint;
 use super::{Address, Manner, Receiver, Refusal};
@@ -63,7 +64,7 @@ impl Alertmanager {
             .labels
             .iter()
             .filter(|(_, value)| !value.is_empty())
-            .map(|(name, value)| (label(name), value.as_str().into()))
+            .map(|(name, value)| (prometheus_label(name), value.as_str().into()))
             .collect();
         labels.insert("alertname".to_owned(), name.into());
         labels.insert("severity".to_owned(), severity.into());
@@ -105,34 +106,5 @@ impl Receiver for Alertmanager {
 
     fn manner(&self) -> Manner {
         Manner::IsReminded
-    }
-}
-
-/// A label's name in Prometheus' characters.
-fn label(name: &str) -> String {
-    let mut label: String = name
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-        .collect();
-    if label.is_empty() || label.starts_with(|c: char| c.is_ascii_digit()) {
-        label.insert(0, '_');
-    }
-    label
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn labels_are_named_as_prometheus_wants_it() {
-        for (name, expected) in [
-            ("team", "team"),
-            ("k8s.io/name", "k8s_io_name"),
-            ("1", "_1"),
-            ("", "_"),
-        ] {
-            assert_eq!(label(name), expected);
-        }
     }
 }

@@ -3,6 +3,8 @@
 
 use std::io::{self, Write};
 
+use jiff::Timestamp;
+
 use super::text::family;
 use crate::lines::{RunLine, SiteLine};
 use crate::output::Interrupted;
@@ -10,15 +12,21 @@ use crate::read::Reader;
 use crate::read::offsets::Offset;
 use crate::read::probes::Probes;
 use crate::read::sites::{Site, Sites};
+use crate::settings::MetricLabel;
+use crate::states::STATES;
 
 /// What metrics are made of besides the sites.
 #[derive(Debug)]
-pub(super) struct Metrics {
+pub(super) struct Metrics<'a> {
+    /// Labels that sites are told with; none: no metric of them.
+    pub(super) labels: &'a [MetricLabel],
     pub(super) probes: Vec<Probes>,
     pub(super) runs: Vec<RunLine>,
     pub(super) offsets: Vec<Offset>,
     /// Hours older than a day that wait to be rolled up.
     pub(super) hours_waiting: i64,
+    /// When the newest dead letter was recorded; `None`: there are none.
+    pub(super) dead_letter_at: Option<Timestamp>,
 }
 
 /// A site's metric, with what it is of a line; `None`: left out.
@@ -105,7 +113,7 @@ const OF_RUNS: &[OfRun] = &[
     ),
 ];
 
-impl Metrics {
+impl Metrics<'_> {
     /// Writes all of them.
     pub(super) fn write(
         &self,
@@ -152,18 +160,18 @@ impl Metrics {
         let mut states = family(
             to,
             "sitewatch_site_state",
-            "1 for the state that the site is in: up, degraded, down, unknown, or unmonitored when its checks have stopped.",
+            "1 for the state that the site is in, 0 for each other one: up, degraded, down, unknown, or unmonitored when its checks have stopped.",
         )?;
         sites.each(reader, &mut |site| {
             if site.is_first {
-                let labels = [
-                    ("site", site.line.site.as_str()),
-                    ("state", site.line.verdict),
-                ];
-                states.sample(&labels, 1)?;
+                for state in STATES {
+                    let labels = [("site", site.line.site.as_str()), ("state", state)];
+                    states.sample(&labels, u8::from(state == site.line.verdict))?;
+                }
             }
             Ok(())
         })?;
+        self.write_labels(reader, sites, to)?;
         let mut phases = family(
             to,
             "sitewatch_site_response_seconds",
@@ -183,10 +191,34 @@ impl Metrics {
             }
             Ok(())
         })?;
-        Ok(self.write_rest(to)?)
+        Ok(self.write_rest(now, to)?)
     }
 
-    fn write_rest(&self, to: &mut dyn Write) -> io::Result<()> {
+    fn write_labels(
+        &self,
+        reader: &mut Reader<'_>,
+        sites: &Sites,
+        to: &mut dyn Write,
+    ) -> Result<(), Interrupted> {
+        if self.labels.is_empty() {
+            return Ok(());
+        }
+        let mut infos = family(
+            to,
+            "sitewatch_site_info",
+            "The labels of the site that REPORT_PROMETHEUS_LABELS names; always 1.",
+        )?;
+        sites.each_labels(reader, &mut |site, of_site| {
+            let mut labels = vec![("site", site)];
+            labels.extend(self.labels.iter().filter_map(|label| {
+                let value = of_site.get(&label.name)?;
+                Some((label.metric_name.as_str(), value.as_str()))
+            }));
+            Ok(infos.sample(&labels, 1)?)
+        })
+    }
+
+    fn write_rest(&self, now: Timestamp, to: &mut dyn Write) -> io::Result<()> {
         for (name, help, value) in OF_PROBES {
             let mut family = family(to, name, help)?;
             for probes in &self.probes {
@@ -228,7 +260,21 @@ impl Metrics {
             "sitewatch_rollups_waiting",
             "Hours older than a day that wait for maintain to roll them up.",
         )?
-        .sample(&[], self.hours_waiting)
+        .sample(&[], self.hours_waiting)?;
+        let mut dead_letters = family(
+            to,
+            "sitewatch_dead_letters_last_timestamp_seconds",
+            "When drain met the newest message in dead_letters; left out when there is none.",
+        )?;
+        if let Some(at) = self.dead_letter_at {
+            dead_letters.sample(&[], seconds(at))?;
+        }
+        family(
+            to,
+            "sitewatch_report_timestamp_seconds",
+            "As of when report wrote these metrics.",
+        )?
+        .sample(&[], seconds(now))
     }
 }
 
@@ -236,6 +282,6 @@ fn location(site: &SiteLine) -> &str {
     site.location.as_deref().unwrap_or_default()
 }
 
-fn seconds(time: jiff::Timestamp) -> f64 {
+fn seconds(time: Timestamp) -> f64 {
     time.as_microsecond() as f64 / 1e6
 }

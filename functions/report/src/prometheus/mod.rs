@@ -11,7 +11,7 @@ use sitewatch::run::Failure;
 
 use crate::output;
 use crate::read::sites::Sites;
-use crate::read::{Reader, offsets, probes, runs};
+use crate::read::{Reader, dead_letters, offsets, probes, runs};
 use crate::settings::Settings;
 use metrics::Metrics;
 
@@ -25,10 +25,12 @@ pub(crate) fn write(
     sites: &Sites,
 ) -> Result<(), Failure> {
     let metrics = Metrics {
+        labels: &settings.metric_labels,
         probes: probes::read(reader, settings)?,
         runs: runs::read(reader)?,
         offsets: offsets::read(reader)?,
         hours_waiting: reader.span.waiting,
+        dead_letter_at: dead_letters::newest(reader)?,
     };
     match &settings.pushgateway {
         Some(url) => push::push(url, |to| metrics.write(reader, sites, to)),

@@ -104,6 +104,23 @@ impl Sites {
         every_row(reader, &self.cursor, DOING, &mut |row| each(site(row, now)))
     }
 
+    /// Hands on the name and the labels of each site, once.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be asked, and those of `each`.
+    pub(crate) fn each_labels(
+        &self,
+        reader: &mut Reader<'_>,
+        each: &mut dyn FnMut(&str, &Labels) -> Result<(), Interrupted>,
+    ) -> Result<(), Interrupted> {
+        every_row(reader, &self.cursor, DOING, &mut |row| {
+            if row.get(24) {
+                each(row.get(2), &labels(row.get(4)))?;
+            }
+            Ok(())
+        })
+    }
+
     /// How many sites are in which state.
     ///
     /// # Errors

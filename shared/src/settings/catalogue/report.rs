@@ -1,0 +1,82 @@
+//! The part of the catalogue that is `report`'s.
+
+/// Declares the variables before it, those of `report` and, by way of `with_notify`, the rest.
+macro_rules! with_report {
+    ({ $($before:tt)* } { $($after:tt)* }) => { with_notify! {{
+        $($before)*
+
+            REPORT_KIND {
+                group: Report, default: "sites",
+                wants: "sites, recent, incidents, days or runs", example: "incidents",
+                help: "What is shown: sites (the state of each), recent (the latest checks, as they were recorded), incidents (when a site went down, for how long, why), days (what each site's days were like), runs (the last run of each function). functions/report/README.md has the columns of each.",
+            }
+            REPORT_FORMAT {
+                group: Report, default: "table",
+                wants: "table, json, csv, html or prometheus", example: "json",
+                help: "table for people, json (one object a line) or csv for programs; of sites also html, a status page in one file, and prometheus, metrics as text.",
+            }
+            REPORT_OUTPUT {
+                group: Report,
+                wants: "the path of a file", example: "/var/www/status/index.html",
+                help: "A file to write instead of standard output, whole or not at all: readers find the old one or the new one. For node_exporter's textfile collector: a file that ends in .prom.",
+            }
+            REPORT_SITE {
+                group: Report,
+                wants: "names of sites separated by commas, * for any text", example: "shop,blog-*",
+                help: "Only sites of these names; * stands for any text. When not set: all.",
+            }
+            REPORT_LABEL {
+                group: Report,
+                wants: "name=value, several separated by commas", example: "team=web",
+                help: "Only sites with all of these labels.",
+            }
+            REPORT_STATE {
+                group: Report,
+                wants: "up, degraded, down, unknown or unmonitored, several separated by commas", example: "down,degraded",
+                help: "Only sites (of recent: checks) of these states; incidents: down for those that go on, up for those that ended.",
+            }
+            REPORT_SINCE {
+                group: Report,
+                wants: "a duration before now, or a time such as 2026-01-31T08:00:00Z", example: "24h",
+                help: "Recent checks, incidents and days after this only. When not set: incidents of 30 days, 90 days.",
+            }
+            REPORT_RECENT {
+                group: Report,
+                wants: "a whole number from 1 to 100000", example: "20",
+                help: "How many of the latest checks, or incidents, at most. Set without REPORT_KIND, it means recent. When not set: 100, or with REPORT_SINCE all since then, up to 100000.",
+            }
+            REPORT_STALE_AFTER {
+                group: Report, default: "10m",
+                wants: "a duration", example: "10m",
+                help: "A site whose newest check is older than this (and than three times its interval) is not monitored, whatever that check said.",
+            }
+            REPORT_FAIL_ON_DOWN {
+                group: Report, default: "false",
+                wants: "true or false", example: "true",
+                help: "Whether to exit with 1 when a site that is shown, or whose checks, incidents or days are, is down: for pipelines and for use by hand.",
+            }
+            REPORT_TITLE {
+                group: Report, default: "Status",
+                wants: "text", example: "Status of example.org",
+                help: "The status page's title.",
+            }
+            REPORT_PLOTS {
+                group: Report, default: "50",
+                wants: "a whole number from 0 to 1000", example: "50",
+                help: "For how many sites the status page draws response times, those that are broken first; about 25 kB each.",
+            }
+            REPORT_PROMETHEUS_LABELS {
+                group: Report,
+                wants: "names of labels separated by commas", example: "team,env",
+                help: "Labels of sites that the metric sitewatch_site_info has, so that alerts can be routed and metrics grouped by them. Only those whose values seldom change: each new value is a new series. When not set: no such metric.",
+            }
+            PROMETHEUS_PUSHGATEWAY_URL {
+                group: Report, secret: true,
+                wants: "an http or https URL", example: "http://pushgateway:9091",
+                help: "A Pushgateway to send the metrics to, instead of printing them; user:password@ in it is used. Without a path, /metrics/job/sitewatch is added.",
+            }
+    } {
+        $($after)*
+    }} };
+}
+pub(super) use with_report;
