@@ -97,7 +97,7 @@ ERROR report: see `report --help` for every variable it reads (exit code 78)
 }
 
 /// What is written with these variables.
-fn metrics(prepared: &Prepared, variables: &[(&str, &str)]) -> String {
+pub(super) fn metrics(prepared: &Prepared, variables: &[(&str, &str)]) -> String {
     prepared
         .report()
         .var("REPORT_FORMAT", "prometheus")

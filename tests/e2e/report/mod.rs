@@ -1,6 +1,7 @@
 //! `report`: what people, programs and browsers are told.
 
 mod ahead;
+mod alerts;
 mod browser;
 mod certificates;
 mod coverage;

@@ -1,0 +1,84 @@
+//! The alerts of `k8s/prometheus`: each fires, and is made of metrics that there are.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use jiff::SignedDuration;
+use regex::Regex;
+use sitewatch_tests::prometheus;
+
+use super::metrics::metrics;
+use crate::support::{Prepared, lines, now, up};
+
+#[test]
+fn alerts_fire_when_they_should() {
+    prometheus::check_rules(&rules("rules.yaml")).unwrap();
+    prometheus::test_rules(&rules("rules.test.yaml")).unwrap();
+    let found = |file: &str, pattern: &str| -> BTreeSet<String> {
+        let text = std::fs::read_to_string(rules(file)).unwrap();
+        let pattern = Regex::new(pattern).unwrap();
+        let found = pattern
+            .captures_iter(&text)
+            .map(|found| found[1].to_owned());
+        found.collect()
+    };
+    let fired = found(
+        "rules.test.yaml",
+        r"alertname: (\w+)\n +eval_time: \w+\n +exp_alerts:\n +- exp_labels",
+    );
+    assert_eq!(fired, found("rules.yaml", r"- alert: (\w+)\n"));
+}
+
+#[test]
+fn alerts_are_made_of_metrics_that_there_are() {
+    let prepared = Prepared::new("report");
+    let mut event = up("shop", 60);
+    event.chain_not_after = Some(now() + SignedDuration::from_hours(24));
+    let mut input = lines(&[event]);
+    input.extend(b"no event\n");
+    prepared
+        .drain()
+        .var("DRAIN_SOURCE", "stdin")
+        .stdin(input)
+        .run()
+        .exits(0);
+    prepared.maintain().run().exits(0);
+    // Nobody is there, and there is nothing to tell.
+    prepared
+        .notify("webhook+http://127.0.0.1:1/")
+        .run()
+        .exits(0);
+    let metrics = metrics(&prepared, &[]);
+    let rules = std::fs::read_to_string(rules("rules.yaml")).unwrap();
+    let (selector, matcher) = (
+        Regex::new(r"(sitewatch_\w+)(?:\{([^}]*)\})?").unwrap(),
+        Regex::new(r#"\w+="[^"]*""#).unwrap(),
+    );
+    let mut seen = 0;
+    for named in selector.captures_iter(&rules) {
+        let name = &named[1];
+        let matchers: Vec<&str> = named
+            .get(2)
+            .map(|all| {
+                matcher
+                    .find_iter(all.as_str())
+                    .map(|one| one.as_str())
+                    .collect()
+            })
+            .unwrap_or_default();
+        let is_there = metrics.lines().any(|line| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(['{', ' ']))
+                && matchers.iter().all(|matcher| line.contains(matcher))
+        });
+        assert!(is_there, "{} in\n{metrics}", &named[0]);
+        seen += 1;
+    }
+    assert!(seen > 15, "{seen}");
+}
+
+fn rules(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../k8s/prometheus")
+        .join(file)
+}
