@@ -1,11 +1,14 @@
 //! The Grafana dashboards: every panel's SQL runs, in time, and gives what the panel needs.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use jiff::SignedDuration;
 use postgres::{Client, types::Type};
 use serde_json::Value;
+use sitewatch::event::CheckEvent;
 
-use crate::support::{Prepared, down, lines, up};
+use crate::support::{Prepared, down, lines, now, up};
 
 fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../k8s/grafana")
@@ -24,6 +27,28 @@ fn dashboards() -> Vec<(String, Value)> {
         .collect();
     dashboards.sort_by(|one, other| one.0.cmp(&other.0));
     dashboards
+}
+
+/// The panel of this title.
+fn panel(dashboard: &str, title: &str) -> Value {
+    let (_, content) = dashboards()
+        .into_iter()
+        .find(|(name, _)| name == dashboard)
+        .unwrap();
+    let panels = content["panels"].as_array().unwrap();
+    let panel = panels.iter().find(|panel| panel["title"] == title);
+    panel
+        .unwrap_or_else(|| panic!("{dashboard} has no panel {title}"))
+        .clone()
+}
+
+/// What it asks the database.
+fn panel_sql(dashboard: &str, title: &str) -> String {
+    expand(
+        panel(dashboard, title)["targets"][0]["rawSql"]
+            .as_str()
+            .unwrap(),
+    )
 }
 
 /// What Grafana makes of its macros and variables, for the last three days and the site `shop`.
@@ -152,14 +177,130 @@ fn a_site_that_fails_in_its_maintenance_window_is_unknown_as_in_reports() {
         .run()
         .exits(0);
     let mut client = prepared.client();
-    let mut dashboards = dashboards().into_iter();
-    let (_, overview) = dashboards.find(|(name, _)| name == "overview").unwrap();
     for state in ["Up", "Down", "Unknown"] {
-        let panels = overview["panels"].as_array().unwrap();
-        let panel = panels.iter().find(|panel| panel["title"] == state).unwrap();
-        let sql = panel["targets"][0]["rawSql"].as_str().unwrap();
-        let sites: i64 = client.query_one(&expand(sql), &[]).unwrap().get(0);
+        let sql = panel_sql("overview", state);
+        let sites: i64 = client.query_one(&sql, &[]).unwrap().get(0);
         assert_eq!(sites, 1, "{state}");
+    }
+}
+
+#[test]
+fn verdicts_are_counted_and_each_has_a_colour_of_its_own() {
+    let prepared = Prepared::new("grafana");
+    let mut client = prepared.client();
+    client
+        .batch_execute(
+            r#"insert into websites (name, url, settings) values
+                 ('shop', 'https://shop.example/', '{"agree": "all"}')"#,
+        )
+        .unwrap();
+    let from = |mut event: CheckEvent<'static>, location: &'static str| {
+        event.location = location.into();
+        event
+    };
+    prepared
+        .drain()
+        .var("DRAIN_SOURCE", "stdin")
+        .stdin(lines(&[
+            from(down("shop", 60), "fra1"),
+            from(up("shop", 60), "nyc1"),
+            from(down("blog", 60), "fra1"),
+            from(up("blog", 60), "nyc1"),
+            from(up("wiki", 60), "fra1"),
+            // Monitoring of it stopped, from one location or from all.
+            from(down("wiki", 3_600), "nyc1"),
+            up("old", 3_600),
+        ]))
+        .run()
+        .exits(0);
+    for (title, sites) in [
+        ("Down", 1),
+        ("Degraded", 1),
+        ("Unknown", 0),
+        ("Not monitored", 1),
+        ("Up", 1),
+    ] {
+        let sql = panel_sql("overview", title);
+        let found: i64 = client.query_one(&sql, &[]).unwrap().get(0);
+        assert_eq!(found, sites, "{title}");
+    }
+    let listed: Vec<(String, String, String)> = client
+        .query(&panel_sql("overview", "Not up"), &[])
+        .unwrap()
+        .iter()
+        .map(|row| (row.get("site"), row.get("verdict"), row.get("state")))
+        .collect();
+    let expected = [
+        ("blog", "down", "down"),
+        ("blog", "down", "up"),
+        ("shop", "degraded", "down"),
+        ("shop", "degraded", "up"),
+        ("old", "unmonitored", "unmonitored"),
+        ("wiki", "up", "unmonitored"),
+    ];
+    assert_eq!(
+        listed,
+        expected.map(|(site, verdict, state)| (site.into(), verdict.into(), state.into()))
+    );
+    let of_site: Vec<String> = client
+        .query(&panel_sql("site", "State"), &[])
+        .unwrap()
+        .iter()
+        .map(|row| row.get("verdict"))
+        .collect();
+    assert_eq!(of_site, ["degraded", "degraded"]);
+
+    for (dashboard, title) in [("overview", "Not up"), ("site", "State")] {
+        let panel = panel(dashboard, title);
+        let rules = panel["fieldConfig"]["overrides"].as_array().unwrap();
+        for column in ["verdict", "state"] {
+            let rule = rules
+                .iter()
+                .find(|rule| rule["matcher"]["options"] == column)
+                .unwrap();
+            let options = rule["properties"][0]["value"][0]["options"]
+                .as_object()
+                .unwrap();
+            let colours: BTreeSet<&str> = options
+                .values()
+                .map(|option| option["color"].as_str().unwrap())
+                .collect();
+            let states: BTreeSet<&str> = options.keys().map(String::as_str).collect();
+            assert_eq!(colours.len(), 5, "{dashboard}: {title}: {column}");
+            assert_eq!(
+                states,
+                BTreeSet::from(["up", "degraded", "down", "unknown", "unmonitored"])
+            );
+        }
+    }
+}
+
+#[test]
+fn the_certificate_that_expires_first_is_shown_with_who_sends_it() {
+    let prepared = Prepared::new("grafana");
+    let mut event = up("shop", 60);
+    event.chain_not_after = Some(now() + SignedDuration::from_hours(25));
+    event.chain_subject = Some("Example CA, R3".into());
+    event.chain_host = Some("login.example".into());
+    prepared
+        .drain()
+        .var("DRAIN_SOURCE", "stdin")
+        .stdin(lines(&[event, up("blog", 60)]))
+        .run()
+        .exits(0);
+    let mut client = prepared.client();
+    for (dashboard, title) in [
+        ("overview", "Certificates that expire first"),
+        ("site", "Certificate that expires first"),
+    ] {
+        let rows = client.query(&panel_sql(dashboard, title), &[]).unwrap();
+        let first = rows.first().unwrap();
+        assert!(
+            (first.get::<_, f64>("days") - 1.0).abs() < 1e-9,
+            "{dashboard}"
+        );
+        assert_eq!(first.get::<_, &str>("whose"), "Example CA, R3");
+        assert_eq!(first.get::<_, &str>("sent by"), "login.example");
     }
 }
 
@@ -180,16 +321,8 @@ fn what_is_recorded_ahead_of_now_is_no_state_and_no_latest_check() {
         .run()
         .exits(0);
     let mut client = prepared.client();
-    let mut rows = |dashboard: &str, title: &str| {
-        let (_, content) = dashboards()
-            .into_iter()
-            .find(|(name, _)| name == dashboard)
-            .unwrap();
-        let panels = content["panels"].as_array().unwrap();
-        let panel = panels.iter().find(|panel| panel["title"] == title).unwrap();
-        let sql = expand(panel["targets"][0]["rawSql"].as_str().unwrap());
-        client.query(&sql, &[]).unwrap()
-    };
+    let mut rows =
+        |dashboard: &str, title: &str| client.query(&panel_sql(dashboard, title), &[]).unwrap();
     for (state, sites) in [("Up", 0), ("Down", 1), ("Unknown", 0)] {
         assert_eq!(
             rows("overview", state)[0].get::<_, i64>(0),
@@ -223,13 +356,7 @@ fn numbers_are_rounded_as_in_reports() {
         ("site", "Uptime in the time shown", "uptime", 99.999),
         ("overview", "Certificates that expire first", "days", -1.0),
     ] {
-        let (_, content) = dashboards()
-            .into_iter()
-            .find(|(name, _)| name == dashboard)
-            .unwrap();
-        let panels = content["panels"].as_array().unwrap();
-        let panel = panels.iter().find(|panel| panel["title"] == title).unwrap();
-        let sql = expand(panel["targets"][0]["rawSql"].as_str().unwrap());
+        let sql = panel_sql(dashboard, title);
         let found: f64 = client.query_one(&sql, &[]).unwrap().get(column);
         assert!(
             (found - expected).abs() < 1e-9,
