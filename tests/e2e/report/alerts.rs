@@ -34,7 +34,13 @@ fn alerts_are_made_of_metrics_that_there_are() {
     let prepared = Prepared::new("report");
     let mut event = up("shop", 60);
     event.chain_not_after = Some(now() + SignedDuration::from_hours(24));
-    let mut input = lines(&[event]);
+    // In an hour that is over.
+    let mut earlier = up("shop", 7_200);
+    earlier.scheduled_at = Some(earlier.checked_at);
+    earlier.interval_ms = Some(60_000);
+    event.scheduled_at = Some(event.checked_at);
+    event.interval_ms = earlier.interval_ms;
+    let mut input = lines(&[earlier, event]);
     input.extend(b"no event\n");
     prepared
         .drain()

@@ -138,6 +138,19 @@ fn what_was_not_looked_at_is_told_and_drawn() {
         ]
     );
 
+    let metrics = prepared.report().var("REPORT_FORMAT", "prometheus").run();
+    let metrics = metrics.exits(0).stdout;
+    let ratio = |site: &str| {
+        let sample =
+            format!("sitewatch_site_coverage_ratio{{site=\"{site}\",location=\"default\"}} ");
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&sample));
+        line.map(|value| value.parse::<f64>().unwrap())
+    };
+    let told = ratio("shop").unwrap();
+    // Of twenty-four hours, or of one less.
+    assert!((0.83..0.85).contains(&told), "{told}");
+    assert_eq!(ratio("without"), None);
+
     let page = prepared.report().var("REPORT_FORMAT", "html").run();
     let page = page.exits(0).stdout;
     assert!(page.contains(r#"<path class="hole" d="M"#), "{page}");

@@ -1,6 +1,7 @@
 //! Which metrics there are. All samples of one stand together, as the format has it, so that the
 //! sites are read once for each.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 
 use jiff::Timestamp;
@@ -8,10 +9,10 @@ use jiff::Timestamp;
 use super::text::family;
 use crate::lines::{RunLine, SiteLine};
 use crate::output::Interrupted;
-use crate::read::Reader;
 use crate::read::offsets::Offset;
 use crate::read::probes::Probes;
 use crate::read::sites::{Site, Sites};
+use crate::read::{Key, Reader};
 use crate::settings::MetricLabel;
 use crate::states::STATES;
 
@@ -20,6 +21,8 @@ use crate::states::STATES;
 pub(super) struct Metrics<'a> {
     /// Labels that sites are told with; none: no metric of them.
     pub(super) labels: &'a [MetricLabel],
+    /// How much of the time sites were looked at, from 0 to 1.
+    pub(super) coverage: HashMap<Key, f64>,
     pub(super) probes: Vec<Probes>,
     pub(super) runs: Vec<RunLine>,
     pub(super) offsets: Vec<Offset>,
@@ -154,6 +157,21 @@ impl Metrics<'_> {
                     ("subject", site.chain_subject.as_deref().unwrap_or_default()),
                 ];
                 chains.sample(&labels, seconds(not_after))?;
+            }
+            Ok(())
+        })?;
+        let mut coverage = family(
+            to,
+            "sitewatch_site_coverage_ratio",
+            "The part of the last 24 hours, as far as they are rolled up, that the checks of the site cover, from 0 to 1; left out where it is not known.",
+        )?;
+        sites.each(reader, &mut |site| {
+            if let Some(ratio) = site.key.and_then(|key| self.coverage.get(&key)) {
+                let labels = [
+                    ("site", site.line.site.as_str()),
+                    ("location", location(&site.line)),
+                ];
+                coverage.sample(&labels, *ratio)?;
             }
             Ok(())
         })?;

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 use postgres::types::Type;
+use sitewatch::postgres::explain;
+use sitewatch::run::Failure;
 
 use super::{Key, Reader};
 
@@ -62,6 +64,47 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<HashMap<Key, Watched>, pos
             let interval = SignedDuration::from_millis(row.get::<_, i32>(4).into());
             let watched = Watched::new(row.get(2), row.get(3), interval, now);
             ((row.get(0), row.get(1)), watched)
+        })
+        .collect())
+}
+
+/// The part of the last 24 hours, as far as they are rolled up, that the checks of each site and
+/// location cover, from 0 to 1: where it is known.
+///
+/// # Errors
+/// When PostgreSQL cannot be asked.
+pub(crate) fn of_rollups(reader: &mut Reader<'_>) -> Result<HashMap<Key, f64>, Failure> {
+    let wrong = |error: postgres::Error| explain("reading how much was looked at", &error);
+    let span = &reader.span;
+    let hours = span.without_fresh(span.hours_from(span.day_ago));
+    let rows = reader
+        .transaction
+        .query_typed(
+            "select website_id, location_id, sum(covered_ms)::int8
+             from checks_hourly
+             where hour = any ($1) and covered_ms is not null
+                 and ($2::int4[] is null or website_id = any ($2))
+             group by website_id, location_id",
+            &[
+                (&hours, Type::TIMESTAMPTZ_ARRAY),
+                (&reader.only, Type::INT4_ARRAY),
+            ],
+        )
+        .map_err(wrong)?;
+    let covered: HashMap<Key, i64> = rows
+        .iter()
+        .map(|row| ((row.get(0), row.get(1)), row.get(2)))
+        .collect();
+    let watched = read(reader).map_err(wrong)?;
+    Ok(watched
+        .into_iter()
+        .filter_map(|(key, watched)| {
+            let wanted: i64 = hours
+                .iter()
+                .map(|hour| watched.within(*hour, *hour + SignedDuration::from_hours(1)))
+                .sum();
+            let covered = covered.get(&key).copied().unwrap_or_default();
+            (wanted > 0).then(|| (key, (covered as f64 / wanted as f64).min(1.0)))
         })
         .collect())
 }
