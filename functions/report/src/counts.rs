@@ -1,6 +1,5 @@
 //! How many sites there are in which state.
 
-use crate::read::sites::Site;
 use crate::states;
 
 /// Sites by state. One that is checked from several locations counts once.
@@ -14,18 +13,16 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// Adds a line.
-    pub(crate) fn add(&mut self, site: &Site) {
-        if site.is_first {
-            let number = match site.line.verdict {
-                states::UP => &mut self.up,
-                states::DEGRADED => &mut self.degraded,
-                states::DOWN => &mut self.down,
-                states::UNMONITORED => &mut self.unmonitored,
-                _ => &mut self.unknown,
-            };
-            *number += 1;
-        }
+    /// Adds a site with this verdict.
+    pub(crate) fn add(&mut self, verdict: &'static str) {
+        let number = match verdict {
+            states::UP => &mut self.up,
+            states::DEGRADED => &mut self.degraded,
+            states::DOWN => &mut self.down,
+            states::UNMONITORED => &mut self.unmonitored,
+            _ => &mut self.unknown,
+        };
+        *number += 1;
     }
 
     /// All of them.

@@ -115,7 +115,9 @@ fn sites(reader: &mut read::Reader<'_>, settings: &Settings) -> Result<Summary, 
                 // A table reads them twice.
                 counts = Counts::default();
                 sites.each_with_statistics(reader, &mut |site| {
-                    counts.add(&site);
+                    if site.is_first {
+                        counts.add(site.line.verdict);
+                    }
                     Ok(each(&site.line)?)
                 })
             })?;

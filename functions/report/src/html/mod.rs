@@ -56,7 +56,9 @@ pub(crate) fn write(
     let mut counts = Counts::default();
     let mut certificates = Certificates::default();
     let read = sites.each(reader, &mut |site| {
-        counts.add(&site);
+        if site.is_first {
+            counts.add(site.line.verdict);
+        }
         certificates.add(&site.line);
         Ok(())
     });

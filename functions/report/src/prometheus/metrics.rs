@@ -7,11 +7,12 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 
 use super::text::family;
-use crate::lines::{RunLine, SiteLine};
+use crate::lines::RunLine;
 use crate::output::Interrupted;
 use crate::read::offsets::Offset;
 use crate::read::probes::Probes;
-use crate::read::sites::{Site, Sites};
+use crate::read::site_row::SiteRow;
+use crate::read::sites::Sites;
 use crate::read::{Key, Reader};
 use crate::settings::MetricLabel;
 use crate::states::STATES;
@@ -32,14 +33,18 @@ pub(super) struct Metrics<'a> {
     pub(super) dead_letter_at: Option<Timestamp>,
 }
 
-/// A site's metric, with what it is of a line; `None`: left out.
-type OfSite = (&'static str, &'static str, fn(&SiteLine) -> Option<f64>);
+/// A site's metric, with what it is of a line now; `None`: left out.
+type OfSite = (
+    &'static str,
+    &'static str,
+    fn(&SiteRow<'_>, Timestamp) -> Option<f64>,
+);
 
 const OF_SITES: &[OfSite] = &[
     (
         "sitewatch_site_up",
         "Whether the newest check found the site up (1) or down (0); left out when that is unknown.",
-        |site| match site.state {
+        |site, _| match site.state() {
             "up" => Some(1.0),
             "down" => Some(0.0),
             _ => None,
@@ -48,36 +53,27 @@ const OF_SITES: &[OfSite] = &[
     (
         "sitewatch_site_unknown",
         "Whether the state of the site is unknown: never checked, not lately, or the check could not be made.",
-        |site| Some(f64::from(u8::from(!matches!(site.state, "up" | "down")))),
+        |site, _| Some(f64::from(u8::from(!matches!(site.state(), "up" | "down")))),
     ),
     (
         "sitewatch_site_state_since_timestamp_seconds",
         "Since when the site is up or down.",
-        |site| site.since.map(seconds),
+        |site, now| site.since().map(|time| not_ahead(time, now)),
     ),
     (
         "sitewatch_site_last_check_timestamp_seconds",
         "When the newest check began.",
-        |site| site.checked_at.map(seconds),
+        |site, now| site.checked_at().map(|time| not_ahead(time, now)),
     ),
     (
         "sitewatch_site_certificate_expiry_timestamp_seconds",
         "When the certificate that was seen last expires.",
-        |site| site.certificate_not_after.map(seconds),
+        |site, _| site.certificate_not_after().map(seconds),
     ),
 ];
 
-/// A phase of the newest check and how long it took, in microseconds.
-type Phase = (&'static str, fn(&SiteLine) -> Option<i32>);
-
-const PHASES: &[Phase] = &[
-    ("dns", |site| site.dns_us),
-    ("connect", |site| site.connect_us),
-    ("tls", |site| site.tls_us),
-    ("first_byte", |site| site.first_byte_us),
-    ("body", |site| site.body_us),
-    ("total", |site| site.total_us),
-];
+/// What the phases of a check are called, in their order.
+const PHASES: [&str; 6] = ["dns", "connect", "tls", "first_byte", "body", "total"];
 
 /// A metric of the probes of a location.
 type OfProbes = (&'static str, &'static str, fn(&Probes) -> f64);
@@ -124,20 +120,12 @@ impl Metrics<'_> {
         sites: &Sites,
         to: &mut dyn Write,
     ) -> Result<(), Interrupted> {
-        // A probe's clock may be a little ahead; an age below nothing is no age.
         let now = reader.span.now;
-        let not_ahead = |mut site: Site| {
-            site.line.checked_at = site.line.checked_at.map(|time| time.min(now));
-            site.line.since = site.line.since.map(|time| time.min(now));
-            site.line
-        };
         for (name, help, value) in OF_SITES {
             let mut family = family(to, name, help)?;
-            sites.each(reader, &mut |site| {
-                let site = not_ahead(site);
-                if let Some(value) = value(&site) {
-                    let labels = [("site", site.site.as_str()), ("location", location(&site))];
-                    family.sample(&labels, value)?;
+            sites.each_row(reader, &mut |site| {
+                if let Some(value) = value(site, now) {
+                    family.sample(&seen_from(site), value)?;
                 }
                 Ok(())
             })?;
@@ -147,14 +135,14 @@ impl Metrics<'_> {
             "sitewatch_site_chain_certificate_expiry_timestamp_seconds",
             "When the first expires of all certificates that the newest check with any depended on, those of redirects' servers and of the chains that they sent included: host sent it, subject is whose it is.",
         )?;
-        sites.each(reader, &mut |site| {
-            let site = site.line;
-            if let Some(not_after) = site.chain_not_after {
+        sites.each_row(reader, &mut |site| {
+            if let Some(not_after) = site.chain_not_after() {
+                let [name, location] = seen_from(site);
                 let labels = [
-                    ("site", site.site.as_str()),
-                    ("location", location(&site)),
-                    ("host", site.chain_host.as_deref().unwrap_or_default()),
-                    ("subject", site.chain_subject.as_deref().unwrap_or_default()),
+                    name,
+                    location,
+                    ("host", site.chain_host().unwrap_or_default()),
+                    ("subject", site.chain_subject().unwrap_or_default()),
                 ];
                 chains.sample(&labels, seconds(not_after))?;
             }
@@ -165,13 +153,9 @@ impl Metrics<'_> {
             "sitewatch_site_coverage_ratio",
             "The part of the last 24 hours, as far as they are rolled up, that the checks of the site cover, from 0 to 1; left out where it is not known.",
         )?;
-        sites.each(reader, &mut |site| {
-            if let Some(ratio) = site.key.and_then(|key| self.coverage.get(&key)) {
-                let labels = [
-                    ("site", site.line.site.as_str()),
-                    ("location", location(&site.line)),
-                ];
-                coverage.sample(&labels, *ratio)?;
+        sites.each_row(reader, &mut |site| {
+            if let Some(ratio) = site.key().and_then(|key| self.coverage.get(&key)) {
+                coverage.sample(&seen_from(site), *ratio)?;
             }
             Ok(())
         })?;
@@ -180,11 +164,11 @@ impl Metrics<'_> {
             "sitewatch_site_state",
             "1 for the state that the site is in, 0 for each other one: up, degraded, down, unknown, or unmonitored when its checks have stopped.",
         )?;
-        sites.each(reader, &mut |site| {
-            if site.is_first {
+        sites.each_row(reader, &mut |site| {
+            if site.is_first() {
                 for state in STATES {
-                    let labels = [("site", site.line.site.as_str()), ("state", state)];
-                    states.sample(&labels, u8::from(state == site.line.verdict))?;
+                    let labels = [("site", site.site()), ("state", state)];
+                    states.sample(&labels, u8::from(state == site.verdict()))?;
                 }
             }
             Ok(())
@@ -195,15 +179,11 @@ impl Metrics<'_> {
             "sitewatch_site_response_seconds",
             "How long each phase of the newest check took; phases that did not happen are left out.",
         )?;
-        sites.each(reader, &mut |site| {
-            let site = site.line;
-            for (phase, taken) in PHASES {
-                if let Some(taken) = taken(&site) {
-                    let labels = [
-                        ("site", site.site.as_str()),
-                        ("location", location(&site)),
-                        ("phase", *phase),
-                    ];
+        sites.each_row(reader, &mut |site| {
+            let [name, location] = seen_from(site);
+            for (phase, taken) in PHASES.into_iter().zip(site.phases_us()) {
+                if let Some(taken) = taken {
+                    let labels = [name, location, ("phase", phase)];
                     phases.sample(&labels, f64::from(taken) / 1e6)?;
                 }
             }
@@ -226,13 +206,17 @@ impl Metrics<'_> {
             "sitewatch_site_info",
             "The labels of the site that REPORT_PROMETHEUS_LABELS names; always 1.",
         )?;
-        sites.each_labels(reader, &mut |site, of_site| {
-            let mut labels = vec![("site", site)];
-            labels.extend(self.labels.iter().filter_map(|label| {
-                let value = of_site.get(&label.name)?;
-                Some((label.metric_name.as_str(), value.as_str()))
-            }));
-            Ok(infos.sample(&labels, 1)?)
+        sites.each_row(reader, &mut |site| {
+            if site.is_first() {
+                let of_site = site.labels();
+                let mut labels = vec![("site", site.site())];
+                labels.extend(self.labels.iter().filter_map(|label| {
+                    let value = of_site.get(&label.name)?;
+                    Some((label.metric_name.as_str(), value.as_str()))
+                }));
+                infos.sample(&labels, 1)?;
+            }
+            Ok(())
         })
     }
 
@@ -296,8 +280,17 @@ impl Metrics<'_> {
     }
 }
 
-fn location(site: &SiteLine) -> &str {
-    site.location.as_deref().unwrap_or_default()
+/// The labels of a site as seen from a location.
+fn seen_from<'a>(site: &SiteRow<'a>) -> [(&'static str, &'a str); 2] {
+    [
+        ("site", site.site()),
+        ("location", site.location().unwrap_or_default()),
+    ]
+}
+
+/// A probe's clock may be a little ahead; an age below nothing is no age.
+fn not_ahead(time: Timestamp, now: Timestamp) -> f64 {
+    seconds(time.min(now))
 }
 
 fn seconds(time: Timestamp) -> f64 {

@@ -12,6 +12,7 @@ pub(crate) mod probes;
 pub(crate) mod recent;
 pub(crate) mod response_times;
 pub(crate) mod runs;
+pub(crate) mod site_row;
 pub(crate) mod sites;
 pub(crate) mod span;
 pub(crate) mod uptime;

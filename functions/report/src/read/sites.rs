@@ -10,15 +10,15 @@ use sitewatch::run::Failure;
 
 use super::coverage::Watched;
 use super::cursor::Cursor;
+use super::site_row::SiteRow;
 use super::uptime::{self, Day, Uptime};
-use super::{Key, Reader, every_row, labels, response_times};
+use super::{Key, Reader, every_row, response_times};
 use crate::counts::Counts;
 use crate::filter::Labels;
 use crate::histogram::Histogram;
 use crate::lines::SiteLine;
 use crate::output::{self, Interrupted};
 use crate::settings::Settings;
-use crate::states;
 use crate::words::days_left;
 
 /// A site as seen from a location, with what its line does not show.
@@ -90,8 +90,7 @@ impl Sites {
         self.cursor.rows()
     }
 
-    /// Hands each on, without uptimes and percentiles. Metrics have none of these: whoever keeps them
-    /// works out such statistics from them.
+    /// Hands each on, without uptimes and percentiles.
     ///
     /// # Errors
     /// When PostgreSQL cannot be asked, and those of `each`.
@@ -104,21 +103,17 @@ impl Sites {
         every_row(reader, &self.cursor, DOING, &mut |row| each(site(row, now)))
     }
 
-    /// Hands on the name and the labels of each site, once.
+    /// The same as they were read. Metrics have no uptimes and percentiles: whoever keeps metrics
+    /// works out such statistics from them.
     ///
     /// # Errors
     /// When PostgreSQL cannot be asked, and those of `each`.
-    pub(crate) fn each_labels(
+    pub(crate) fn each_row(
         &self,
         reader: &mut Reader<'_>,
-        each: &mut dyn FnMut(&str, &Labels) -> Result<(), Interrupted>,
+        each: &mut dyn FnMut(&SiteRow<'_>) -> Result<(), Interrupted>,
     ) -> Result<(), Interrupted> {
-        every_row(reader, &self.cursor, DOING, &mut |row| {
-            if row.get(24) {
-                each(row.get(2), &labels(row.get(4)))?;
-            }
-            Ok(())
-        })
+        every_row(reader, &self.cursor, DOING, &mut |row| each(&SiteRow(row)))
     }
 
     /// How many sites are in which state.
@@ -127,8 +122,10 @@ impl Sites {
     /// When PostgreSQL cannot be asked.
     pub(crate) fn count(&self, reader: &mut Reader<'_>) -> Result<Counts, Failure> {
         let mut counts = Counts::default();
-        match self.each(reader, &mut |site| {
-            counts.add(&site);
+        match self.each_row(reader, &mut |site| {
+            if site.is_first() {
+                counts.add(site.verdict());
+            }
             Ok(())
         }) {
             Err(Interrupted::Reading(failure)) => Err(failure),
@@ -293,9 +290,10 @@ impl Statistics {
 }
 
 fn site(row: &Row, now: Timestamp) -> Site {
-    let location_id: Option<i16> = row.get(1);
-    let certificate_not_after: Option<Timestamp> = row.get(17);
-    let chain_not_after: Option<Timestamp> = row.get(25);
+    let seen = SiteRow(row);
+    let (certificate_not_after, chain_not_after) =
+        (seen.certificate_not_after(), seen.chain_not_after());
+    let [dns_us, connect_us, tls_us, first_byte_us, body_us, total_us] = seen.phases_us();
     let left_s = |end: Timestamp| {
         // Whole seconds, downwards: what expired a moment ago has expired.
         let left = end.duration_since(now);
@@ -304,17 +302,17 @@ fn site(row: &Row, now: Timestamp) -> Site {
     let certificate_left_s = certificate_not_after.map(left_s);
     let chain_left_s = chain_not_after.map(left_s);
     Site {
-        key: location_id.map(|location_id| (row.get(0), location_id)),
-        is_first: row.get(24),
+        key: seen.key(),
+        is_first: seen.is_first(),
         watched: None,
         line: SiteLine {
-            site: row.get(2),
+            site: seen.site().to_owned(),
             url: output::without_credentials(row.get(3)),
-            labels: text(&labels(row.get(4))),
-            location: row.get(5),
-            state: states::word(row.get(6)),
-            since: row.get(7),
-            checked_at: row.get(8),
+            labels: text(&seen.labels()),
+            location: seen.location().map(str::to_owned),
+            state: seen.state(),
+            since: seen.since(),
+            checked_at: seen.checked_at(),
             outcome: row.get(9),
             status: row.get(10),
             uptime_24h: None,
@@ -325,12 +323,12 @@ fn site(row: &Row, now: Timestamp) -> Site {
             p50_us: None,
             p95_us: None,
             p99_us: None,
-            dns_us: row.get(11),
-            connect_us: row.get(12),
-            tls_us: row.get(13),
-            first_byte_us: row.get(14),
-            body_us: row.get(15),
-            total_us: row.get(16),
+            dns_us,
+            connect_us,
+            tls_us,
+            first_byte_us,
+            body_us,
+            total_us,
             certificate_not_after,
             certificate_days: certificate_left_s.map(days_left),
             certificate_left_s,
@@ -338,10 +336,10 @@ fn site(row: &Row, now: Timestamp) -> Site {
             error: row.get(19),
             last_error: row.get::<_, Option<String>>(19).or_else(|| row.get(20)),
             last_error_at: match row.get::<_, Option<&str>>(19) {
-                Some(_) => row.get(8),
+                Some(_) => seen.checked_at(),
                 None => row.get(21),
             },
-            verdict: states::word(row.get(22)),
+            verdict: seen.verdict(),
             verdict_since: row.get(23),
             coverage_24h: None,
             coverage_7d: None,
@@ -351,8 +349,8 @@ fn site(row: &Row, now: Timestamp) -> Site {
             chain_not_after,
             chain_days: chain_left_s.map(days_left),
             chain_left_s,
-            chain_subject: row.get(26),
-            chain_host: row.get(27),
+            chain_subject: seen.chain_subject().map(str::to_owned),
+            chain_host: seen.chain_host().map(str::to_owned),
         },
     }
 }

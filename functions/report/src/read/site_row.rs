@@ -1,0 +1,86 @@
+//! A line of the state of sites as the server sent it: what is asked for is decoded, and no more.
+//! Whoever reads all lines once for each of a dozen figures has most of the work in that.
+
+use jiff::Timestamp;
+use postgres::Row;
+
+use super::{Key, labels};
+use crate::filter::Labels;
+use crate::states;
+
+/// A row of `sites.sql`.
+pub(crate) struct SiteRow<'a>(pub(super) &'a Row);
+
+impl<'a> SiteRow<'a> {
+    /// `None` for a site that was never checked.
+    pub(crate) fn key(&self) -> Option<Key> {
+        let location_id: Option<i16> = self.0.get(1);
+        location_id.map(|location_id| (self.0.get(0), location_id))
+    }
+
+    /// Whether it is the first line of its site: the one that the site is counted by.
+    pub(crate) fn is_first(&self) -> bool {
+        self.0.get(24)
+    }
+
+    /// The site's name.
+    pub(crate) fn site(&self) -> &'a str {
+        self.0.get(2)
+    }
+
+    /// The site's labels.
+    pub(crate) fn labels(&self) -> Labels {
+        labels(self.0.get(4))
+    }
+
+    /// Where the probe ran; `None` for a site that was never checked.
+    pub(crate) fn location(&self) -> Option<&'a str> {
+        self.0.get(5)
+    }
+
+    /// The site as seen from there.
+    pub(crate) fn state(&self) -> &'static str {
+        states::word(self.0.get(6))
+    }
+
+    /// Since when it is up or down; `None` otherwise.
+    pub(crate) fn since(&self) -> Option<Timestamp> {
+        self.0.get(7)
+    }
+
+    /// When the newest check began.
+    pub(crate) fn checked_at(&self) -> Option<Timestamp> {
+        self.0.get(8)
+    }
+
+    /// How long the phases of the newest check took, in microseconds: of the name's lookup, the
+    /// connection, TLS, the first byte, the body, and the whole; `None` for what did not happen.
+    pub(crate) fn phases_us(&self) -> [Option<i32>; 6] {
+        [11, 12, 13, 14, 15, 16].map(|column| self.0.get(column))
+    }
+
+    /// When the certificate that was seen last expires.
+    pub(crate) fn certificate_not_after(&self) -> Option<Timestamp> {
+        self.0.get(17)
+    }
+
+    /// The verdict on the site.
+    pub(crate) fn verdict(&self) -> &'static str {
+        states::word(self.0.get(22))
+    }
+
+    /// When the first expires of all certificates that the check depended on; `None`: not known.
+    pub(crate) fn chain_not_after(&self) -> Option<Timestamp> {
+        self.0.get(25)
+    }
+
+    /// Whose that certificate is; `None`: it names nobody.
+    pub(crate) fn chain_subject(&self) -> Option<&'a str> {
+        self.0.get(26)
+    }
+
+    /// The host that sent it.
+    pub(crate) fn chain_host(&self) -> Option<&'a str> {
+        self.0.get(27)
+    }
+}
