@@ -179,6 +179,7 @@ pub(crate) fn up(site: &str, seconds_ago: i64) -> CheckEvent<'static> {
         final_url: None,
         attempts: 1,
         first_error: None,
+        evidence: None,
         maintenance: false,
         labels: BTreeMap::new(),
     }

@@ -121,19 +121,48 @@ pub(crate) fn forget_dead_letters(
     client: &mut Client,
     settings: &Settings,
 ) -> Result<u64, Failure> {
+    let (doing, keep) = ("removing old dead letters", settings.keep_dead_letters_days);
+    forget(
+        client,
+        settings,
+        doing,
+        "select forget_dead_letters($1, $2)",
+        keep,
+    )
+}
+
+/// Removes a portion of the old evidence; returns how much.
+///
+/// # Errors
+/// When PostgreSQL cannot be used.
+pub(crate) fn forget_evidence(client: &mut Client, settings: &Settings) -> Result<u64, Failure> {
+    let (doing, keep) = ("removing old evidence", settings.keep_evidence_days);
+    forget(
+        client,
+        settings,
+        doing,
+        "select forget_evidence($1, $2)",
+        keep,
+    )
+}
+
+fn forget(
+    client: &mut Client,
+    settings: &Settings,
+    doing: &str,
+    statement: &str,
+    keep_days: i32,
+) -> Result<u64, Failure> {
     let forget = || {
         let mut transaction = begin(client, &settings.database)?;
         let row = transaction.query_typed_one(
-            "select forget_dead_letters($1, $2)",
-            &[
-                (&settings.keep_dead_letters_days, Type::INT4),
-                (&PORTION, Type::INT4),
-            ],
+            statement,
+            &[(&keep_days, Type::INT4), (&PORTION, Type::INT4)],
         )?;
         transaction.commit()?;
         Ok(row.get::<_, i32>(0))
     };
-    let gone = retried(forget).map_err(|error| explain("removing old dead letters", &error))?;
+    let gone = retried(forget).map_err(|error| explain(doing, &error))?;
     Ok(u64::try_from(gone).unwrap_or(0))
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) keep_sites_days: i32,
     /// Whole days that dead letters are kept.
     pub(crate) keep_dead_letters_days: i32,
+    /// Whole days that evidence of failed checks is kept.
+    pub(crate) keep_evidence_days: i32,
     /// Days for which partitions are made ahead.
     pub(crate) ahead_days: i32,
     /// How long the run may take before it leaves the rest to the next one.
@@ -37,6 +39,7 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
     let keep_daily_days = reader.or_default(&var::MAINTAIN_KEEP_DAILY, whole_days);
     let keep_sites_days = reader.or_default(&var::MAINTAIN_KEEP_SITES, whole_days);
     let keep_dead_letters_days = reader.or_default(&var::MAINTAIN_KEEP_DEAD_LETTERS, whole_days);
+    let keep_evidence_days = reader.or_default(&var::MAINTAIN_KEEP_EVIDENCE, whole_days);
     let ahead_days = reader.or_default(&var::MAINTAIN_AHEAD, whole_days);
     let deadline = reader.or_default(&var::MAINTAIN_DEADLINE, parse::positive_duration);
     // Each is made from the one before; a site is there as long as its hours.
@@ -77,6 +80,7 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
         keep_daily_days,
         keep_sites_days,
         keep_dead_letters_days,
+        keep_evidence_days,
         ahead_days,
         deadline,
     })

@@ -19,6 +19,8 @@ pub(crate) struct Counters {
     pub(crate) names_forgotten: u64,
     /// Dead letters removed.
     pub(crate) dead_letters_forgotten: u64,
+    /// Evidence of failed checks removed.
+    pub(crate) evidence_forgotten: u64,
     /// Drops that were put off because others were using the tables.
     pub(crate) left: u64,
     /// Whether nothing was dropped because a clock is not believed.
@@ -54,6 +56,11 @@ impl Counters {
                 "old dead letter removed",
                 "old dead letters removed",
             ),
+            (
+                self.evidence_forgotten,
+                "old piece of evidence removed",
+                "old pieces of evidence removed",
+            ),
         ]
         .into_iter()
         .filter(|(number, ..)| *number > 0)
@@ -84,6 +91,7 @@ impl Counters {
                 ("partitions_dropped", self.partitions_dropped),
                 ("names_forgotten", self.names_forgotten),
                 ("dead_letters_removed", self.dead_letters_forgotten),
+                ("evidence_removed", self.evidence_forgotten),
                 ("left", self.left),
             ],
         );

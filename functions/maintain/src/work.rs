@@ -173,6 +173,15 @@ fn drop_what_is_old(
             dead_letters => counters.dead_letters_forgotten += dead_letters,
         }
     }
+    loop {
+        if stop.requested().is_some() {
+            return Ok(Finished::Early);
+        }
+        match retention::forget_evidence(client, settings)? {
+            0 => break,
+            evidence => counters.evidence_forgotten += evidence,
+        }
+    }
     Ok(Finished::Everything)
 }
 

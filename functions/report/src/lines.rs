@@ -126,6 +126,8 @@ pub(crate) struct CheckLine {
     pub(crate) remote_addr: Option<std::net::IpAddr>,
     pub(crate) error: Option<String>,
     pub(crate) maintenance: bool,
+    /// What it received, when it failed; null without `REPORT_EVIDENCE`, and where nothing is kept.
+    pub(crate) evidence: Option<String>,
 }
 
 /// A stretch of time in which a site was down.

@@ -36,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) title: String,
     /// Sites whose response times the status page draws.
     pub(crate) plots: usize,
+    /// Whether what failed checks received is shown.
+    pub(crate) evidence: bool,
     /// Labels of sites that `sitewatch_site_info` has; none: there is no such metric.
     pub(crate) metric_labels: Vec<MetricLabel>,
     /// Where metrics are pushed to instead.
@@ -157,6 +159,7 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
         title: reader.or_default(&var::REPORT_TITLE, parse::text),
         plots: usize::try_from(reader.or_default(&var::REPORT_PLOTS, parse::count(0, 1_000)))
             .unwrap_or(0),
+        evidence: reader.or_default(&var::REPORT_EVIDENCE, parse::boolean),
         metric_labels: reader
             .optional(&var::REPORT_PROMETHEUS_LABELS, metric_labels)
             .unwrap_or_default(),

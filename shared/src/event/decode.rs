@@ -18,6 +18,8 @@ pub const MAX_EVENT: usize = 1 << 20;
 pub const MAX_NAME: usize = 200;
 /// PostgreSQL's times begin in 4713 BC, ours in 9999 BC; nothing of this is older than the year 1.
 pub const EARLIEST: Timestamp = Timestamp::constant(-62_135_596_800, 0);
+/// The most characters of evidence: what a site may have captured of a body, and a head.
+pub const MAX_EVIDENCE: usize = 72 * 1024;
 /// How far a check may be from the slot that it was made for: no site is checked less than once a year.
 const MAX_LATE: SignedDuration = SignedDuration::from_hours(366 * 24);
 /// Longest URL, in bytes; `websites.url` has the same limit.
@@ -132,6 +134,16 @@ impl<'a> CheckEvent<'a> {
         ] {
             if let Some(value) = value {
                 text(name, value, 0, most)?;
+            }
+        }
+        if let Some(evidence) = &self.evidence {
+            // It has lines, and nothing else that would be obeyed.
+            for line in evidence.split('\n') {
+                text("evidence", line, 0, MAX_EVIDENCE)?;
+            }
+            if evidence.chars().count() > MAX_EVIDENCE {
+                let problem = format!("more than {MAX_EVIDENCE} characters");
+                return Err(field("evidence", problem));
             }
         }
         for (name, time) in [

@@ -11,8 +11,8 @@ mod outcome;
 mod timestamp;
 
 pub use decode::{
-    DecodeError, EARLIEST, MAX_ERROR, MAX_EVENT, MAX_LABEL, MAX_LABELS, MAX_LOCATION, MAX_NAME,
-    MAX_URL, MAX_VERSION,
+    DecodeError, EARLIEST, MAX_ERROR, MAX_EVENT, MAX_EVIDENCE, MAX_LABEL, MAX_LABELS, MAX_LOCATION,
+    MAX_NAME, MAX_URL, MAX_VERSION,
 };
 pub use outcome::{Outcome, Verdict};
 
@@ -160,6 +160,12 @@ pub struct CheckEvent<'a> {
     #[schemars(length(max = MAX_ERROR))]
     #[serde(borrow, default)]
     pub first_error: Option<Cow<'a, str>>,
+    /// The last response's status line and headers and, after an empty line, the beginning of its body,
+    /// without cookies and known secrets. Null when the check did not fail, no response came, or the
+    /// site does not want it to be kept (`capture`).
+    #[schemars(length(max = MAX_EVIDENCE))]
+    #[serde(borrow, default)]
+    pub evidence: Option<Cow<'a, str>>,
     /// Whether the site was in a maintenance window: checked, but not to be counted.
     #[serde(default)]
     pub maintenance: bool,
@@ -238,6 +244,7 @@ mod tests {
             final_url: None,
             attempts: 1,
             first_error: None,
+            evidence: Some("HTTP/1.1 500\nserver: nginx\n\nsorry".into()),
             maintenance: false,
             labels: BTreeMap::from([("team".into(), "web".into())]),
         }

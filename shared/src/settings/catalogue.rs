@@ -261,6 +261,11 @@ with_report! {{
         wants: "a size", example: "1MiB",
         help: "The most that is read of a page, after decompression. A site's body_limit may be less, not more.",
     }
+    CHECK_CAPTURE {
+        group: Checks, default: "0",
+        wants: "a size up to 64KiB", example: "4KiB",
+        help: "How much is kept of the page when a check fails, with the response's status line and headers, in the event and for MAINTAIN_KEEP_EVIDENCE in the table evidence: 0 is nothing of all that. Cookies and known secrets are left out; what else a page says when it fails may be private.",
+    }
     CHECK_MAX_TIMEOUT {
         group: Checks,
         wants: "a duration, at most 30m", example: "60s",
@@ -496,6 +501,11 @@ with_report! {{
         group: Maintain, default: "90d",
         wants: "a duration of whole days", example: "90d",
         help: "How long messages that could not be recorded are kept in dead_letters.",
+    }
+    MAINTAIN_KEEP_EVIDENCE {
+        group: Maintain, default: "7d",
+        wants: "a duration of whole days", example: "7d",
+        help: "How long evidence of failed checks is kept (CHECK_CAPTURE).",
     }
     MAINTAIN_AHEAD {
         group: Maintain, default: "7d",

@@ -91,6 +91,7 @@ pub fn check_defaults(reader: &mut Reader) -> SiteDefaults {
         retries,
         retry_delay: reader.or_default(&var::CHECK_RETRY_DELAY, parse::duration),
         body_limit: reader.or_default(&var::CHECK_MAX_BODY, body_limit),
+        capture: reader.or_default(&var::CHECK_CAPTURE, capture),
         status: reader.or_default(&var::CHECK_STATUS, StatusSet::parse),
         max_response_time: reader.optional(&var::CHECK_MAX_RESPONSE_TIME, parse::positive_duration),
         verdict: VerdictRule {
@@ -177,6 +178,13 @@ fn body_limit(text: &str) -> Result<u64, String> {
     match parse::size(text)? {
         size if size > crate::site::MAX_BODY => Err("more than 1GiB".to_owned()),
         size => Ok(size),
+    }
+}
+
+fn capture(text: &str) -> Result<usize, String> {
+    match parse::size(text)? {
+        size if size > crate::site::MAX_CAPTURE => Err("more than 64KiB".to_owned()),
+        size => Ok(size as usize),
     }
 }
 

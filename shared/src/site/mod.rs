@@ -26,7 +26,7 @@ mod verdict;
 pub use hash::stable_hash;
 pub use list::{default_name, parse_list, parse_objects};
 pub use maintenance::MaintenanceWindow;
-pub(crate) use parse::MAX_BODY;
+pub(crate) use parse::{MAX_BODY, MAX_CAPTURE};
 pub use pattern::Pattern;
 pub use problem::{SiteProblem, SiteProblems};
 pub use row::{Row, fields_of_row, rows_of_list};
@@ -61,6 +61,9 @@ pub struct Site {
     pub retry_delay: Duration,
     /// The most that is read of a page, in bytes after decompression; no more than the default.
     pub body_limit: u64,
+    /// How much of the body of a response that failed is kept as evidence, in bytes, with the head; 0:
+    /// nothing of either.
+    pub capture: usize,
     /// How to ask.
     pub request: Arc<Request>,
     /// How to connect securely.
@@ -227,6 +230,8 @@ pub struct SiteDefaults {
     pub retry_delay: Duration,
     /// See [`Site::body_limit`].
     pub body_limit: u64,
+    /// See [`Site::capture`].
+    pub capture: usize,
     /// See [`Expect::status`].
     pub status: StatusSet,
     /// See [`Expect::max_response_time`].
@@ -293,6 +298,7 @@ impl Default for SiteDefaults {
             retries: 0,
             retry_delay: Duration::from_secs(1),
             body_limit: 1 << 20,
+            capture: 0,
             status: StatusSet::default(),
             max_response_time: None,
             verdict: VerdictRule::default(),

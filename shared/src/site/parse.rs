@@ -59,6 +59,7 @@ pub(super) const FIELDS: &[&str] = &[
     "retries",
     "retry_delay",
     "body_limit",
+    "capture",
     "confirm",
     "recover",
     "agree",
@@ -70,6 +71,8 @@ const MAX_PATTERNS: usize = 32;
 const MAX_COMPILED: usize = 2 * Pattern::MAX_COMPILED;
 /// What the event and the tables hold, with room to spare.
 pub(crate) const MAX_BODY: u64 = 1 << 30;
+/// What a message and a page still bear.
+pub(crate) const MAX_CAPTURE: u64 = 64 << 10;
 const MAX_INTERVAL: Duration = Duration::from_secs(366 * 86_400);
 
 /// Reads a site. On failure: fields and what is wrong with each.
@@ -144,6 +147,14 @@ pub(super) fn site(
             format!("is {body_limit}; at most {most} (CHECK_MAX_BODY)"),
         );
     }
+    let capture = match fields.size("capture") {
+        Some(size) if size > MAX_CAPTURE => {
+            fields.problem("capture", format!("is {size}; at most {MAX_CAPTURE}"));
+            0
+        }
+        Some(size) => size as usize,
+        None => defaults.capture,
+    };
     let verdict = VerdictRule {
         confirm: fields
             .word("confirm", Confirm::parse, r#"a number such as 3, or "3/5""#)
@@ -185,6 +196,7 @@ pub(super) fn site(
             retries,
             retry_delay,
             body_limit,
+            capture,
             request,
             tls,
             expect,

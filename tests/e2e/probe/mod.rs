@@ -1,6 +1,7 @@
 //! `probe` over real sockets: what it says about websites that misbehave in every way there is.
 
 mod denied;
+mod evidence;
 mod files;
 mod hostile;
 mod network;

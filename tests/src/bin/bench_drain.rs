@@ -425,6 +425,7 @@ fn event(first: Timestamp, round: u64, site: u64) -> CheckEvent<'static> {
         final_url: None,
         attempts: 1,
         first_error: None,
+        evidence: None,
         maintenance: false,
         labels: BTreeMap::from([("team".into(), "web".into())]),
     }

@@ -148,6 +148,7 @@ pub(crate) struct Texts {
     pub(crate) error: Option<String>,
     pub(crate) first_error: Option<String>,
     pub(crate) final_url: Option<String>,
+    pub(crate) evidence: Option<String>,
 }
 
 /// What a check saw of TLS. The same from check to check of a site, so kept once.
@@ -282,18 +283,30 @@ impl Known {
 
 impl Texts {
     fn bytes(&self) -> usize {
-        let texts = [&self.error, &self.first_error, &self.final_url];
+        let texts = [
+            &self.error,
+            &self.first_error,
+            &self.final_url,
+            &self.evidence,
+        ];
         size_of::<Self>() + texts.into_iter().flatten().map(String::len).sum::<usize>()
     }
 
     fn of(event: &mut CheckEvent<'_>) -> Option<Box<Self>> {
-        if event.error.is_none() && event.first_error.is_none() && event.final_url.is_none() {
+        let texts = [
+            &event.error,
+            &event.first_error,
+            &event.final_url,
+            &event.evidence,
+        ];
+        if texts.iter().all(|text| text.is_none()) {
             return None;
         }
         Some(Box::new(Self {
             error: event.error.take().map(Into::into),
             first_error: event.first_error.take().map(Into::into),
             final_url: event.final_url.take().map(Into::into),
+            evidence: event.evidence.take().map(Into::into),
         }))
     }
 }

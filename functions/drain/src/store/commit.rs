@@ -16,7 +16,7 @@ use super::days::Days;
 use super::limits::Limits;
 use super::names::Names;
 use super::states::KnownStates;
-use super::{checks, dead_letters, dirty, offsets, replay};
+use super::{checks, dead_letters, dirty, evidence, offsets, replay};
 use crate::batch::Batch;
 use crate::decode::{DeadLetter, Row};
 use crate::finish::Counters;
@@ -228,6 +228,7 @@ impl Memory {
         recording.counters.repeated = rows.len() as u64 - recorded - refused;
         if recorded > 0 {
             dirty::mark(transaction, &keyed)?;
+            evidence::insert(transaction, &keyed)?;
         }
         recording.states = self.states.update(transaction, &keyed)?;
         Ok(Some(recording))

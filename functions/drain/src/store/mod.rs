@@ -7,6 +7,7 @@ mod connections;
 mod days;
 mod dead_letters;
 mod dirty;
+mod evidence;
 mod limits;
 mod names;
 mod offsets;

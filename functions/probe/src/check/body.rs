@@ -10,6 +10,7 @@ use sitewatch::site::Site;
 use ureq_proto::http::HeaderMap;
 use ureq_proto::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
+use super::evidence::Evidence;
 use super::failure::Failure;
 use super::json;
 use super::observation::BodySeen;
@@ -149,8 +150,8 @@ impl<'a> Reading<'a> {
         self.unpack().map(drop)
     }
 
-    /// What was seen of it.
-    pub(super) fn finish(self) -> BodySeen {
+    /// What was seen of it, and its beginning where the site wants that to be kept.
+    pub(super) fn finish(self) -> (BodySeen, Vec<u8>) {
         self.watch.finish()
     }
 
@@ -210,6 +211,8 @@ struct Watch<'a> {
     json: Option<Vec<u8>>,
     /// The text so far, when a pattern needs all of it.
     text: Option<Vec<u8>>,
+    /// The beginning of the body, as far as it is kept.
+    beginning: Vec<u8>,
 }
 
 impl<'a> Watch<'a> {
@@ -229,6 +232,7 @@ impl<'a> Watch<'a> {
             regex_not,
             text,
             json: (!expect.json.is_empty()).then(Vec::new),
+            beginning: Vec::new(),
         }
     }
 
@@ -263,6 +267,9 @@ impl<'a> Watch<'a> {
         self.seen.cut = piece.len() > room;
         let piece = piece.get(..room).unwrap_or(piece);
         self.seen.bytes += piece.len() as u64;
+        let wanted = Evidence::room(self.site.capture).saturating_sub(self.beginning.len());
+        self.beginning
+            .extend_from_slice(piece.get(..wanted).unwrap_or(piece));
         if let Some(json) = &mut self.json {
             json.extend(piece);
         }
@@ -284,7 +291,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn finish(mut self) -> BodySeen {
+    fn finish(mut self) -> (BodySeen, Vec<u8>) {
         let all = self.text.unwrap_or_default();
         self.seen.regex = self.regex.map(|search| search.finish(&all));
         let regex_not = self.regex_not.into_iter();
@@ -292,7 +299,7 @@ impl<'a> Watch<'a> {
         if let Some(body) = self.json {
             self.seen.json_problem = json::problem(&self.site.expect.json, &body, self.seen.cut);
         }
-        self.seen
+        (self.seen, self.beginning)
     }
 }
 

@@ -24,6 +24,7 @@ pub(super) fn event<'a>(
         first_error,
         seen,
         judgement,
+        evidence,
     } = checked;
     let certificate = seen.certificate.as_ref();
     let first = seen.first_to_expire.as_ref();
@@ -74,6 +75,7 @@ pub(super) fn event<'a>(
         first_error: first_error
             .as_ref()
             .map(|error| safe(error, MAX_ERROR).into()),
+        evidence: evidence.as_deref().map(Cow::Borrowed),
         maintenance: site
             .maintenance
             .iter()

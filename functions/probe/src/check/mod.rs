@@ -8,6 +8,7 @@ mod body;
 mod certificate;
 mod connect;
 mod event;
+mod evidence;
 mod exchange;
 mod failure;
 mod hop;
@@ -43,6 +44,7 @@ use crate::secrets::Secrets;
 use body::Reading;
 use connect::{ConnectError, connect};
 pub(crate) use event::safe;
+use evidence::{Evidence, secrets_of};
 use exchange::{Exchange, Rest};
 use failure::Failure;
 pub(crate) use failure::local_cause;
@@ -78,6 +80,8 @@ pub(crate) struct Checked {
     first_error: Option<String>,
     seen: Observation,
     judgement: Judgement,
+    /// What it received, when it failed and the site wants that to be kept.
+    evidence: Option<String>,
 }
 
 impl Checked {
@@ -108,7 +112,12 @@ pub(crate) async fn check(site: Arc<Site>, tools: &Tools) -> Option<Checked> {
         let again = (attempts > 1).then(Instant::now);
         let seen = observe(&site, tools, again).await;
         let judgement = judge(&site, &seen, checked_at)?;
-        if attempts > site.retries || judgement.outcome.verdict() != Verdict::Down {
+        let is_down = judgement.outcome.verdict() == Verdict::Down;
+        if attempts > site.retries || !is_down {
+            let evidence =
+                seen.evidence.as_ref().filter(|_| is_down).map(|evidence| {
+                    evidence.text(site.capture, &secrets_of(&site, &tools.secrets))
+                });
             return Some(Checked {
                 site,
                 checked_at,
@@ -116,6 +125,7 @@ pub(crate) async fn check(site: Arc<Site>, tools: &Tools) -> Option<Checked> {
                 first_error,
                 seen,
                 judgement,
+                evidence,
             });
         }
         first_error = first_error.or(judgement.error);
@@ -166,6 +176,7 @@ async fn follow(
         let status = head.status().as_u16();
         seen.status = Some(status);
         seen.http_version = Some(version(head.version()));
+        seen.evidence = (site.capture > 0).then(|| Evidence::of(&head));
         let followed = site.request.max_redirects > 0;
         let next = asking
             .redirected(status, head.headers())
@@ -177,7 +188,11 @@ async fn follow(
                 Some(rest) => exchange.body(rest, &mut reading).await,
                 None => Ok(()),
             };
-            seen.body = Some(reading.finish());
+            let (body, beginning) = reading.finish();
+            seen.body = Some(body);
+            if let Some(evidence) = &mut seen.evidence {
+                evidence.body = beginning;
+            }
             return read;
         };
         // The redirect's own body tells nobody anything: its time ends with its head.

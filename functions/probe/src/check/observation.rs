@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::certificate::{CertificateSeen, FirstToExpire};
+use super::evidence::Evidence;
 use super::failure::Failure;
 use super::trace::{Clock, Phases};
 
@@ -33,6 +34,8 @@ pub(crate) struct Observation {
     pub(crate) headers_met: Vec<bool>,
     /// What was seen of the last response's body; `None`: no body was read.
     pub(crate) body: Option<BodySeen>,
+    /// The last response, where the site wants that to be kept.
+    pub(crate) evidence: Option<Evidence>,
     /// Why there is no complete answer; `None`: there is.
     pub(crate) failure: Option<Failure>,
 }

@@ -16,12 +16,14 @@ use sitewatch::run::Failure;
 use crate::counts::Counts;
 use crate::lines::{IncidentLine, SiteLine};
 use crate::output::{self, Interrupted};
+use crate::read::evidence::{self, Evidence};
 use crate::read::incidents::Incidents;
 use crate::read::plots::Plots;
 use crate::read::sites::{Site, Sites};
 use crate::read::uptime::Day;
 use crate::read::{Key, Reader, plots};
 use crate::settings::Settings;
+use crate::states;
 use bar::Bar;
 use page::{CertificateView, Page};
 
@@ -77,6 +79,17 @@ pub(crate) fn write(
     } else {
         plots::read(reader, &drawn)?
     };
+    let evidence = if settings.evidence {
+        let down: Vec<Key> = shown
+            .iter()
+            .filter(|site| site.line.state == states::DOWN)
+            .filter_map(|site| site.key)
+            .take(settings.plots)
+            .collect();
+        evidence::read(reader, &down)?
+    } else {
+        HashMap::new()
+    };
     let incidents = Incidents::open(reader, settings)?;
     let listed = incidents.first(reader, INCIDENTS)?;
     let page = Page::new(
@@ -88,6 +101,7 @@ pub(crate) fn write(
             sites: shown,
             bars: bars.0,
             plots,
+            evidence,
             incidents_left: incidents.rows() - listed.len() as u64,
             incidents: listed,
             certificates,
@@ -108,6 +122,7 @@ struct Content {
     sites_left: u64,
     bars: HashMap<Key, Bar>,
     plots: HashMap<Key, Plots>,
+    evidence: HashMap<Key, Evidence>,
     incidents: Vec<IncidentLine>,
     /// Likewise.
     incidents_left: u64,

@@ -7,6 +7,7 @@ use super::bar::{Bar, Drawing};
 use super::plot::{self, Plot, Stretch};
 use crate::counts::Counts;
 use crate::lines::{IncidentLine, SiteLine};
+use crate::read::evidence::Evidence;
 use crate::read::plots::Plots;
 use crate::read::span::Span;
 use crate::settings::Settings;
@@ -63,6 +64,8 @@ struct SiteView {
     certificate: String,
     certificate_of: String,
     plots: Vec<Plot>,
+    /// When the newest failed check was, and what it received.
+    evidence: Option<(String, String)>,
 }
 
 /// An incident.
@@ -112,7 +115,8 @@ impl Page {
                     let bar = site.key.and_then(|key| content.bars.get(&key));
                     let plots = site.key.and_then(|key| content.plots.get(&key));
                     let bar = bar.unwrap_or(&no_checks).draw(site.watched, span.today);
-                    SiteView::new(&site.line, bar, plots, &stretches)
+                    let evidence = site.key.and_then(|key| content.evidence.get(&key));
+                    SiteView::new(&site.line, bar, plots, &stretches, evidence)
                 })
                 .collect(),
             sites_left: content.sites_left,
@@ -161,7 +165,13 @@ fn not_up(counts: Counts) -> Vec<(usize, &'static str)> {
 }
 
 impl SiteView {
-    fn new(line: &SiteLine, bar: Drawing, plots: Option<&Plots>, stretches: &[Stretch; 3]) -> Self {
+    fn new(
+        line: &SiteLine,
+        bar: Drawing,
+        plots: Option<&Plots>,
+        stretches: &[Stretch; 3],
+        evidence: Option<&Evidence>,
+    ) -> Self {
         let why = match (line.state, line.checked_at) {
             (_, None) => "never checked".to_owned(),
             (states::UNMONITORED, Some(at)) => {
@@ -200,6 +210,10 @@ impl SiteView {
                 .map(|(_, left_s)| validity(left_s))
                 .unwrap_or_default(),
             certificate_of: printable(&line.first_to_expire().unwrap_or_default()),
+            evidence: evidence.map(|evidence| {
+                let lines: Vec<String> = evidence.received.lines().map(printable).collect();
+                (time(evidence.checked_at), lines.join("\n"))
+            }),
             plots: plots
                 .map(|plots| {
                     [

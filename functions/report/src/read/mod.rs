@@ -5,6 +5,7 @@ pub(crate) mod coverage;
 pub(crate) mod cursor;
 pub(crate) mod days;
 pub(crate) mod dead_letters;
+pub(crate) mod evidence;
 pub(crate) mod incidents;
 pub(crate) mod offsets;
 pub(crate) mod plots;

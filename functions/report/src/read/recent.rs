@@ -18,6 +18,14 @@ const STRETCHES_S: [f64; 6] = [60.0, 600.0, 7_200.0, 86_400.0, 864_000.0, 8.64e7
 
 const QUERY: &str = include_str!("recent.sql");
 
+/// Only asked for where it is to be shown: roles need not be granted it otherwise.
+const NO_EVIDENCE: &str = "null::text";
+const EVIDENCE: &str = "(
+        select received from evidence
+        where evidence.checked_at = checks.checked_at and evidence.website_id = checks.website_id
+            and evidence.location_id = checks.location_id
+    )";
+
 /// The latest checks, newest first.
 pub(crate) struct Recent(Option<Cursor>);
 
@@ -39,12 +47,17 @@ impl Recent {
         let since = settings.since.unwrap_or(Timestamp::UNIX_EPOCH);
         let limit = i64::try_from(settings.lines).unwrap_or(i64::MAX);
         let states = settings.filter.states.as_ref();
+        let query = if settings.evidence {
+            QUERY.replace(NO_EVIDENCE, EVIDENCE)
+        } else {
+            QUERY.to_owned()
+        };
         let mut checks = None;
         for stretch in STRETCHES_S {
             let cursor = Cursor::open(
                 &mut reader.transaction,
                 "recent",
-                QUERY,
+                &query,
                 &[
                     (&newest, Type::TIMESTAMPTZ),
                     (&stretch, Type::FLOAT8),
@@ -111,5 +124,6 @@ fn check(row: &Row) -> CheckLine {
         remote_addr: row.get(18),
         error: row.get(19),
         maintenance: row.get(20),
+        evidence: row.get(21),
     }
 }

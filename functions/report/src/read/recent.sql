@@ -4,7 +4,7 @@ select checks.checked_at, websites.name, websites.url, locations.name, checks.up
     outcomes.word, checks.status, checks.body_match, checks.dns_us, checks.connect_us,
     checks.tls_us, checks.first_byte_us, checks.body_us, checks.total_us,
     checks.local_wait_us, checks.body_bytes, checks.redirects, checks.attempts,
-    checks.remote_addr, checks.error, checks.maintenance
+    checks.remote_addr, checks.error, checks.maintenance, null::text
 from checks
 join websites on websites.id = checks.website_id
 join locations on locations.id = checks.location_id

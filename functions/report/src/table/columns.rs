@@ -149,6 +149,7 @@ impl Line for CheckLine {
         "remote_addr",
         "error",
         "maintenance",
+        "evidence",
     ];
 
     const HEADER: &'static [&'static str] = &[

@@ -65,6 +65,11 @@ macro_rules! with_report {
                 wants: "a whole number from 0 to 1000", example: "50",
                 help: "For how many sites the status page draws response times, those that are broken first; about 25 kB each.",
             }
+            REPORT_EVIDENCE {
+                group: Report, default: "false",
+                wants: "true or false", example: "true",
+                help: "Whether to show what failed checks received (CHECK_CAPTURE): of recent in the column evidence, on the status page below the first REPORT_PLOTS sites that are down. It may be private.",
+            }
             REPORT_PROMETHEUS_LABELS {
                 group: Report,
                 wants: "names of labels separated by commas", example: "team,env",

@@ -188,6 +188,7 @@ fn event(dice: &mut Dice) -> CheckEvent<'static> {
         final_url: maybe(dice, |dice| text(dice, MAX_URL / 4).into()),
         attempts: dice.between(0, i16::MAX as u64 + 1) as u16,
         first_error: maybe(dice, |dice| text(dice, MAX_ERROR).into()),
+        evidence: maybe(dice, |dice| text(dice, 500).into()),
         maintenance: dice.one_in(2),
         labels: {
             let labels = if dice.one_in(20) { MAX_LABELS } else { 2 };
