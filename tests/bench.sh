@@ -3,7 +3,7 @@
 #   tests/bench.sh drain [events] [rounds]
 #   tests/bench.sh probe [rounds] [kafka] [one|thousand|at-once|slow|tls|tls-1.2|tls-many|silent|many]…
 #   tests/bench.sh honesty [rounds] [at-once|slow|tls]… [idle|busy|throttled]…
-#   tests/bench.sh report [rounds] [sites]
+#   tests/bench.sh report [rounds] [sites] [locations]
 set -euo pipefail
 here="$(cd "$(dirname "$0")/.." && pwd)"
 which="${1:?usage: tests/bench.sh drain|probe|honesty|report …}"

@@ -1,6 +1,6 @@
--- A history for the benchmark: bench.sites sites from one location, checked once a minute.
+-- A history for the benchmark: bench.sites sites from bench.locations locations, checked once a minute.
 --   * the last 12 hours and the running one as single checks, marked to be rolled up;
---   * one whole day, 100 days ago, as single checks that nobody should read any more;
+--   * one whole day, 100 days ago, from the first location, as single checks that nobody should read any more;
 --   * 8 days of hours and 90 days of days as rollups, and incidents over 90 days.
 -- One site in 500 is down all the time, one check in 1,000 fails.
 
@@ -11,7 +11,8 @@ select
     jsonb_build_object('team', 'team-' || n % 20)
 from generate_series(1, current_setting('bench.sites')::integer) as n;
 
-insert into locations (name) values ('bench');
+insert into locations (name)
+select 'bench-' || n from generate_series(1, current_setting('bench.locations')::integer) as n;
 
 select create_check_partitions(day, day)
 from (
@@ -22,19 +23,19 @@ from (
 ) as needed (day);
 select create_rollup_partitions((now() at time zone 'UTC')::date - 91, (now() at time zone 'UTC')::date);
 
-create function pg_temp.fill(from_time timestamptz, to_time timestamptz) returns void
+create function pg_temp.fill(from_time timestamptz, to_time timestamptz, first_location_alone boolean) returns void
 language sql
 as $$
     insert into checks (
         checked_at, website_id, location_id, total_us, dns_us, connect_us, tls_us, first_byte_us, body_us,
         local_wait_us, body_bytes, outcome, status, redirects, attempts, up, body_match, maintenance,
-        remote_addr, error
+        remote_addr, error, scheduled_at, interval_ms
     )
     select
         minute + site * interval '5 milliseconds', site, location_id,
         took + 36000, took / 10, took / 8, took / 3, took / 4, 500,
         10, 5000, case when fails then 1 else 0 end, case when fails then 503 else 200 end, 0, 1, not fails, not fails,
-        false, '192.0.2.44', case when fails then 'status 503, expected 200-399' end
+        false, '192.0.2.44', case when fails then 'status 503, expected 200-399' end, minute, 60000
     from (
         select
             minute, site, locations.id as location_id,
@@ -43,23 +44,26 @@ as $$
         from generate_series(from_time, to_time, interval '1 minute') as minute
         cross join generate_series(1, current_setting('bench.sites')::integer) as site
         cross join locations
-        where minute + site * interval '5 milliseconds' < now()
+        where (locations.id = (select min(id) from locations) or not first_location_alone)
+            and minute + site * interval '5 milliseconds' < now()
     ) as made
 $$;
 
-select pg_temp.fill(date_trunc('day', now(), 'UTC') - interval '100 days', date_trunc('day', now(), 'UTC') - interval '99 days 1 minute');
-select pg_temp.fill(date_trunc('hour', now(), 'UTC') - interval '12 hours', now());
+select pg_temp.fill(date_trunc('day', now(), 'UTC') - interval '100 days', date_trunc('day', now(), 'UTC') - interval '99 days 1 minute', true);
+select pg_temp.fill(date_trunc('hour', now(), 'UTC') - interval '12 hours', now(), false);
 
 insert into dirty_hours (hour)
 select generate_series(date_trunc('hour', now(), 'UTC') - interval '12 hours', now(), interval '1 hour');
 
-insert into website_states (website_id, location_id, checked_at, first_known_at, certificate_not_after, outcome, up)
-select distinct on (website_id)
+insert into website_states (
+    website_id, location_id, checked_at, first_known_at, certificate_not_after, outcome, up, first_scheduled_at, interval_ms
+)
+select distinct on (website_id, location_id)
     website_id, location_id, checked_at, checked_at - interval '100 days', now() + website_id * interval '10 minutes',
-    outcome, up
+    outcome, up, checked_at - interval '100 days', interval_ms
 from checks
 where checked_at > now() - interval '2 minutes'
-order by website_id, checked_at desc;
+order by website_id, location_id, checked_at desc;
 
 -- Histograms as the checks above would give them, one for each kind of site.
 create temporary table shape as
@@ -77,10 +81,11 @@ cross join lateral (
 ) as measured
 group by kind, per_hour;
 
-insert into checks_hourly (hour, website_id, location_id, checks, up, down, unknown, maintenance, outcomes, first_at, last_at, first_known_at)
+insert into checks_hourly (hour, website_id, location_id, checks, up, down, unknown, maintenance, outcomes, first_at, last_at, first_known_at, slots, duplicates, covered_ms)
 select
     hour, site, locations.id, 60, case when site % 500 = 0 then 0 else 60 end, case when site % 500 = 0 then 60 else 0 end, 0, 0,
-    array[histogram_element(case when site % 500 = 0 then 1 else 0 end, 60)], hour, hour + interval '59 minutes', hour
+    array[histogram_element(case when site % 500 = 0 then 1 else 0 end, 60)], hour, hour + interval '59 minutes', hour,
+    60, 0, 3600000
 from generate_series(
     date_trunc('hour', now(), 'UTC') - interval '8 days',
     date_trunc('hour', now(), 'UTC') - interval '13 hours',
@@ -94,11 +99,12 @@ select hour, website_id, location_id, total, phase, phase, phase, phase, array[h
 from checks_hourly
 join shape on shape.kind = website_id % 97 and shape.per_hour = 60;
 
-insert into checks_daily (day, website_id, location_id, checks, up, down, unknown, maintenance, outcomes, first_at, last_at)
+insert into checks_daily (day, website_id, location_id, checks, up, down, unknown, maintenance, outcomes, first_at, last_at, slots, duplicates, covered_ms)
 select
     day, site, locations.id, 1440, 1440 - down, down, 0, 0,
     array[histogram_element(0, 1440 - down), histogram_element(1, down)],
-    day::timestamp at time zone 'UTC', (day + 1)::timestamp at time zone 'UTC' - interval '1 minute'
+    day::timestamp at time zone 'UTC', (day + 1)::timestamp at time zone 'UTC' - interval '1 minute',
+    1440, 0, 86400000
 from (
     select
         (now() at time zone 'UTC')::date - ago as day, site,
@@ -166,16 +172,17 @@ update website_states as state
 set last_up_at = known.last_up_at,
     last_down_at = known.last_down_at
 from (
-    select website_id, max(last_up_at) as last_up_at, max(last_down_at) as last_down_at
+    select website_id, location_id, max(last_up_at) as last_up_at, max(last_down_at) as last_down_at
     from (
-        select website_id, null as last_up_at, last_down_at from outages_hourly
+        select website_id, location_id, null as last_up_at, last_down_at from outages_hourly
         union all
-        select website_id, max(checked_at) filter (where up), max(checked_at) filter (where not up)
-        from checks group by website_id
+        select website_id, location_id, max(checked_at) filter (where up), max(checked_at) filter (where not up)
+        from checks
+        group by website_id, location_id
     ) as either
-    group by website_id
+    group by website_id, location_id
 ) as known
-where known.website_id = state.website_id;
+where known.website_id = state.website_id and known.location_id = state.location_id;
 
 -- What autovacuum does in time, done now; others' tables are none of our business.
 set client_min_messages = error;

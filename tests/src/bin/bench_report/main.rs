@@ -1,6 +1,6 @@
 //! How fast `report` and `maintain` are on a history of 10,000 sites or as many as are asked for.
 //!
-//! `tests/bench.sh report [rounds] [sites]`; prints a line a run, and at the end what the limits are
+//! `tests/bench.sh report [rounds] [sites] [locations]`; prints a line a run, and at the end what the limits are
 //! for. `BENCH_KEEP=true` leaves the server up until Enter is pressed, and prints its address.
 #![allow(clippy::print_stdout, reason = "showing results is what it is for")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
@@ -44,11 +44,13 @@ const DROP_LIMIT: Limit = Limit {
 
 fn main() {
     sitewatch_tests::directory::keep_on_disk();
-    let mut arguments = std::env::args()
-        .skip(1)
-        .map(|text| -> u32 { text.parse().expect("wants whole numbers: [rounds] [sites]") });
+    let mut arguments = std::env::args().skip(1).map(|text| -> u32 {
+        text.parse()
+            .expect("wants whole numbers: [rounds] [sites] [locations]")
+    });
     let rounds = arguments.next().unwrap_or(3);
     let sites = arguments.next().unwrap_or(SITES);
+    let locations = arguments.next().unwrap_or(1);
     // The defaults, but for room to fill the database in a reasonable time.
     let postgres = Postgres::options().set("max_wal_size", "16GB").start();
     let database = postgres.create_database("bench");
@@ -56,9 +58,9 @@ fn main() {
     let set_up = run(&function("setup", &database, &[("SETUP_TOPIC", "false")]));
     report_run("setup", &set_up);
     let began = Instant::now();
-    fill(&database, sites);
+    fill(&database, sites, locations);
     println!(
-        "filled in {:.0} s: {sites} sites, {} checks, {} hours and {} days of sites, {} incidents",
+        "filled in {:.0} s: {sites} sites from {locations} locations, {} checks, {} hours and {} days of sites, {} incidents",
         began.elapsed().as_secs_f64(),
         count(&database, "checks"),
         count(&database, "checks_hourly"),
@@ -75,7 +77,7 @@ fn main() {
     for _ in 0..rounds {
         mark_an_hour(&database);
         results.add(
-            format!("maintain, an hour of {} checks", sites * 60),
+            format!("maintain, an hour of {} checks", sites * locations * 60),
             &HOUR_LIMIT,
             run(&function("maintain", &database, keep_old)),
         );
@@ -224,7 +226,7 @@ fn mark_an_hour(database: &Database) {
         .unwrap();
 }
 
-fn fill(database: &Database, sites: u32) {
+fn fill(database: &Database, sites: u32, locations: u32) {
     let mut child = Command::new("psql")
         .args([
             "-X",
@@ -238,7 +240,7 @@ fn fill(database: &Database, sites: u32) {
         .stdin(Stdio::piped())
         .spawn()
         .expect("start psql");
-    let text = format!("set bench.sites = {sites};\n{FILL}");
+    let text = format!("set bench.sites = {sites}; set bench.locations = {locations};\n{FILL}");
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
     let ended = child.wait().expect("wait for psql");
     assert!(ended.success(), "psql ended with {ended}");
