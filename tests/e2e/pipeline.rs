@@ -375,6 +375,40 @@ fn a_dead_mans_switch_hears_of_start_success_and_failure() {
 }
 
 #[test]
+fn a_switch_that_takes_exit_codes_is_told_them() {
+    let switch = Website::up("ok");
+    let down = Website::start(Behaviour::Page(Page::new(503, "")));
+    let nobody = sitewatch_tests::port::reserve();
+    let url = format!("{}hunter2/{{code}}", switch.url());
+    let probe = || {
+        Run::probe()
+            .var("SITES", down.url())
+            .var("PROBE_FAIL_ON_DOWN", "true")
+            .var("HEARTBEAT_URL", &url)
+    };
+    probe().var("PROBE_SINK", "stdout").run().exits(1);
+    probe()
+        .var("KAFKA_BROKERS", format!("127.0.0.1:{nobody}"))
+        .var("KAFKA_TIMEOUT", "1s")
+        .run()
+        .exits(69);
+    let paths: Vec<String> = switch
+        .requests()
+        .iter()
+        .map(|request| request.target.clone())
+        .collect();
+    assert_eq!(
+        paths,
+        [
+            "/hunter2/start",
+            "/hunter2/1",
+            "/hunter2/start",
+            "/hunter2/69"
+        ]
+    );
+}
+
+#[test]
 fn a_switch_that_does_not_answer_is_a_warning_without_its_address() {
     let good = Website::up("fine");
     let refuses = Website::start(Behaviour::Refuses);

@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::Exit;
 use crate::http;
+
+/// What stands at the end of the address of a service that takes exit codes.
+const CODE: &str = "/{code}";
 
 /// A ping must never hold up the work it tells of.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,21 +29,27 @@ impl Heartbeat {
         Self { url, start }
     }
 
-    /// Pings `URL` or `URL/fail`, after the ping of the start has ended.
-    pub(super) fn end(self, success: bool) {
+    /// Pings `URL` or `URL/fail`, or `URL/75` where the service takes exit codes, after the ping of the
+    /// start has ended.
+    pub(super) fn end(self, exit: Exit) {
         if let Some(start) = self.start
             && start.join().is_err()
         {
             log::warn!("the heartbeat's thread panicked");
         }
         if let Some(url) = &self.url {
-            ping(url, if success { "" } else { "/fail" });
+            if url.expose_secret().ends_with(CODE) {
+                ping(url, &format!("/{}", exit.code()));
+            } else {
+                ping(url, if exit == Exit::Done { "" } else { "/fail" });
+            }
         }
     }
 }
 
 fn ping(url: &SecretString, suffix: &str) {
-    let address = format!("{}{suffix}", url.expose_secret().trim_end_matches('/'));
+    let url = url.expose_secret().trim_end_matches(CODE);
+    let address = format!("{}{suffix}", url.trim_end_matches('/'));
     let why = match http::agent(TIMEOUT).get(address).call() {
         Ok(answer) => http::refusal(&answer),
         Err(error) => Some(http::cause(&error)),

@@ -129,7 +129,7 @@ fn whole<S: Send + 'static>(
             failure.exit()
         }
     };
-    watch.report(exit == Exit::Done);
+    watch.report(exit);
     exit
 }
 

@@ -89,10 +89,10 @@ impl Watch {
     }
 
     /// Tells it how the run ended; only the first call does.
-    pub(super) fn report(&self, success: bool) {
+    pub(super) fn report(&self, exit: Exit) {
         let heartbeat = self.heartbeat.lock().take();
         if let Some(heartbeat) = heartbeat {
-            heartbeat.end(success);
+            heartbeat.end(exit);
         }
     }
 
@@ -146,7 +146,7 @@ impl Watch {
                 self.say(&format!(
                     "{why}; what was in hand is not done, the next run takes it up (exit code {code})"
                 ));
-                self.report(false);
+                self.report(Exit::Unfinished);
                 said.send(()).ok();
             });
         if spoken.is_ok() {

@@ -536,7 +536,7 @@ with_report! {{
     HEARTBEAT_URL {
         group: Run, secret: true,
         wants: "an http or https URL", example: "https://hc-ping.example/uuid",
-        help: "A dead man's switch: pinged at URL/start when a run begins, at URL when it is done and at URL/fail when it is not.",
+        help: "A dead man's switch: pinged at URL/start when a run begins, at URL when it is done and at URL/fail when it is not. Where the service takes exit codes, as Healthchecks does, end the URL with /{code}: the code stands in its place.",
     }
     ENV_FILE {
         group: Run,
