@@ -10,5 +10,6 @@ mod formats;
 mod history;
 mod many;
 mod metrics;
+mod notifications;
 mod since;
 mod states;
