@@ -108,6 +108,11 @@ fn every_panel_gets_the_columns_it_needs() {
         .stdin(lines(&[up("shop", 7_300)]))
         .run()
         .exits(0);
+    // Nobody is there to take it.
+    prepared
+        .notify("webhook+http://127.0.0.1:1/")
+        .run()
+        .exits(75);
     let mut client = prepared.client();
     client
         .batch_execute("set statement_timeout = '60s'")

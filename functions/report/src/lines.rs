@@ -186,3 +186,25 @@ pub(crate) struct RunLine {
     /// A JSON object, as text: name to number.
     pub(crate) figures: String,
 }
+
+/// What a channel was to be told of a site and has not taken.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct NotificationLine {
+    pub(crate) decided_at: Timestamp,
+    /// Its name in `NOTIFY_URLS`.
+    pub(crate) channel: String,
+    pub(crate) event: String,
+    pub(crate) site: String,
+    /// The number that messages name.
+    pub(crate) incident: i64,
+    /// `pending` or `given_up`.
+    pub(crate) state: &'static str,
+    /// Attempts that failed.
+    pub(crate) attempts: i32,
+    /// Null: it is not tried again.
+    pub(crate) next_attempt_at: Option<Timestamp>,
+    /// Null: it is tried again.
+    pub(crate) given_up_at: Option<Timestamp>,
+    /// Why the latest attempt failed; null: there was none.
+    pub(crate) error: Option<String>,
+}

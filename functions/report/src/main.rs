@@ -22,6 +22,7 @@ use counts::Counts;
 use lines::SiteLine;
 use read::days::Days;
 use read::incidents::Incidents;
+use read::notifications::{self, Notifications};
 use read::recent::Recent;
 use read::sites::Sites;
 use settings::{Format, Kind, Settings};
@@ -48,6 +49,17 @@ fn work(settings: &Settings) -> Result<Summary, Failure> {
         );
     }
     let reader = &mut reader;
+    let given_up = notifications::given_up_of_late(reader)?;
+    if given_up > 0 && settings.kind != Kind::Notifications {
+        log::warn!(
+            "{given_up} {} given up in the last 24 hours; REPORT_KIND=notifications shows what was to be told to whom, and why it was not taken",
+            if given_up == 1 {
+                "message was"
+            } else {
+                "messages were"
+            }
+        );
+    }
     let summary = match settings.kind {
         Kind::Sites => return sites(reader, settings),
         Kind::Recent => {
@@ -83,6 +95,18 @@ fn work(settings: &Settings) -> Result<Summary, Failure> {
                 format!("the last runs of {shown} functions"),
                 vec![("runs", shown)],
             )
+        }
+        Kind::Notifications => {
+            let notifications = Notifications::open(reader, settings)?;
+            output::lines(settings, &mut |each| notifications.each(reader, each))?;
+            counted(settings, notifications.rows(), "notifications", |shown| {
+                let what = if shown == 1 {
+                    "notification"
+                } else {
+                    "notifications"
+                };
+                format!("{shown} {what} not taken")
+            })
         }
     };
     if settings.fail_on_down && read::sites::is_any_down(reader, settings)? {

@@ -26,7 +26,7 @@ pub(crate) struct Settings {
     pub(crate) filter: Filter,
     /// Nothing from before this; `None`: what is usual for the kind.
     pub(crate) since: Option<Timestamp>,
-    /// The most lines of recent checks and of incidents.
+    /// The most lines of recent checks, of incidents and of what was not told.
     pub(crate) lines: u64,
     /// How old a site's newest check may be before nothing is known any more.
     pub(crate) stale_after: Duration,
@@ -83,6 +83,8 @@ pub(crate) enum Kind {
     Days,
     /// The last run of each function.
     Runs,
+    /// What was not told.
+    Notifications,
 }
 
 /// Reads them; `None` means that problems were added.
@@ -96,6 +98,7 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
             ("incidents", Kind::Incidents),
             ("days", Kind::Days),
             ("runs", Kind::Runs),
+            ("notifications", Kind::Notifications),
         ]),
     );
     let kind = if lines.is_some() && !reader.is_set(&var::REPORT_KIND) {
@@ -144,7 +147,7 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
     let since = reader.optional(&var::REPORT_SINCE, |text| since(text, now));
     // A page lists incidents in passing.
     let usual = match kind {
-        Kind::Recent | Kind::Incidents if since.is_some() => MAX_LINES,
+        Kind::Recent | Kind::Incidents | Kind::Notifications if since.is_some() => MAX_LINES,
         _ => LINES,
     };
     let settings = Settings {

@@ -8,7 +8,7 @@ use regex::Regex;
 use sitewatch_tests::prometheus;
 
 use super::metrics::metrics;
-use crate::support::{Prepared, lines, now, up};
+use crate::support::{Prepared, down, lines, now, up};
 
 #[test]
 fn alerts_fire_when_they_should() {
@@ -40,7 +40,7 @@ fn alerts_are_made_of_metrics_that_there_are() {
     earlier.interval_ms = Some(60_000);
     event.scheduled_at = Some(event.checked_at);
     event.interval_ms = earlier.interval_ms;
-    let mut input = lines(&[earlier, event]);
+    let mut input = lines(&[earlier, event, down("blog", 60)]);
     input.extend(b"no event\n");
     prepared
         .drain()
@@ -49,11 +49,11 @@ fn alerts_are_made_of_metrics_that_there_are() {
         .run()
         .exits(0);
     prepared.maintain().run().exits(0);
-    // Nobody is there, and there is nothing to tell.
+    // Nobody is there to take it.
     prepared
         .notify("webhook+http://127.0.0.1:1/")
         .run()
-        .exits(0);
+        .exits(75);
     let metrics = metrics(&prepared, &[]);
     let rules = std::fs::read_to_string(rules("rules.yaml")).unwrap();
     let (selector, matcher) = (

@@ -90,9 +90,21 @@ fn every_column_is_documented() {
         .run()
         .exits(0);
     prepared.maintain().run().exits(0);
+    // Nobody is there to take it.
+    prepared
+        .notify("webhook+http://127.0.0.1:1/")
+        .run()
+        .exits(75);
     let text = documentation();
     let report = |kind: &str| prepared.report().var("REPORT_KIND", kind);
-    for kind in ["sites", "recent", "incidents", "days", "runs"] {
+    for kind in [
+        "sites",
+        "recent",
+        "incidents",
+        "days",
+        "runs",
+        "notifications",
+    ] {
         let (_, section) = text.split_once(&format!("\n## {kind}\n")).unwrap();
         let section = section.split("\n## ").next().unwrap();
         let csv = report(kind)

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::text::family;
 use crate::lines::RunLine;
 use crate::output::Interrupted;
+use crate::read::notifications::Undelivered;
 use crate::read::offsets::Offset;
 use crate::read::probes::Probes;
 use crate::read::site_row::SiteRow;
@@ -29,6 +30,8 @@ pub(super) struct Metrics<'a> {
     pub(super) offsets: Vec<Offset>,
     /// Hours older than a day that wait to be rolled up.
     pub(super) hours_waiting: i64,
+    /// What channels have not taken.
+    pub(super) undelivered: Vec<Undelivered>,
     /// When the newest dead letter was recorded; `None`: there are none.
     pub(super) dead_letter_at: Option<Timestamp>,
 }
@@ -109,6 +112,27 @@ const OF_RUNS: &[OfRun] = &[
         "sitewatch_function_last_run_exit_code",
         "How the last run of the function ended: 0 is done.",
         |run| f64::from(run.exit_code),
+    ),
+];
+
+/// A metric of what a channel has not taken; `None`: left out.
+type OfChannel = (&'static str, &'static str, fn(&Undelivered) -> Option<f64>);
+
+const OF_CHANNELS: &[OfChannel] = &[
+    (
+        "sitewatch_notifications_pending",
+        "Messages that the channel has not taken yet; left out when there are none.",
+        |channel| (channel.pending > 0).then_some(channel.pending as f64),
+    ),
+    (
+        "sitewatch_notifications_pending_since_timestamp_seconds",
+        "When the oldest of them was decided.",
+        |channel| channel.pending_since.map(seconds),
+    ),
+    (
+        "sitewatch_notifications_given_up",
+        "Messages that were given up, of incidents that are kept; left out when there are none.",
+        |channel| (channel.given_up > 0).then_some(channel.given_up as f64),
     ),
 ];
 
@@ -263,6 +287,14 @@ impl Metrics<'_> {
             "Hours older than a day that wait for maintain to roll them up.",
         )?
         .sample(&[], self.hours_waiting)?;
+        for (name, help, value) in OF_CHANNELS {
+            let mut family = family(to, name, help)?;
+            for channel in &self.undelivered {
+                if let Some(value) = value(channel) {
+                    family.sample(&[("channel", &channel.channel)], value)?;
+                }
+            }
+        }
         let mut dead_letters = family(
             to,
             "sitewatch_dead_letters_last_timestamp_seconds",

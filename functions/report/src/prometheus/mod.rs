@@ -11,7 +11,7 @@ use sitewatch::run::Failure;
 
 use crate::output;
 use crate::read::sites::Sites;
-use crate::read::{Reader, coverage, dead_letters, offsets, probes, runs};
+use crate::read::{Reader, coverage, dead_letters, notifications, offsets, probes, runs};
 use crate::settings::Settings;
 use metrics::Metrics;
 
@@ -31,6 +31,7 @@ pub(crate) fn write(
         runs: runs::read(reader)?,
         offsets: offsets::read(reader)?,
         hours_waiting: reader.span.waiting,
+        undelivered: notifications::undelivered(reader)?,
         dead_letter_at: dead_letters::newest(reader)?,
     };
     match &settings.pushgateway {

@@ -7,6 +7,7 @@ pub(crate) mod days;
 pub(crate) mod dead_letters;
 pub(crate) mod evidence;
 pub(crate) mod incidents;
+pub(crate) mod notifications;
 pub(crate) mod offsets;
 pub(crate) mod plots;
 pub(crate) mod probes;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use sitewatch::units::human;
 
 use super::Line;
-use crate::lines::{CheckLine, DayLine, IncidentLine, RunLine, SiteLine};
+use crate::lines::{CheckLine, DayLine, IncidentLine, NotificationLine, RunLine, SiteLine};
 use crate::states::description;
 use crate::words::{lasting, milliseconds, percentage, time, validity};
 
@@ -329,6 +329,56 @@ impl Line for RunLine {
             )),
             self.exit_code.to_string(),
             counters(&self.figures),
+        ]
+    }
+}
+
+impl Line for NotificationLine {
+    const FIELDS: &'static [&'static str] = &[
+        "decided_at",
+        "channel",
+        "event",
+        "site",
+        "incident",
+        "state",
+        "attempts",
+        "next_attempt_at",
+        "given_up_at",
+        "error",
+    ];
+
+    const HEADER: &'static [&'static str] = &[
+        "decided",
+        "channel",
+        "event",
+        "site",
+        " incident",
+        "state",
+        " attempts",
+        "next attempt",
+        "why",
+    ];
+
+    const SPARE: &'static [&'static str] = &["next attempt", " attempts", " incident"];
+
+    fn state(&self) -> Option<&'static str> {
+        Some(match self.state {
+            "given_up" => "down",
+            _ => "unknown",
+        })
+    }
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            time(self.decided_at),
+            self.channel.clone(),
+            self.event.clone(),
+            self.site.clone(),
+            self.incident.to_string(),
+            self.state.replace('_', " "),
+            self.attempts.to_string(),
+            self.next_attempt_at.map(time).unwrap_or_default(),
+            self.error.clone().unwrap_or_default(),
         ]
     }
 }

@@ -7,8 +7,8 @@ macro_rules! with_report {
 
             REPORT_KIND {
                 group: Report, default: "sites",
-                wants: "sites, recent, incidents, days or runs", example: "incidents",
-                help: "What is shown: sites (the state of each), recent (the latest checks, as they were recorded), incidents (when a site went down, for how long, why), days (what each site's days were like), runs (the last run of each function). functions/report/README.md has the columns of each.",
+                wants: "sites, recent, incidents, days, runs or notifications", example: "incidents",
+                help: "What is shown: sites (the state of each), recent (the latest checks, as they were recorded), incidents (when a site went down, for how long, why), days (what each site's days were like), runs (the last run of each function), notifications (what notify has not told yet, and what it gave up). functions/report/README.md has the columns of each.",
             }
             REPORT_FORMAT {
                 group: Report, default: "table",
@@ -38,12 +38,12 @@ macro_rules! with_report {
             REPORT_SINCE {
                 group: Report,
                 wants: "a duration before now, or a time such as 2026-01-31T08:00:00Z", example: "24h",
-                help: "Recent checks, incidents and days after this only. When not set: incidents of 30 days, 90 days.",
+                help: "Recent checks, incidents, days and notifications after this only. When not set: incidents of 30 days, 90 days.",
             }
             REPORT_RECENT {
                 group: Report,
                 wants: "a whole number from 1 to 100000", example: "20",
-                help: "How many of the latest checks, or incidents, at most. Set without REPORT_KIND, it means recent. When not set: 100, or with REPORT_SINCE all since then, up to 100000.",
+                help: "How many of the latest checks, incidents or notifications at most. Set without REPORT_KIND, it means recent. When not set: 100, or with REPORT_SINCE all since then, up to 100000.",
             }
             REPORT_STALE_AFTER {
                 group: Report, default: "10m",

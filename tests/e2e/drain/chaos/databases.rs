@@ -189,9 +189,15 @@ fn each_function_does_with_the_rights_that_are_documented() {
     let receiver = Website::up("taken");
     let notify = Run::notify()
         .var("DATABASE_URL", roles.url("notify"))
-        .var("NOTIFY_URLS", format!("webhook+{}", receiver.url()))
+        .var(
+            "NOTIFY_URLS",
+            format!(
+                "webhook+{} webhook+http://127.0.0.1:1/#name=nobody",
+                receiver.url()
+            ),
+        )
         .run()
-        .exits(0);
+        .exits(75);
     assert!(!receiver.requests().is_empty(), "{}", notify.stderr);
     let report = |format: &str| {
         Run::report()
@@ -220,7 +226,7 @@ fn each_function_does_with_the_rights_that_are_documented() {
         "{}",
         maintain.stderr
     );
-    for kind in ["recent", "incidents", "days", "runs"] {
+    for kind in ["recent", "incidents", "days", "runs", "notifications"] {
         let shown = Run::report()
             .var("DATABASE_URL", roles.url("report"))
             .var("REPORT_KIND", kind)
