@@ -1,16 +1,17 @@
-//! Killed at any instant, started twice, PostgreSQL restarted: each is told, under one key, and
+//! Killed at every step, started twice, PostgreSQL restarted: each is told, under one key, and
 //! nothing is left undecided.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sitewatch_tests::command::Signal;
 use sitewatch_tests::postgres::Postgres;
-use sitewatch_tests::wait;
 use sitewatch_tests::websites::{Behaviour, Page, Website};
+use sitewatch_tests::{shared, wait};
 
+use super::trap::Trap;
 use super::{bodies, make_due, record, told, webhook};
-use crate::dice::Dice;
 use crate::support::{Prepared, down, up};
 
 /// A receiver that takes a moment, so that a kill may come before, while and after it answers.
@@ -36,53 +37,77 @@ fn keys(receiver: &Website) -> BTreeMap<(String, String), BTreeSet<String>> {
 }
 
 #[test]
-fn killed_at_any_instant_it_tells_each_under_one_key() {
-    const KILLS: usize = 60;
-    let mut dice = Dice::new("notify");
+fn killed_at_every_step_it_tells_each_under_one_key() {
+    const KILLS: usize = 200;
     let prepared = Prepared::new("notify");
-    let receivers = [receiver(), receiver()];
+    let trap = Arc::new(Trap::default());
+    let receivers = [trap.receiver(), trap.receiver()];
     let urls = format!(
         "{}#name=one {}#name=two",
         webhook(&receivers[0]),
         webhook(&receivers[1])
     );
+    let server = shared::postgres().port();
+    let through_the_trap = prepared.url().replace(
+        &format!(":{server}/"),
+        &format!(":{}/", trap.postgres(server)),
+    );
     let notify = || prepared.notify(&urls).var("NOTIFY_FLAP_WINDOW", "0s");
-    let mut lifetime = Duration::ZERO;
-    let mut at_work = 0;
-    for kill in 0..=KILLS {
-        let ago = 2_500 - 40 * i64::try_from(kill).unwrap();
-        let sites: Vec<String> = (0..4).map(|number| format!("site-{number}")).collect();
-        let events: Vec<_> = sites
-            .iter()
-            .map(|site| {
-                if kill % 2 == 0 {
-                    down(site, ago)
-                } else {
-                    up(site, ago)
-                }
-            })
-            .collect();
-        record(&prepared, &events);
+    let held = || {
+        notify()
+            .var("DATABASE_URL", &through_the_trap)
+            .var("DATABASE_SSLMODE", "disable")
+    };
+    let sites = ["blog", "shop"];
+    let mut changes = 0;
+    let mut change = || {
+        let seconds_ago = 3_000 - 10 * i64::try_from(changes).unwrap();
+        let event = if changes % 2 == 0 { down } else { up };
+        record(&prepared, &sites.map(|site| event(site, seconds_ago)));
         make_due(&prepared);
-        let run = notify().spawn();
-        if kill > 0 {
-            let instant = Duration::from_micros(dice.between(0, lifetime.as_micros() as u64));
-            std::thread::sleep(instant);
-            run.signal(Signal::KILL);
-        }
+        changes += 1;
+    };
+    change();
+    held().run().exits(0);
+    let steps = trap.steps();
+    // What it takes to connect, decide, take, send and mark.
+    assert!(steps > 30, "{steps}");
+    let (mut killed, mut at, mut beside) = (0, BTreeSet::new(), 0);
+    for attempt in 0..KILLS * 5 / 4 {
+        change();
+        let step = 1 + attempt % steps;
+        trap.set(step);
+        let mut run = held().spawn();
+        wait::until("it is held, or over", wait::SOON, || {
+            trap.holds() || run.has_ended()
+        });
+        let is_held = trap.holds();
+        // Another one, which may have to wait for what this one has locked.
+        let other = (is_held && attempt % 4 == 0).then(|| notify().spawn());
+        run.signal(Signal::KILL);
         let finished = run.wait();
-        if kill == 0 {
-            lifetime = finished.elapsed;
+        trap.release();
+        if let Some(other) = other {
+            other.wait().exits(0);
+            beside += 1;
         }
-        at_work += usize::from(finished.signal.is_some());
+        if is_held && finished.signal.is_some() {
+            killed += 1;
+            at.insert(step);
+        }
+        if killed == KILLS {
+            break;
+        }
     }
-    assert!(at_work >= KILLS / 4, "only {at_work} kills met a run");
+    assert_eq!(killed, KILLS, "kills of a run that was held");
+    assert!(at.len() > steps * 9 / 10, "at {} of {steps}", at.len());
+    assert!(beside >= KILLS / 5, "{beside} with another one beside");
+    trap.set(0);
     make_due(&prepared);
     notify().run().exits(0);
     for receiver in &receivers {
         let keys = keys(receiver);
-        // 31 times down and 30 times up, at each of four sites.
-        assert_eq!(keys.len(), 61 * 4);
+        assert_eq!(keys.len(), changes * sites.len());
         for (event, keys) in &keys {
             assert_eq!(keys.len(), 1, "{event:?}");
         }
@@ -92,10 +117,10 @@ fn killed_at_any_instant_it_tells_each_under_one_key() {
         0
     );
     // What is decided is what is so.
-    assert_eq!(
-        prepared.count("select count(*) from notified_incidents where closed_at is null and kind = 'availability'"),
-        4
-    );
+    let open =
+        "select count(*) from notified_incidents where closed_at is null and kind = 'availability'";
+    let are_down = if changes % 2 == 1 { sites.len() } else { 0 };
+    assert_eq!(prepared.count(open), are_down as i64);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod email;
 mod killed;
 mod refused;
 mod told;
+mod trap;
 
 use std::path::{Path, PathBuf};
 
@@ -77,8 +78,10 @@ pub(crate) fn judge(schema: &Path, bodies: &[Value]) -> Finished {
 
 /// What is not sent yet is due at once.
 pub(super) fn make_due(prepared: &Prepared) {
-    prepared
-        .client()
-        .batch_execute("update notifications set next_attempt_at = now() where sent_at is null")
-        .unwrap();
+    prepared.count(
+        "with due as (
+             update notifications set next_attempt_at = now() where sent_at is null returning id
+         )
+         select count(*) from due",
+    );
 }
