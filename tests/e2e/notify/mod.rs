@@ -4,6 +4,7 @@ mod alertmanager;
 mod bodies;
 mod email;
 mod killed;
+mod many;
 mod refused;
 mod told;
 mod trap;
