@@ -8,6 +8,9 @@ use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, Body, Proxy, http};
 use url::Url;
 
+/// The most connections that are kept for further requests: `notify` uses so many at the same time.
+const MAX_IDLE: usize = 10;
+
 /// A client that follows no redirect: what answers elsewhere, a login page for instance, would say
 /// 200 to anything. It goes through the proxy that the process's environment names, if one.
 #[must_use]
@@ -21,6 +24,7 @@ pub fn agent_behind(timeout: Duration, proxy: Option<Proxy>) -> Agent {
     Agent::config_builder()
         .proxy(proxy)
         .timeout_global(Some(timeout))
+        .max_idle_connections_per_host(MAX_IDLE)
         .user_agent(concat!("sitewatch/", env!("CARGO_PKG_VERSION")))
         .http_status_as_error(false)
         .max_redirects(0)

@@ -1,11 +1,11 @@
-//! Sending what is in hand: a thread for each channel, so that a slow one holds up none of the
-//! others, and each channel's messages one after the other.
+//! Sending what is in hand: threads for each channel, so that a slow one holds up none of the others.
+//! A channel is sent several messages at the same time, but never two about the same incident.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
+use std::{thread, vec};
 
 use sitewatch::run::Stop;
 
@@ -22,6 +22,12 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How long answers are waited for once the run should end: a signal leaves no more.
 const LAST_ANSWERS: Duration = Duration::from_millis(1_500);
+
+/// The most messages that a channel is sent at the same time.
+const AT_ONCE: usize = 10;
+
+/// So many messages do not need more than one thread: people read them in the order of decision.
+const FEW: usize = 5;
 
 /// Messages on their way.
 pub(crate) struct Delivery {
@@ -43,13 +49,18 @@ impl Delivery {
             if outgoing.is_empty() && firing.is_none() {
                 continue;
             }
-            let worker = Worker {
+            let lanes = lanes(outgoing);
+            let workers = lanes.len().div_ceil(FEW).clamp(1, AT_ONCE);
+            let sending = Sending {
                 channel: Arc::clone(channel),
                 stop: stop.clone(),
                 to: to.clone(),
+                lanes: Mutex::new(lanes.into_iter()),
+                away: Mutex::new(None),
+                turn: RwLock::new(()),
             };
             // A thread that hangs ends with the process.
-            thread::spawn(move || worker.work(outgoing, firing));
+            thread::spawn(move || sending.send_all(workers, firing));
         }
         Self {
             answers,
@@ -82,50 +93,36 @@ impl Delivery {
     }
 }
 
-struct Worker {
+/// What is sent to a channel.
+struct Sending {
     channel: Arc<Channel>,
     stop: Stop,
     to: Sender<Attempt>,
+    /// What nobody has begun with.
+    lanes: Mutex<vec::IntoIter<Vec<Outgoing>>>,
+    /// What the channel said when it refused everything; `None`: it did not.
+    away: Mutex<Option<Away>>,
+    /// Held by whoever sends; alone, once the channel is too busy to take several at the same time.
+    turn: RwLock<()>,
 }
 
-impl Worker {
-    fn work(&self, outgoing: Vec<Outgoing>, firing: Option<Message>) {
-        // Incidents whose message was refused: what comes later must not overtake it.
-        let mut waiting: HashSet<i64> = HashSet::new();
-        let mut away: Option<Option<Duration>> = None;
-        for one in outgoing {
-            let fate = if self.stop.requested().is_some() {
-                Fate::NotTried
-            } else if let Some(pause) = away {
-                Fate::PutOff { pause }
-            } else if !waiting.is_disjoint(&one.incidents) {
-                Fate::PutOff { pause: None }
-            } else {
-                match self.send(&one.message) {
-                    Ok(()) => Fate::Sent,
-                    Err(refusal) => {
-                        waiting.extend(&one.incidents);
-                        if refusal.scope == Scope::Channel {
-                            away = Some(refusal.retry_after);
-                        }
-                        self.complain(&refusal);
-                        Fate::Refused {
-                            why: refusal.why,
-                            retry_after: refusal.retry_after,
-                        }
-                    }
-                }
-            };
-            // Nobody listens any more once the run has ended.
-            self.to
-                .send(Attempt {
-                    outgoing: one,
-                    fate,
-                })
-                .ok();
-        }
+/// A channel takes nothing now.
+#[derive(Clone, Copy)]
+struct Away {
+    /// When it wants to be asked again; `None`: it did not say.
+    pause: Option<Duration>,
+}
+
+impl Sending {
+    fn send_all(&self, workers: usize, firing: Option<Message>) {
+        thread::scope(|scope| {
+            for _ in 1..workers {
+                scope.spawn(|| self.work());
+            }
+            self.work();
+        });
         if let Some(message) = firing
-            && away.is_none()
+            && locked(&self.away).is_none()
             && self.stop.requested().is_none()
             && let Err(refusal) = self.send(&message)
         {
@@ -133,17 +130,73 @@ impl Worker {
         }
     }
 
+    fn work(&self) {
+        loop {
+            let Some(lane) = locked(&self.lanes).next() else {
+                return;
+            };
+            // Incidents whose message was refused: what comes later must not overtake it.
+            let mut waiting: HashSet<i64> = HashSet::new();
+            for one in lane {
+                let fate = self.attempt(&one, &mut waiting);
+                // Nobody listens any more once the run has ended.
+                self.to
+                    .send(Attempt {
+                        outgoing: one,
+                        fate,
+                    })
+                    .ok();
+            }
+        }
+    }
+
+    fn attempt(&self, one: &Outgoing, waiting: &mut HashSet<i64>) -> Fate {
+        if self.stop.requested().is_some() {
+            return Fate::NotTried;
+        }
+        if let Some(Away { pause }) = *locked(&self.away) {
+            return Fate::PutOff { pause };
+        }
+        if !waiting.is_disjoint(&one.incidents) {
+            return Fate::PutOff { pause: None };
+        }
+        let Err(refusal) = self.send(&one.message) else {
+            return Fate::Sent;
+        };
+        waiting.extend(&one.incidents);
+        let mut away = locked(&self.away);
+        // What else was on its way is refused for the same reason.
+        if refusal.scope == Scope::Message || away.is_none() {
+            self.complain(&refusal);
+        }
+        if refusal.scope == Scope::Channel {
+            away.get_or_insert(Away {
+                pause: refusal.retry_after,
+            });
+        }
+        Fate::Refused {
+            why: refusal.why,
+            retry_after: refusal.retry_after,
+        }
+    }
+
     /// Sends a message, a second time where the receiver is only a moment too busy.
     fn send(&self, message: &Message) -> Result<(), Refusal> {
-        let refusal = match self.channel.receiver.send(message) {
-            Err(refusal) => refusal,
-            Ok(()) => return Ok(()),
-        };
-        match refusal.retry_after {
-            Some(wait) if wait <= SHORT_WAIT && self.pause(wait) => {
-                self.channel.receiver.send(message)
+        let refusal = {
+            let _among_others = self.turn.read().unwrap_or_else(PoisonError::into_inner);
+            match self.channel.receiver.send(message) {
+                Err(refusal) => refusal,
+                Ok(()) => return Ok(()),
             }
-            _ => Err(refusal),
+        };
+        let Some(wait) = refusal.retry_after.filter(|wait| *wait <= SHORT_WAIT) else {
+            return Err(refusal);
+        };
+        let _alone = self.turn.write().unwrap_or_else(PoisonError::into_inner);
+        if locked(&self.away).is_none() && self.pause(wait) {
+            self.channel.receiver.send(message)
+        } else {
+            Err(refusal)
         }
     }
 
@@ -165,5 +218,64 @@ impl Worker {
             self.channel.name,
             refusal.why
         );
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Whoever panicked with it has ended its run; the others may finish.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Messages that have an incident in common, also by way of others, each lot in its order.
+fn lanes(outgoing: Vec<Outgoing>) -> Vec<Vec<Outgoing>> {
+    let mut lanes: Vec<Vec<Outgoing>> = Vec::new();
+    let mut lane_of: HashMap<i64, usize> = HashMap::new();
+    for one in outgoing {
+        let mut met: BTreeSet<usize> = one
+            .incidents
+            .iter()
+            .filter_map(|incident| lane_of.get(incident).copied())
+            .collect();
+        let lane = met.pop_first().unwrap_or(lanes.len());
+        if lane == lanes.len() {
+            lanes.push(Vec::new());
+        }
+        for joined in met {
+            let mut joined = std::mem::take(&mut lanes[joined]);
+            let incidents = joined.iter().flat_map(|one| &one.incidents);
+            lane_of.extend(incidents.map(|incident| (*incident, lane)));
+            lanes[lane].append(&mut joined);
+        }
+        lane_of.extend(one.incidents.iter().map(|incident| (*incident, lane)));
+        lanes[lane].push(one);
+    }
+    lanes.retain(|lane| !lane.is_empty());
+    lanes
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn messages_about_the_same_incidents_are_in_one_lane() {
+        let outgoing = [&[1][..], &[2], &[3], &[1], &[4, 5], &[2, 4], &[5]];
+        let outgoing = outgoing
+            .iter()
+            .zip(0..)
+            .map(|(incidents, row)| Outgoing {
+                message: Message::test(Timestamp::UNIX_EPOCH),
+                rows: vec![row],
+                incidents: incidents.iter().copied().collect(),
+                attempts: 0,
+            })
+            .collect();
+        let rows: Vec<Vec<i64>> = lanes(outgoing)
+            .iter()
+            .map(|lane| lane.iter().flat_map(|one| one.rows.clone()).collect())
+            .collect();
+        assert_eq!(rows, [vec![0, 3], vec![1, 4, 5, 6], vec![2]]);
     }
 }

@@ -12,7 +12,7 @@ use crate::support::{Prepared, down, up};
 
 #[test]
 fn a_channel_takes_several_at_once_and_those_of_an_incident_in_their_order() {
-    const SITES: usize = 40;
+    const SITES: usize = 60;
     /// What one receiver is asked at the same time.
     const MOST: usize = 10;
     let prepared = Prepared::new("notify");

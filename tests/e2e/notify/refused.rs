@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use sitewatch_tests::websites::{Behaviour, Page, Website};
 
 use super::{make_due, record, told, webhook};
@@ -69,21 +70,56 @@ fn a_receiver_says_when_it_wants_to_be_asked_again() {
     let prepared = Prepared::new("notify");
     let wait = |seconds: &str| Page::new(429, "slower").header("Retry-After", seconds);
     let receiver = answering(vec![wait("1"), wait("7200")]);
-    record(&prepared, &[down("shop", 70), down("blog", 70)]);
+    record(&prepared, &[down("shop", 70)]);
     let url = webhook(&receiver);
-    // The first passes after a second, the next is refused for hours.
+    // It waits for a second, but not for hours.
     let asked = Instant::now();
     prepared.notify(&url).run().exits(75);
     assert!(asked.elapsed() >= Duration::from_secs(1));
-    assert_eq!(
-        prepared.count(
-            "select count(*) from notifications
-             where sent_at is null and next_attempt_at > now() + interval '110 minutes'"
-        ),
-        2
-    );
+    let put_off = "select count(*) from notifications
+         where sent_at is null and next_attempt_at > now() + interval '110 minutes'";
+    assert_eq!(prepared.count(put_off), 1);
     make_due(&prepared);
     prepared.notify(&url).run().exits(0);
+    assert_eq!(pending(&prepared), 0);
+
+    // Whoever wants to be asked later is asked no more, whatever else there is to tell.
+    let away = answering(vec![wait("7200"); 60]);
+    let failed: Vec<_> = (0..60).map(|n| down(&format!("site-{n}"), 60)).collect();
+    record(&prepared, &failed);
+    let run = prepared
+        .notify(&webhook(&away))
+        .var("NOTIFY_GROUP_OVER", "0")
+        .run()
+        .exits(75);
+    assert_eq!(run.stderr.matches("did not take").count(), 1, "{run}");
+    assert!(away.requests().len() <= 10, "{}", away.requests().len());
+    assert_eq!(prepared.count(put_off), 60);
+}
+
+/// Takes one message in half a second and refuses the others meanwhile, as chats do.
+#[test]
+fn a_receiver_that_takes_one_at_a_time_is_told_all_of_it() {
+    let prepared = Prepared::new("notify");
+    let free_again = Mutex::new(Instant::now());
+    let receiver = Website::start(Behaviour::custom(move |_, out| {
+        let mut free_again = free_again.lock();
+        let answer = if *free_again <= Instant::now() {
+            *free_again = Instant::now() + Duration::from_millis(500);
+            Page::ok("taken")
+        } else {
+            Page::new(429, "slower").header("Retry-After", "1")
+        };
+        out.write_all(&answer.header("Connection", "close").bytes())
+    }));
+    let failed: Vec<_> = (0..8).map(|n| down(&format!("site-{n}"), 60)).collect();
+    record(&prepared, &failed);
+    prepared
+        .notify(&webhook(&receiver))
+        .var("NOTIFY_GROUP_OVER", "0")
+        .run()
+        .exits(0);
+    assert!(receiver.requests().len() > 8, "none was refused");
     assert_eq!(pending(&prepared), 0);
 }
 
