@@ -44,7 +44,7 @@ impl Ntfy {
         let mut body = json!({
             "topic": self.topic,
             "title": message.title(),
-            "message": message.lines().join("\n"),
+            "message": text(message),
             "priority": priority,
             "tags": [tag],
         });
@@ -61,5 +61,33 @@ impl Receiver for Ntfy {
         let body = self.body(message).to_string();
         self.endpoint.post(&[("Idempotency-Key", &id)], &body)?;
         Ok(())
+    }
+}
+
+/// The lines below the title.
+fn text(message: &Message) -> String {
+    message.lines().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::tests::about;
+
+    #[test]
+    fn a_storm_fits_into_what_ntfy_takes() {
+        for site in ["\u{1f4a5}", "\""] {
+            let mut storm = about(Event::Down, 10_000);
+            for notice in &mut storm.notices {
+                notice.site = site.repeat(500);
+            }
+            let text = text(&storm);
+            assert!(text.ends_with('…'));
+            assert!(text.len() < 4_096, "{}", text.len());
+            let as_json = json!(text).to_string();
+            assert!(as_json.len() < 5_000, "{}", as_json.len());
+        }
+        let one = about(Event::Down, 1);
+        assert_eq!(text(&one), one.lines().join("\n"));
     }
 }
