@@ -7,6 +7,10 @@ use super::{Address, Receiver, Refusal};
 use crate::event::{Event, Phase};
 use crate::message::Message;
 
+/// The longest text, in bytes of JSON. ntfy makes an attachment of what has more than 4,095 bytes,
+/// which a server without room for attachments refuses, and takes 8,192 bytes of JSON in all.
+const MAX_BYTES: usize = 4_000;
+
 /// The server and the topic.
 pub(super) struct Ntfy {
     endpoint: Endpoint,
@@ -64,9 +68,24 @@ impl Receiver for Ntfy {
     }
 }
 
-/// The lines below the title.
+/// The lines below the title, cut to what ntfy takes.
 fn text(message: &Message) -> String {
-    message.lines().join("\n")
+    let text = message.lines().join("\n");
+    let mut bytes = 0;
+    let mut cut: String = text
+        .chars()
+        .take_while(|c| {
+            bytes += match c {
+                '"' | '\\' | '\n' => 2,
+                c => c.len_utf8(),
+            };
+            bytes <= MAX_BYTES
+        })
+        .collect();
+    if cut.len() < text.len() {
+        cut.push('…');
+    }
+    cut
 }
 
 #[cfg(test)]
