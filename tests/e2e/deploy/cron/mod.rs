@@ -86,6 +86,27 @@ impl Installed {
         self.directory.path().join(name)
     }
 
+    /// Adds a site to the list.
+    fn check_too(&self, name: &str, website: &Website) {
+        let path = self.path("etc/sites.json");
+        let mut list: Vec<serde_json::Value> =
+            serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        list.push(serde_json::json!({"name": name, "url": website.url()}));
+        fs::write(path, serde_json::Value::from(list).to_string()).unwrap();
+    }
+
+    /// Gives `notify` whom to tell, and its way to the database.
+    fn tell(&self, receiver: &Website) {
+        let secrets = [
+            ("notify-database-url", self.prepared.url().to_owned()),
+            ("notify-urls", format!("webhook+{}\n", receiver.url())),
+        ];
+        for (file, secret) in secrets {
+            let file = self.path(&format!("etc/credentials/{file}"));
+            write_secret(&file, &secret, self.user);
+        }
+    }
+
     fn break_the_database(&self) {
         let nobody = sitewatch_tests::port::reserve();
         write_secret(
@@ -292,14 +313,7 @@ fn the_lines_for_reports_and_messages_do_so_once_they_are_uncommented() {
         assert_eq!(mode & 0o044, 0o044, "{mode:o}");
     }
     let receiver = Website::up("taken");
-    let secrets = [
-        ("notify-database-url", installed.prepared.url().to_owned()),
-        ("notify-urls", format!("webhook+{}\n", receiver.url())),
-    ];
-    for (file, secret) in secrets {
-        let file = installed.path(&format!("etc/credentials/{file}"));
-        write_secret(&file, &secret, USER);
-    }
+    installed.tell(&receiver);
     // Later than any check of the ticks.
     let failed = lines(&[down("one", -2)]);
     let drain = installed.prepared.drain().var("DRAIN_SOURCE", "stdin");

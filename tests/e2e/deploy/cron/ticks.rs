@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use sitewatch_tests::command::{Run, Running};
 use sitewatch_tests::wait;
+use sitewatch_tests::websites::{Behaviour, Page, Website};
 
 use super::{Installed, USER, told_in_one_line};
 use crate::deploy::{is_root, open_directory, set_mode};
@@ -101,24 +102,34 @@ impl Machine {
 }
 
 #[test]
-fn debians_cron_records_rounds_and_mails_what_is_wrong_and_nothing_else() {
+fn debians_cron_records_rounds_tells_what_is_down_and_mails_what_is_wrong_and_nothing_else() {
     let user = if is_root() {
         USER
     } else {
         rustix::process::geteuid().as_raw()
     };
-    let (well, broken) = (Installed::new(user), Installed::new(user));
+    let (mut well, broken) = (Installed::new(user), Installed::new(user));
     broken.break_the_database();
+    // From the check that fails to whoever is to be told of it.
+    let failing = Website::start(Behaviour::Page(Page::new(500, "broken")));
+    let receiver = Website::up("taken");
+    well.check_too("shop", &failing);
+    well.tell(&receiver);
+    well.crontab = well
+        .crontab
+        .replace("#* * * * * sleep 30;", "* * * * * sleep 30;");
     let machine = Machine::new(&[("well", &well), ("broken", &broken)], user);
     let mut cron = machine.cron();
     wait::until(
-        "two minutes began and a round is recorded",
-        Duration::from_secs(200),
+        "two minutes began, a round is recorded and somebody is told",
+        Duration::from_secs(280),
         || {
             // Each look is a connection, and the next tick is seconds away.
             thread::sleep(Duration::from_secs(1));
             assert!(!cron.has_ended(), "{}", cron.stderr_so_far());
-            broken.runs_not_told("drain") >= 1 && well.rounds() >= 1
+            broken.runs_not_told("drain") >= 1
+                && well.rounds() >= 1
+                && !receiver.requests().is_empty()
         },
     );
     let [mail] = &machine.mails("broken")[..] else {
@@ -126,4 +137,11 @@ fn debians_cron_records_rounds_and_mails_what_is_wrong_and_nothing_else() {
     };
     told_in_one_line(mail);
     assert_eq!(machine.mails("well"), Vec::<String>::new());
+    let requests = receiver.requests();
+    let told: serde_json::Value = serde_json::from_slice(&requests[0].body).unwrap();
+    assert_eq!(told["event"], "down");
+    assert_eq!(told["incidents_total"], 1);
+    let incident = &told["incidents"][0];
+    assert_eq!(incident["site"], "shop");
+    assert_eq!(incident["error"], "status 500, expected 200-399");
 }
