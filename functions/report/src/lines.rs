@@ -208,3 +208,39 @@ pub(crate) struct NotificationLine {
     /// Why the latest attempt failed; null: there was none.
     pub(crate) error: Option<String>,
 }
+
+/// What of a promised uptime was kept in a period: of a site, or of all those of a group.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct SlaLine {
+    /// `site` or `group`.
+    pub(crate) scope: &'static str,
+    /// Null for a group.
+    pub(crate) site: Option<String>,
+    /// The value of the label that groups; null: the site has none, or there are no groups.
+    pub(crate) group: Option<String>,
+    pub(crate) from: Timestamp,
+    pub(crate) until: Timestamp,
+    pub(crate) sites: u64,
+    /// Those of them that have met the target.
+    pub(crate) sites_met: u64,
+    /// Seconds from the later of the period's beginning and the first check to the earlier of its
+    /// end, now, and the last check when the site is not checked any more; of a group the sum, as
+    /// all that follows.
+    pub(crate) monitored_s: i64,
+    /// Percentage of these without an incident; null when there are none.
+    pub(crate) uptime: Option<f64>,
+    pub(crate) downtime_s: i64,
+    pub(crate) incidents: i64,
+    /// Percentage of the time that checks cover; null where the probe was told no period.
+    pub(crate) coverage: Option<f64>,
+    /// For how long nobody looked; null likewise, or where it is so for a site of the group.
+    pub(crate) uncovered_s: Option<i64>,
+    /// The percentage that was promised.
+    pub(crate) target: f64,
+    /// For how long the site may be down until the period ends.
+    pub(crate) budget_s: i64,
+    /// What is left of it; negative once it is overdrawn.
+    pub(crate) budget_left_s: i64,
+    /// Null: not known.
+    pub(crate) met: Option<bool>,
+}

@@ -6,6 +6,7 @@ mod histogram;
 mod html;
 mod lines;
 mod output;
+mod period;
 mod prometheus;
 mod read;
 mod settings;
@@ -25,7 +26,9 @@ use read::incidents::Incidents;
 use read::notifications::{self, Notifications};
 use read::recent::Recent;
 use read::sites::Sites;
+use read::sla::Promises;
 use settings::{Format, Kind, Settings};
+use words::number_of_sites;
 
 const REPORT: Function = Function {
     name: "report",
@@ -107,6 +110,15 @@ fn work(settings: &Settings) -> Result<Summary, Failure> {
                 };
                 format!("{shown} {what} not taken")
             })
+        }
+        Kind::Sla => {
+            let promises = Promises::open(reader, settings)?;
+            match settings.format {
+                Format::Html => html::sla::write(reader, settings, &promises)?,
+                _ => output::lines(settings, &mut |each| promises.each(reader, each))?,
+            }
+            let sites = promises.sites();
+            Summary::done(number_of_sites(sites), vec![("sites", sites)])
         }
     };
     if settings.fail_on_down && read::sites::is_any_down(reader, settings)? {

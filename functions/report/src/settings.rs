@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use sitewatch::settings::{DatabaseSettings, Reader, database, parse, var};
 use sitewatch::words::prometheus_label;
 use url::Url;
 
 use crate::filter::{self, Filter};
+use crate::period::{self, Period};
 
 /// Lines shown of what has no natural end, when nothing is said.
 const LINES: u64 = 100;
@@ -26,6 +27,12 @@ pub(crate) struct Settings {
     pub(crate) filter: Filter,
     /// Nothing from before this; `None`: what is usual for the kind.
     pub(crate) since: Option<Timestamp>,
+    /// What a promise is told for.
+    pub(crate) period: Period,
+    /// The uptime that was promised, as a percentage.
+    pub(crate) target: f64,
+    /// The label whose values make groups of sites; `None`: no groups.
+    pub(crate) group_by: Option<String>,
     /// The most lines of recent checks, of incidents and of what was not told.
     pub(crate) lines: u64,
     /// How old a site's newest check may be before nothing is known any more.
@@ -85,6 +92,8 @@ pub(crate) enum Kind {
     Runs,
     /// What was not told.
     Notifications,
+    /// What of a promised uptime was kept.
+    Sla,
 }
 
 /// Reads them; `None` means that problems were added.
@@ -99,6 +108,7 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
             ("days", Kind::Days),
             ("runs", Kind::Runs),
             ("notifications", Kind::Notifications),
+            ("sla", Kind::Sla),
         ]),
     );
     let kind = if lines.is_some() && !reader.is_set(&var::REPORT_KIND) {
@@ -116,10 +126,17 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
             ("prometheus", Format::Prometheus),
         ]),
     );
-    if matches!(format, Format::Html | Format::Prometheus) && kind != Kind::Sites {
+    let of_kinds = match format {
+        Format::Table | Format::Json | Format::Csv => None,
+        Format::Html => Some(("html", [Kind::Sites, Kind::Sla].as_slice(), "sites or sla")),
+        Format::Prometheus => Some(("prometheus", [Kind::Sites].as_slice(), "sites")),
+    };
+    if let Some((word, kinds, named)) = of_kinds
+        && !kinds.contains(&kind)
+    {
         reader.problem(
             var::REPORT_FORMAT.name,
-            "is html or prometheus, which are of REPORT_KIND=sites only; wants table, json or csv with any other kind",
+            format!("is {word}, which is of REPORT_KIND={named} only; wants table, json or csv with any other kind"),
         );
     }
     let pushgateway = reader.optional(&var::PROMETHEUS_PUSHGATEWAY_URL, gateway);
@@ -144,7 +161,18 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
             .unwrap_or_default(),
         states: reader.optional(&var::REPORT_STATE, filter::states),
     };
-    let since = reader.optional(&var::REPORT_SINCE, |text| since(text, now));
+    let since = reader.optional(&var::REPORT_SINCE, |text| period::time(text, now));
+    let period = if kind == Kind::Sla {
+        Period::read(reader, since, now)
+    } else {
+        if reader.is_set(&var::REPORT_UNTIL) {
+            reader.problem(
+                var::REPORT_UNTIL.name,
+                "is set, but nothing would end there; wants REPORT_KIND=sla",
+            );
+        }
+        Period::new(None, None, now)
+    };
     // A page lists incidents in passing.
     let usual = match kind {
         Kind::Recent | Kind::Incidents | Kind::Notifications if since.is_some() => MAX_LINES,
@@ -156,6 +184,9 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
         output,
         filter,
         since,
+        period,
+        target: reader.or_default(&var::REPORT_SLA_TARGET, percentage),
+        group_by: reader.optional(&var::REPORT_GROUP_BY, parse::text),
         lines: lines.unwrap_or(usual),
         stale_after: reader.or_default(&var::REPORT_STALE_AFTER, parse::positive_duration),
         fail_on_down: reader.or_default(&var::REPORT_FAIL_ON_DOWN, parse::boolean),
@@ -173,15 +204,12 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
     Some(settings)
 }
 
-fn since(text: &str, now: Timestamp) -> Result<Timestamp, String> {
-    if let Ok(time) = text.trim().parse::<Timestamp>() {
-        return Ok(time);
+fn percentage(text: &str) -> Result<f64, String> {
+    match text.trim().parse() {
+        Ok(number) if number > 0.0 && number <= 100.0 => Ok(number),
+        Ok(_) => Err("not above 0 and at most 100".to_owned()),
+        Err(_) => Err(String::new()),
     }
-    let ago = parse::positive_duration(text)?;
-    SignedDuration::try_from(ago)
-        .ok()
-        .and_then(|ago| now.checked_sub(ago).ok())
-        .ok_or_else(|| "too long ago".to_owned())
 }
 
 /// `team,k8s.io/name`, as Prometheus tells them apart from each other and from its own.
@@ -235,22 +263,6 @@ fn gateway(text: &str) -> Result<Url, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn since_is_a_duration_or_a_time() {
-        let now: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
-        assert_eq!(
-            since("24h", now),
-            Ok("2026-02-28T12:00:00Z".parse().unwrap())
-        );
-        assert_eq!(
-            since("2026-01-31T08:00:00+01:00", now),
-            Ok("2026-01-31T07:00:00Z".parse().unwrap())
-        );
-        for text in ["yesterday", "0s", "-1h", "99999999d"] {
-            assert!(since(text, now).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn labels_of_metrics_are_told_apart() {

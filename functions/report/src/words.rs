@@ -34,6 +34,32 @@ pub(crate) fn percentage(percentage: Option<f64>) -> String {
     }
 }
 
+/// A percentage of the time, in thousandths, so that 99.99 % can be told from 99.999 %; rounded down
+/// likewise.
+pub(crate) fn share_of_time(percentage: Option<f64>) -> String {
+    match percentage {
+        None => String::new(),
+        Some(all) if all >= 100.0 => "100 %".to_owned(),
+        Some(some) => format!("{:.3} %", (some * 1_000.0 + 1e-9).floor() / 1_000.0),
+    }
+}
+
+/// What is left of an amount of time: `8 min`, `-2 h 5 min`.
+pub(crate) fn balance(seconds: i64) -> String {
+    match seconds {
+        ..0 => format!("-{}", lasting(seconds.saturating_neg())),
+        _ => lasting(seconds),
+    }
+}
+
+/// `1 site`, `7 sites`.
+pub(crate) fn number_of_sites(sites: u64) -> String {
+    match sites {
+        1 => "1 site".to_owned(),
+        _ => format!("{sites} sites"),
+    }
+}
+
 /// Whole days that a certificate has left; once it has expired, those since then, one at least, as a
 /// negative number.
 pub(crate) fn days_left(seconds: i64) -> i64 {
@@ -77,6 +103,23 @@ mod tests {
         ] {
             assert_eq!(percentage(value), text);
         }
+    }
+
+    #[test]
+    fn what_is_promised_is_told_to_the_thousandth() {
+        for (value, text) in [
+            (None, ""),
+            (Some(100.0), "100 %"),
+            (Some(99.999_9), "99.999 %"),
+            (Some(99.95), "99.950 %"),
+            (Some(0.0), "0.000 %"),
+        ] {
+            assert_eq!(share_of_time(value), text);
+        }
+        assert_eq!(
+            (balance(125), balance(-125)),
+            ("2 min".to_owned(), "-2 min".to_owned())
+        );
     }
 
     #[test]

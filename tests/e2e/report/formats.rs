@@ -71,7 +71,7 @@ fn a_site_that_is_down_is_told_by_the_exit_code_when_asked_for() {
     let prepared = filled();
     prepared.report().run().exits(0);
     let asked = || prepared.report().var("REPORT_FAIL_ON_DOWN", "true");
-    for kind in ["sites", "recent", "incidents", "days"] {
+    for kind in ["sites", "recent", "incidents", "days", "sla"] {
         let of_kind = || asked().var("REPORT_KIND", kind);
         of_kind().run().exits(1);
         of_kind().var("REPORT_SITE", "blog-*").run().exits(0);
@@ -104,6 +104,7 @@ fn every_column_is_documented() {
         "days",
         "runs",
         "notifications",
+        "sla",
     ] {
         let (_, section) = text.split_once(&format!("\n## {kind}\n")).unwrap();
         let section = section.split("\n## ").next().unwrap();

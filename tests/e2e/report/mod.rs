@@ -12,4 +12,5 @@ mod many;
 mod metrics;
 mod notifications;
 mod since;
+mod sla;
 mod states;

@@ -6,6 +6,7 @@
 mod bar;
 mod page;
 mod plot;
+pub(crate) mod sla;
 
 use std::collections::HashMap;
 use std::io;
@@ -26,6 +27,13 @@ use crate::settings::Settings;
 use crate::states;
 use bar::Bar;
 use page::{CertificateView, Page};
+
+const STYLE: &str = include_str!("../../templates/page.css");
+
+/// The style sheet's SHA-256, as the Content-Security-Policy wants it.
+fn style_hash() -> String {
+    openssl::base64::encode_block(&openssl::sha::sha256(STYLE.as_bytes()))
+}
 
 /// The bars of all sites, filled while their checks are counted.
 #[derive(Default)]

@@ -2,9 +2,9 @@
 
 use askama::Template;
 
-use super::Content;
 use super::bar::{Bar, Drawing};
 use super::plot::{self, Plot, Stretch};
+use super::{Content, STYLE, style_hash};
 use crate::counts::Counts;
 use crate::lines::{IncidentLine, SiteLine};
 use crate::read::evidence::Evidence;
@@ -20,15 +20,12 @@ const EXPIRING_DAYS: i64 = 30;
 /// A percentage of the time from which on it counts as all of it: a check may be late.
 const WHOLE: f64 = 99.5;
 
-const STYLE: &str = include_str!("../../templates/page.css");
-
 /// The page.
 #[derive(Template)]
 #[template(path = "page.html")]
 pub(super) struct Page {
     title: String,
     style: &'static str,
-    /// The style sheet's SHA-256, as the Content-Security-Policy wants it.
     style_hash: String,
     /// The worst state that a site is in.
     state: &'static str,
@@ -101,7 +98,7 @@ impl Page {
         Self {
             title: printable(&settings.title),
             style: STYLE,
-            style_hash: openssl::base64::encode_block(&openssl::sha::sha256(STYLE.as_bytes())),
+            style_hash: style_hash(),
             state: not_up(counts)
                 .first()
                 .map_or(states::UP, |(_, state)| *state),

@@ -24,7 +24,13 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    fn new(from: Timestamp, newest: Timestamp, interval: SignedDuration, now: Timestamp) -> Self {
+    /// Of a site from its first slot on, by its newest check and how far apart its slots are.
+    pub(super) fn new(
+        from: Timestamp,
+        newest: Timestamp,
+        interval: SignedDuration,
+        now: Timestamp,
+    ) -> Self {
         let is_current = now.duration_since(newest) <= GRACE.max(interval * 3);
         Self {
             from,

@@ -16,6 +16,7 @@ pub(crate) mod response_times;
 pub(crate) mod runs;
 pub(crate) mod site_row;
 pub(crate) mod sites;
+pub(crate) mod sla;
 pub(crate) mod span;
 pub(crate) mod uptime;
 

@@ -6,9 +6,13 @@ use serde_json::{Map, Value};
 use sitewatch::units::human;
 
 use super::Line;
-use crate::lines::{CheckLine, DayLine, IncidentLine, NotificationLine, RunLine, SiteLine};
+use crate::lines::{
+    CheckLine, DayLine, IncidentLine, NotificationLine, RunLine, SiteLine, SlaLine,
+};
 use crate::states::description;
-use crate::words::{lasting, milliseconds, percentage, time, validity};
+use crate::words::{
+    balance, lasting, milliseconds, number_of_sites, percentage, share_of_time, time, validity,
+};
 
 fn site_and_location(site: &str, location: Option<&str>) -> String {
     match location {
@@ -379,6 +383,67 @@ impl Line for NotificationLine {
             self.attempts.to_string(),
             self.next_attempt_at.map(time).unwrap_or_default(),
             self.error.clone().unwrap_or_default(),
+        ]
+    }
+}
+
+impl Line for SlaLine {
+    const FIELDS: &'static [&'static str] = &[
+        "scope",
+        "site",
+        "group",
+        "from",
+        "until",
+        "sites",
+        "sites_met",
+        "monitored_s",
+        "uptime",
+        "downtime_s",
+        "incidents",
+        "coverage",
+        "uncovered_s",
+        "target",
+        "budget_s",
+        "budget_left_s",
+        "met",
+    ];
+
+    const HEADER: &'static [&'static str] = &[
+        "site",
+        "group",
+        " uptime",
+        " down for",
+        " incidents",
+        " covered",
+        " budget",
+        " left",
+        "met",
+    ];
+
+    const SPARE: &'static [&'static str] =
+        &[" budget", " incidents", " covered", "group", " down for"];
+
+    fn state(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let name = self.site.clone();
+        vec![
+            name.unwrap_or_else(|| number_of_sites(self.sites)),
+            self.group.clone().unwrap_or_default(),
+            share_of_time(self.uptime),
+            lasting(self.downtime_s),
+            self.incidents.to_string(),
+            share_of_time(self.coverage),
+            lasting(self.budget_s),
+            balance(self.budget_left_s),
+            match self.met {
+                Some(true) => "yes",
+                Some(false) => "no",
+                None => "",
+            }
+            .to_owned(),
         ]
     }
 }

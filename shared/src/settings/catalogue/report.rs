@@ -7,13 +7,13 @@ macro_rules! with_report {
 
             REPORT_KIND {
                 group: Report, default: "sites",
-                wants: "sites, recent, incidents, days, runs or notifications", example: "incidents",
-                help: "What is shown: sites (the state of each), recent (the latest checks, as they were recorded), incidents (when a site went down, for how long, why), days (what each site's days were like), runs (the last run of each function), notifications (what notify has not told yet, and what it gave up). functions/report/README.md has the columns of each.",
+                wants: "sites, recent, incidents, days, runs, notifications or sla", example: "incidents",
+                help: "What is shown: sites (the state of each), recent (the latest checks, as they were recorded), incidents (when a site went down, for how long, why), days (what each site's days were like), runs (the last run of each function), notifications (what notify has not told yet, and what it gave up), sla (what of a promised uptime was kept in a period). functions/report/README.md has the columns of each.",
             }
             REPORT_FORMAT {
                 group: Report, default: "table",
                 wants: "table, json, csv, html or prometheus", example: "json",
-                help: "table for people, json (one object a line) or csv for programs; of sites also html, a status page in one file, and prometheus, metrics as text.",
+                help: "table for people, json (one object a line) or csv for programs; of sites also html, a status page in one file, and prometheus, metrics as text; of sla also html.",
             }
             REPORT_OUTPUT {
                 group: Report,
@@ -37,8 +37,23 @@ macro_rules! with_report {
             }
             REPORT_SINCE {
                 group: Report,
-                wants: "a duration before now, or a time such as 2026-01-31T08:00:00Z", example: "24h",
-                help: "Recent checks, incidents, days and notifications after this only. When not set: incidents of 30 days, 90 days.",
+                wants: "a duration before now, a time such as 2026-01-31T08:00:00Z, a day (2026-01-31), a month (2026-01), this-month or last-month", example: "24h",
+                help: "Recent checks, incidents, days and notifications after this only, and where the period of REPORT_KIND=sla begins; a day or a month (UTC) stands for its beginning. When not set: incidents of 30 days, 90 days, the month that goes on.",
+            }
+            REPORT_UNTIL {
+                group: Report,
+                wants: "as REPORT_SINCE", example: "this-month",
+                help: "Where the period of REPORT_KIND=sla ends. When not set: now, or with no REPORT_SINCE the end of the month. last-month and this-month in the two make the calendar month that is over.",
+            }
+            REPORT_SLA_TARGET {
+                group: Report, default: "99.9",
+                wants: "a percentage above 0, at most 100", example: "99.95",
+                help: "The uptime that was promised, in percent of the time: what REPORT_KIND=sla compares with.",
+            }
+            REPORT_GROUP_BY {
+                group: Report,
+                wants: "the name of a label", example: "team",
+                help: "A label whose values make groups of sites: REPORT_KIND=sla has a line for each of them as well.",
             }
             REPORT_RECENT {
                 group: Report,
