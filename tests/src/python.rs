@@ -8,14 +8,15 @@ use std::{
 
 use crate::{Failure, cache, go};
 
-/// What judges JSON, a server of SMTP, and readers of Kafka and of CloudEvents.
-const JUDGES: [&str; 16] = [
+/// What judges JSON, a server of SMTP, and readers of Kafka, of CloudEvents and of feeds.
+const JUDGES: [&str; 18] = [
     "aiosmtpd==1.4.6",
     "atpublic==9.0.0",
     "attrs==26.1.0",
     "cloudevents==2.2.0",
     "confluent-kafka==2.16.1",
     "deprecation==2.1.0",
+    "feedparser==6.0.14",
     "jsonschema==4.26.0",
     "jsonschema-specifications==2025.9.1",
     "packaging==26.4",
@@ -23,13 +24,14 @@ const JUDGES: [&str; 16] = [
     "referencing==0.37.0",
     "rfc3339-validator==0.1.4",
     "rpds-py==2026.9.1",
+    "sgmllib3k==1.0.0",
     "six==1.17.0",
     "typing_extensions==4.16.0",
     "tzdata==2026.6",
 ];
 
-/// The interpreter of an environment with `jsonschema`, `aiosmtpd`, `confluent-kafka` and
-/// `cloudevents`.
+/// The interpreter of an environment with `jsonschema`, `aiosmtpd`, `confluent-kafka`, `cloudevents`
+/// and `feedparser`.
 ///
 /// # Panics
 /// When it cannot be made.

@@ -1,5 +1,7 @@
 //! `report`: says what is up and what was down.
 
+mod atom;
+mod badge;
 mod counts;
 mod filter;
 mod histogram;
@@ -32,7 +34,7 @@ use words::number_of_sites;
 
 const REPORT: Function = Function {
     name: "report",
-    about: "says what is up and what was down: table, JSON, CSV, a status page, Prometheus metrics",
+    about: "says what is up and what was down: table, JSON, CSV, a status page, a feed, badges, Prometheus metrics",
     version: env!("CARGO_PKG_VERSION"),
     deadline: None,
 };
@@ -74,8 +76,13 @@ fn work(settings: &Settings) -> Result<Summary, Failure> {
         }
         Kind::Incidents => {
             let incidents = Incidents::open(reader, settings)?;
-            output::lines(settings, &mut |each| incidents.each(reader, each))?;
-            counted(settings, incidents.rows(), "incidents", |shown| {
+            let shown = if settings.format == Format::Atom {
+                atom::write(reader, settings, &incidents)?
+            } else {
+                output::lines(settings, &mut |each| incidents.each(reader, each))?;
+                incidents.rows()
+            };
+            counted(settings, shown, "incidents", |shown| {
                 format!("{shown} incidents")
             })
         }
@@ -115,6 +122,7 @@ fn work(settings: &Settings) -> Result<Summary, Failure> {
             let promises = Promises::open(reader, settings)?;
             match settings.format {
                 Format::Html => html::sla::write(reader, settings, &promises)?,
+                Format::Badge => promises.badge(reader)?.write(settings)?,
                 _ => output::lines(settings, &mut |each| promises.each(reader, each))?,
             }
             let sites = promises.sites();
@@ -145,7 +153,7 @@ fn counted(
 fn sites(reader: &mut read::Reader<'_>, settings: &Settings) -> Result<Summary, Failure> {
     let mut sites = Sites::open(reader, settings)?;
     let counts = match settings.format {
-        Format::Table | Format::Json | Format::Csv => {
+        Format::Table | Format::Json | Format::Csv | Format::Atom => {
             let mut counts = Counts::default();
             output::lines::<SiteLine>(settings, &mut |each| {
                 // A table reads them twice.
@@ -160,6 +168,10 @@ fn sites(reader: &mut read::Reader<'_>, settings: &Settings) -> Result<Summary, 
             counts
         }
         Format::Html => html::write(reader, settings, &mut sites)?,
+        Format::Badge => {
+            sites.badge(reader)?.write(settings)?;
+            sites.count(reader)?
+        }
         Format::Prometheus => {
             prometheus::write(reader, settings, &sites)?;
             sites.count(reader)?

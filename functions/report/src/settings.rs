@@ -41,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) fail_on_down: bool,
     /// The status page's title.
     pub(crate) title: String,
+    /// Where people read it.
+    pub(crate) page: Option<Url>,
     /// Sites whose response times the status page draws.
     pub(crate) plots: usize,
     /// Whether what failed checks received is shown.
@@ -75,6 +77,10 @@ pub(crate) enum Format {
     Html,
     /// Metrics in Prometheus' text format.
     Prometheus,
+    /// A feed of incidents.
+    Atom,
+    /// A picture of what one site is.
+    Badge,
 }
 
 /// What is asked.
@@ -124,12 +130,16 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
             ("csv", Format::Csv),
             ("html", Format::Html),
             ("prometheus", Format::Prometheus),
+            ("atom", Format::Atom),
+            ("badge", Format::Badge),
         ]),
     );
     let of_kinds = match format {
         Format::Table | Format::Json | Format::Csv => None,
         Format::Html => Some(("html", [Kind::Sites, Kind::Sla].as_slice(), "sites or sla")),
         Format::Prometheus => Some(("prometheus", [Kind::Sites].as_slice(), "sites")),
+        Format::Atom => Some(("atom", [Kind::Incidents].as_slice(), "incidents")),
+        Format::Badge => Some(("badge", [Kind::Sites, Kind::Sla].as_slice(), "sites or sla")),
     };
     if let Some((word, kinds, named)) = of_kinds
         && !kinds.contains(&kind)
@@ -191,6 +201,7 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
         stale_after: reader.or_default(&var::REPORT_STALE_AFTER, parse::positive_duration),
         fail_on_down: reader.or_default(&var::REPORT_FAIL_ON_DOWN, parse::boolean),
         title: reader.or_default(&var::REPORT_TITLE, parse::text),
+        page: reader.optional(&var::REPORT_URL, web_address),
         plots: usize::try_from(reader.or_default(&var::REPORT_PLOTS, parse::count(0, 1_000)))
             .unwrap_or(0),
         evidence: reader.or_default(&var::REPORT_EVIDENCE, parse::boolean),
@@ -246,6 +257,13 @@ fn metric_labels(text: &str) -> Result<Vec<MetricLabel>, String> {
         return Err(String::new());
     }
     Ok(labels)
+}
+
+fn web_address(text: &str) -> Result<Url, String> {
+    match Url::parse(text.trim()) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
+        _ => Err(String::new()),
+    }
 }
 
 fn gateway(text: &str) -> Result<Url, String> {

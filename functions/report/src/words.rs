@@ -52,6 +52,11 @@ pub(crate) fn balance(seconds: i64) -> String {
     }
 }
 
+/// As [`printable`], without the characters that XML cannot have, escaped or not.
+pub(crate) fn xml(text: &str) -> String {
+    printable(text).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
+}
+
 /// `1 site`, `7 sites`.
 pub(crate) fn number_of_sites(sites: u64) -> String {
     match sites {

@@ -5,6 +5,7 @@ mod alerts;
 mod browser;
 mod certificates;
 mod coverage;
+mod feed;
 mod foreign;
 mod formats;
 mod history;

@@ -13,6 +13,7 @@ use super::cursor::Cursor;
 use super::site_row::SiteRow;
 use super::uptime::{self, Day, Uptime};
 use super::{Key, Reader, every_row, response_times};
+use crate::badge::{self, Badge};
 use crate::counts::Counts;
 use crate::filter::Labels;
 use crate::histogram::Histogram;
@@ -114,6 +115,27 @@ impl Sites {
         each: &mut dyn FnMut(&SiteRow<'_>) -> Result<(), Interrupted>,
     ) -> Result<(), Interrupted> {
         every_row(reader, &self.cursor, DOING, &mut |row| each(&SiteRow(row)))
+    }
+
+    /// The badge of the only site.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be asked, and unless there is one site.
+    pub(crate) fn badge(&self, reader: &mut Reader<'_>) -> Result<Badge, Failure> {
+        let mut badge = None;
+        let mut sites = 0;
+        let read = self.each(reader, &mut |site| {
+            if site.is_first {
+                badge = Some(Badge::state(&site.line.site, site.line.verdict));
+                sites += 1;
+            }
+            Ok(())
+        });
+        match (read, badge) {
+            (Err(Interrupted::Reading(failure)), _) => Err(failure),
+            (_, Some(badge)) if sites == 1 => Ok(badge),
+            _ => Err(badge::not_of_one(sites)),
+        }
     }
 
     /// How many sites are in which state.

@@ -13,6 +13,7 @@ use super::coverage::Watched;
 use super::cursor::Cursor;
 use super::span::{Span, midnight};
 use super::{Reader, every_row};
+use crate::badge::{self, Badge};
 use crate::lines::SlaLine;
 use crate::output::{Each, Interrupted};
 use crate::period::Period;
@@ -171,6 +172,22 @@ impl Promises {
             lines.extend(rows.iter().map(|row| self.site(row)));
         }
         Ok(lines)
+    }
+
+    /// The badge of the only site.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be asked, and unless there is one site.
+    pub(crate) fn badge(&self, reader: &mut Reader<'_>) -> Result<Badge, Failure> {
+        let sites = self.first_sites(reader, 2)?;
+        match sites.as_slice() {
+            [only] => Ok(Badge::uptime(
+                only.site.as_deref().unwrap_or_default(),
+                only.uptime,
+                only.target,
+            )),
+            _ => Err(badge::not_of_one(self.sites())),
+        }
     }
 
     fn site(&self, row: &Row) -> SlaLine {

@@ -12,8 +12,8 @@ macro_rules! with_report {
             }
             REPORT_FORMAT {
                 group: Report, default: "table",
-                wants: "table, json, csv, html or prometheus", example: "json",
-                help: "table for people, json (one object a line) or csv for programs; of sites also html, a status page in one file, and prometheus, metrics as text; of sla also html.",
+                wants: "table, json, csv, html, prometheus, atom or badge", example: "json",
+                help: "table for people, json (one object a line) or csv for programs; of sites also html, a status page in one file, and prometheus, metrics as text; of sla also html; of incidents also atom, a feed; of one site, as sites or sla, also badge, a small SVG picture of its state or its uptime.",
             }
             REPORT_OUTPUT {
                 group: Report,
@@ -73,7 +73,12 @@ macro_rules! with_report {
             REPORT_TITLE {
                 group: Report, default: "Status",
                 wants: "text", example: "Status of example.org",
-                help: "The status page's title.",
+                help: "The status page's title, and the feed's.",
+            }
+            REPORT_URL {
+                group: Report,
+                wants: "an http or https URL", example: "https://status.example.org/",
+                help: "Where people read the status page: what the feed links to, and by what it is told from others'.",
             }
             REPORT_PLOTS {
                 group: Report, default: "50",
