@@ -187,15 +187,11 @@ fn each_function_does_with_the_rights_that_are_documented() {
         .exits(0);
     assert_eq!(last_line(&probe.stderr), "1 check: 1 up, 0 down");
     let receiver = Website::up("taken");
+    let (taken, not_taken) = (receiver.url(), "http://127.0.0.1:1/#name=nobody");
+    let urls = format!("webhook+{taken} webhook+{not_taken}");
     let notify = Run::notify()
         .var("DATABASE_URL", roles.url("notify"))
-        .var(
-            "NOTIFY_URLS",
-            format!(
-                "webhook+{} webhook+http://127.0.0.1:1/#name=nobody",
-                receiver.url()
-            ),
-        )
+        .var("NOTIFY_URLS", urls)
         .run()
         .exits(75);
     assert!(!receiver.requests().is_empty(), "{}", notify.stderr);
@@ -226,9 +222,11 @@ fn each_function_does_with_the_rights_that_are_documented() {
         "{}",
         maintain.stderr
     );
-    for kind in ["recent", "incidents", "days", "runs", "notifications"] {
+    let kinds = "recent incidents days runs notifications sla";
+    for kind in kinds.split(' ') {
         let shown = Run::report()
             .var("DATABASE_URL", roles.url("report"))
+            .var("REPORT_EVIDENCE", "true")
             .var("REPORT_KIND", kind)
             .var("REPORT_FORMAT", "csv")
             .run()
