@@ -1,5 +1,6 @@
 //! `report`: says what is up and what was down.
 
+mod announcements;
 mod atom;
 mod badge;
 mod counts;

@@ -8,6 +8,7 @@ use sitewatch::settings::{DatabaseSettings, Reader, database, parse, var};
 use sitewatch::words::prometheus_label;
 use url::Url;
 
+use crate::announcements;
 use crate::filter::{self, Filter};
 use crate::period::{self, Period};
 
@@ -41,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) fail_on_down: bool,
     /// The status page's title.
     pub(crate) title: String,
+    /// What people have to say on it, a paragraph each.
+    pub(crate) announcements: Vec<String>,
     /// Where people read it.
     pub(crate) page: Option<Url>,
     /// Sites whose response times the status page draws.
@@ -201,6 +204,9 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
         stale_after: reader.or_default(&var::REPORT_STALE_AFTER, parse::positive_duration),
         fail_on_down: reader.or_default(&var::REPORT_FAIL_ON_DOWN, parse::boolean),
         title: reader.or_default(&var::REPORT_TITLE, parse::text),
+        announcements: reader
+            .optional(&var::REPORT_ANNOUNCEMENTS, announcements::read)
+            .unwrap_or_default(),
         page: reader.optional(&var::REPORT_URL, web_address),
         plots: usize::try_from(reader.or_default(&var::REPORT_PLOTS, parse::count(0, 1_000)))
             .unwrap_or(0),

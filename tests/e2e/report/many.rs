@@ -128,6 +128,7 @@ fn memory_is_bounded_for_any_number_of_sites_and_every_line_is_right() {
         ("recent", 100_000),
         ("incidents", SITES / 4),
         ("days", SITES),
+        ("sla", SITES),
     ] {
         let shown = report(&[
             ("REPORT_KIND", kind),

@@ -2,6 +2,7 @@
 
 mod ahead;
 mod alerts;
+mod announcements;
 mod browser;
 mod certificates;
 mod coverage;

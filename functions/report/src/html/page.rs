@@ -32,6 +32,8 @@ pub(super) struct Page {
     overall: String,
     made_at: String,
     made_at_machine: String,
+    /// With line ends.
+    announcements: Vec<String>,
     sites: Vec<SiteView>,
     /// Sites, incidents and certificates that the page has no room for.
     sites_left: u64,
@@ -105,6 +107,7 @@ impl Page {
             overall: overall(counts),
             made_at: time(span.now),
             made_at_machine: span.now.to_string(),
+            announcements: settings.announcements.clone(),
             sites: content
                 .sites
                 .into_iter()

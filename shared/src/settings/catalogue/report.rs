@@ -80,6 +80,11 @@ macro_rules! with_report {
                 wants: "an http or https URL", example: "https://status.example.org/",
                 help: "Where people read the status page: what the feed links to, and by what it is told from others'.",
             }
+            REPORT_ANNOUNCEMENTS {
+                group: Report,
+                wants: "the path of a text file of at most 64 KiB", example: "/etc/sitewatch/announcements.txt",
+                help: "A file whose paragraphs stand above everything else on the status page, as plain text; a file without any is fine, one that is missing is not.",
+            }
             REPORT_PLOTS {
                 group: Report, default: "50",
                 wants: "a whole number from 0 to 1000", example: "50",
