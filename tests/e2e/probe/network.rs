@@ -436,16 +436,16 @@ fn hung_sites_are_down_however_busy_this_machine_is() {
         .iter()
         .map(|(name, url)| site(name, url, &more))
         .collect();
-    let finished = super::running::starved(&all).exits(0);
-    let events = events(&finished);
-    for (name, _) in &hung {
-        assert_is(&events[name.as_str()], Outcome::Timeout, "in time");
-    }
-    // What the clock alone would have taken for our fault.
-    let busy = |event: &&CheckEvent<'_>| event.local_wait_us > Some(1_000_000 / 20);
-    let waited: Vec<_> = events.values().map(|event| event.local_wait_us).collect();
-    assert!(
-        events.values().any(|event| busy(&event)),
-        "not busy: {waited:?}"
-    );
+    // How long a check waits for its CPU is the scheduler's choice: until one has waited for so long
+    // that the clock alone would have taken it for our fault.
+    let was_busy = (0..20).any(|_| {
+        let finished = super::running::starved(&all).exits(0);
+        let events = events(&finished);
+        for (name, _) in &hung {
+            assert_is(&events[name.as_str()], Outcome::Timeout, "in time");
+        }
+        let mut waits = events.values().filter_map(|event| event.local_wait_us);
+        waits.any(|wait| wait > 1_000_000 / 20)
+    });
+    assert!(was_busy);
 }
