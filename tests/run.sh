@@ -7,7 +7,7 @@
 #   tests/run.sh builds   those that compile everything anew, as people who install it do
 set -euo pipefail
 cd "$(dirname "$0")/.."
-budget=300
+budget=360
 
 if [ "${1:-}" = builds ]; then
     ./tests/install.sh builds
