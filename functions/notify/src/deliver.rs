@@ -2,11 +2,12 @@
 //! A channel is sent several messages at the same time, but never two about the same incident.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use std::{thread, vec};
 
+use parking_lot::{Mutex, RwLock};
 use sitewatch::run::Stop;
 
 use crate::channel::{Refusal, Scope};
@@ -122,7 +123,7 @@ impl Sending {
             self.work();
         });
         if let Some(message) = firing
-            && locked(&self.away).is_none()
+            && self.away.lock().is_none()
             && self.stop.requested().is_none()
             && let Err(refusal) = self.send(&message)
         {
@@ -132,7 +133,7 @@ impl Sending {
 
     fn work(&self) {
         loop {
-            let Some(lane) = locked(&self.lanes).next() else {
+            let Some(lane) = self.lanes.lock().next() else {
                 return;
             };
             // Incidents whose message was refused: what comes later must not overtake it.
@@ -154,7 +155,7 @@ impl Sending {
         if self.stop.requested().is_some() {
             return Fate::NotTried;
         }
-        if let Some(Away { pause }) = *locked(&self.away) {
+        if let Some(Away { pause }) = *self.away.lock() {
             return Fate::PutOff { pause };
         }
         if !waiting.is_disjoint(&one.incidents) {
@@ -164,7 +165,7 @@ impl Sending {
             return Fate::Sent;
         };
         waiting.extend(&one.incidents);
-        let mut away = locked(&self.away);
+        let mut away = self.away.lock();
         // What else was on its way is refused for the same reason.
         if refusal.scope == Scope::Message || away.is_none() {
             self.complain(&refusal);
@@ -183,7 +184,7 @@ impl Sending {
     /// Sends a message, a second time where the receiver is only a moment too busy.
     fn send(&self, message: &Message) -> Result<(), Refusal> {
         let refusal = {
-            let _among_others = self.turn.read().unwrap_or_else(PoisonError::into_inner);
+            let _among_others = self.turn.read();
             match self.channel.receiver.send(message) {
                 Err(refusal) => refusal,
                 Ok(()) => return Ok(()),
@@ -192,8 +193,8 @@ impl Sending {
         let Some(wait) = refusal.retry_after.filter(|wait| *wait <= SHORT_WAIT) else {
             return Err(refusal);
         };
-        let _alone = self.turn.write().unwrap_or_else(PoisonError::into_inner);
-        if locked(&self.away).is_none() && self.pause(wait) {
+        let _alone = self.turn.write();
+        if self.away.lock().is_none() && self.pause(wait) {
             self.channel.receiver.send(message)
         } else {
             Err(refusal)
@@ -219,11 +220,6 @@ impl Sending {
             refusal.why
         );
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Whoever panicked with it has ended its run; the others may finish.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Messages that have an incident in common, also by way of others, each lot in its order.

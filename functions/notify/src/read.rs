@@ -37,7 +37,7 @@ pub(crate) struct Outage {
     pub(crate) error: Option<String>,
 }
 
-/// When a site's certificate expires.
+/// When the first expires of all certificates that a site depends on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Expiry {
     pub(crate) website: i32,
@@ -149,12 +149,15 @@ fn expiries(
     let most = telling.certificate_days.first().copied().unwrap_or(0);
     // A certificate seen by a location that fell silent may have been renewed since.
     let rows = transaction.query_typed(
-        "select website_id, min(certificate_not_after)
-         from website_states
-         where certificate_not_after is not null
-             and checked_at between now() - interval '1 day' and now() + clock_skew()
+        "select website_id, min(not_after)
+         from (
+             select website_id, least(certificate_not_after, chain_not_after) as not_after
+             from website_states
+             where checked_at between now() - interval '1 day' and now() + clock_skew()
+         ) as seen
+         where not_after is not null
          group by website_id
-         having min(certificate_not_after) <= now() + make_interval(days => $1) or website_id = any ($2)
+         having min(not_after) <= now() + make_interval(days => $1) or website_id = any ($2)
          order by website_id",
         &[(&most, Type::INT4), (told, Type::INT4_ARRAY)],
     )?;

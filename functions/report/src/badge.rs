@@ -5,6 +5,7 @@ use std::io;
 use askama::Template;
 use sitewatch::run::Failure;
 use sitewatch::settings::Problems;
+use sitewatch::words::shortened;
 
 use crate::output;
 use crate::settings::Settings;
@@ -62,12 +63,7 @@ impl Part {
 
 impl Badge {
     fn new(name: &str, told: String, colour: &'static str) -> Self {
-        let mut name = xml(name);
-        if let Some((end, _)) = name.char_indices().nth(NAME) {
-            name.truncate(end);
-            name.push('…');
-        }
-        let name = Part::new(name, 0);
+        let name = Part::new(shortened(&xml(name), NAME).into_owned(), 0);
         let told = Part::new(told, name.width);
         Self { name, told, colour }
     }

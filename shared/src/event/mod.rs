@@ -66,8 +66,8 @@ pub struct CheckEvent<'a> {
     #[schemars(with = "Timestamp")]
     pub checked_at: Timestamp,
     /// The slot that the check was made for: RFC 3339, UTC, whole milliseconds. Two checks of a site
-    /// from a location for one slot are one too many. Null when the probe was told no `PROBE_PERIOD`,
-    /// and from probes before this field.
+    /// from a location for one slot are one too many. Null when the probe was told no `PROBE_PERIOD`, for
+    /// slots more than 49 days apart, and from probes before this field.
     #[serde(default, with = "timestamp::optional")]
     #[schemars(with = "Option<Timestamp>")]
     pub scheduled_at: Option<Timestamp>,

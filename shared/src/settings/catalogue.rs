@@ -264,7 +264,7 @@ with_report! {{
     CHECK_CAPTURE {
         group: Checks, default: "0",
         wants: "a size up to 64KiB", example: "4KiB",
-        help: "How much is kept of the page when a check fails, with the response's status line and headers, in the event and for MAINTAIN_KEEP_EVIDENCE in the table evidence: 0 is nothing of all that. Cookies and known secrets are left out; what else a page says when it fails may be private.",
+        help: "How much is kept of the page when a check fails, with the response's status line and headers, in the event and for MAINTAIN_KEEP_EVIDENCE in the table evidence: 0 is nothing of all that. A site's capture may be less, not more. Cookies and known secrets are left out; what else a page says when it fails may be private.",
     }
     CHECK_MAX_TIMEOUT {
         group: Checks,

@@ -181,9 +181,10 @@ fn body_limit(text: &str) -> Result<u64, String> {
     }
 }
 
+/// What a message and a page still bear.
 fn capture(text: &str) -> Result<usize, String> {
     match parse::size(text)? {
-        size if size > crate::site::MAX_CAPTURE => Err("more than 64KiB".to_owned()),
+        size if size > 64 << 10 => Err("more than 64KiB".to_owned()),
         size => Ok(size as usize),
     }
 }

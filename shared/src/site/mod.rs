@@ -26,7 +26,7 @@ mod verdict;
 pub use hash::stable_hash;
 pub use list::{default_name, parse_list, parse_objects};
 pub use maintenance::MaintenanceWindow;
-pub(crate) use parse::{MAX_BODY, MAX_CAPTURE};
+pub(crate) use parse::MAX_BODY;
 pub use pattern::Pattern;
 pub use problem::{SiteProblem, SiteProblems};
 pub use row::{Row, fields_of_row, rows_of_list};
@@ -62,7 +62,7 @@ pub struct Site {
     /// The most that is read of a page, in bytes after decompression; no more than the default.
     pub body_limit: u64,
     /// How much of the body of a response that failed is kept as evidence, in bytes, with the head; 0:
-    /// nothing of either.
+    /// nothing of either. No more than the default.
     pub capture: usize,
     /// How to ask.
     pub request: Arc<Request>,
@@ -246,8 +246,8 @@ pub struct SiteDefaults {
     pub limits: Limits,
 }
 
-/// What a site may ask for at most, whoever wrote it. `body_limit` has [`SiteDefaults::body_limit`]
-/// for its limit.
+/// What a site may ask for at most, whoever wrote it. `body_limit` and `capture` have the defaults of
+/// these names for their limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The longest timeout of each kind, and the longest wait before a retry (`CHECK_MAX_TIMEOUT`).

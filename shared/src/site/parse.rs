@@ -71,8 +71,6 @@ const MAX_PATTERNS: usize = 32;
 const MAX_COMPILED: usize = 2 * Pattern::MAX_COMPILED;
 /// What the event and the tables hold, with room to spare.
 pub(crate) const MAX_BODY: u64 = 1 << 30;
-/// What a message and a page still bear.
-pub(crate) const MAX_CAPTURE: u64 = 64 << 10;
 const MAX_INTERVAL: Duration = Duration::from_secs(366 * 86_400);
 
 /// Reads a site. On failure: fields and what is wrong with each.
@@ -147,14 +145,15 @@ pub(super) fn site(
             format!("is {body_limit}; at most {most} (CHECK_MAX_BODY)"),
         );
     }
-    let capture = match fields.size("capture") {
-        Some(size) if size > MAX_CAPTURE => {
-            fields.problem("capture", format!("is {size}; at most {MAX_CAPTURE}"));
-            0
-        }
-        Some(size) => size as usize,
-        None => defaults.capture,
-    };
+    // What a page says reaches whoever reads events: that is the operator's choice.
+    let most = defaults.capture;
+    let capture = fields.size("capture").map_or(most, |size| size as usize);
+    if capture > most {
+        fields.problem(
+            "capture",
+            format!("is {capture}; at most {most} (CHECK_CAPTURE)"),
+        );
+    }
     let verdict = VerdictRule {
         confirm: fields
             .word("confirm", Confirm::parse, r#"a number such as 3, or "3/5""#)

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sitewatch::event::{CheckEvent, Outcome};
 use sitewatch_tests::websites::{Behaviour, Page, Website};
 
-use super::{check, check_with, plain};
+use super::{check, check_with, plain, probe, site};
 use crate::support::{Prepared, down, lines, up};
 
 const TOKEN: &str = "hush-hush-token";
@@ -20,7 +20,8 @@ fn failing() -> Website {
 fn a_failed_check_tells_what_it_received_without_cookies_and_secrets() {
     let website = failing();
     let site = json!({"bearer_token": {"env": "SITE_SECRET_TOKEN"}, "capture": "1KiB"});
-    let secret = [("SITE_SECRET_TOKEN", TOKEN)];
+    let captures = ("CHECK_CAPTURE", "4KiB");
+    let secret = [("SITE_SECRET_TOKEN", TOKEN), captures];
     let event = check_with(&website.url(), &site, &secret);
     assert_eq!(event.outcome, Outcome::Status);
     let evidence = event.evidence.as_deref().unwrap();
@@ -37,10 +38,27 @@ fn a_failed_check_tells_what_it_received_without_cookies_and_secrets() {
     assert!(event.evidence.unwrap().ends_with("\n\n<p>sorry…"));
     // Unless it is asked for, and when nothing failed or nothing came, there is none.
     assert_eq!(check(&website.url(), &plain()).evidence, None);
-    let fine = json!({"capture": "1KiB", "status": 503});
-    assert_eq!(check(&website.url(), &fine).evidence, None);
-    let refused = check("http://127.0.0.1:1/", &json!({"capture": "1KiB"}));
-    assert_eq!(refused.evidence, None);
+    let less = json!({"capture": 0});
+    let fine = json!({"status": 503});
+    for (url, site) in [
+        (website.url(), less),
+        (website.url(), fine),
+        ("http://127.0.0.1:1/".to_owned(), plain()),
+    ] {
+        assert_eq!(check_with(&url, &site, &[captures]).evidence, None);
+    }
+}
+
+/// Whoever writes a list could otherwise read pages that only the probe reaches.
+#[test]
+fn a_list_does_not_capture_what_the_operator_does_not() {
+    let website = failing();
+    let list = [site("site", &website.url(), &json!({"capture": "1KiB"}))];
+    probe(&list)
+        .run()
+        .exits(78)
+        .stderr_has("capture is 1024; at most 0 (CHECK_CAPTURE)");
+    assert_eq!(website.connections(), 0);
 }
 
 #[test]

@@ -152,7 +152,7 @@ fn a_badge_is_of_one_site_and_says_what_it_is() {
         assert_eq!(told, serde_json::json!([title, site, state, colour]));
     }
     let evil = badge(&prepared, &[("REPORT_SITE", "</title>*")]);
-    let name = format!("{}…", EVIL.chars().take(40).collect::<String>());
+    let name = format!("{}…", EVIL.chars().take(39).collect::<String>());
     assert_eq!(evil[1], name);
     assert_eq!(evil[2], "down");
     let uptime = badge(

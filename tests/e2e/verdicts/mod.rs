@@ -274,13 +274,15 @@ fn agrees(prepared: &Prepared, stories: &[Story], when: &str) {
 /// Compares every stretch that is stored with the reference, once all hours are rolled up.
 #[track_caller]
 fn stretches_agree(prepared: &Prepared, stories: &[Story], when: &str) {
+    // Of when the checks were made: the hour may have turned since.
+    let this_hour = now().as_microsecond() / (60 * MINUTE) * 60 * MINUTE;
     let mut found: BTreeMap<String, Vec<(i64, String)>> = BTreeMap::new();
     for row in prepared
         .client()
         .query(
             "select name, started_at, verdict from verdicts_hourly join websites on id = website_id
-             where turned and started_at < date_trunc('hour', now()) order by started_at",
-            &[],
+             where turned and started_at < $1 order by started_at",
+            &[&Timestamp::from_microsecond(this_hour).unwrap()],
         )
         .unwrap()
     {
@@ -290,7 +292,6 @@ fn stretches_agree(prepared: &Prepared, stories: &[Story], when: &str) {
             .or_default()
             .push((since.as_microsecond(), row.get(2)));
     }
-    let this_hour = now().as_microsecond() / (60 * MINUTE) * 60 * MINUTE;
     for story in stories {
         let expected: Vec<(i64, String)> = stretches(&story.checks, story.locations, &story.rule)
             .iter()

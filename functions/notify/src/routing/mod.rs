@@ -12,6 +12,7 @@ use std::fmt;
 use std::time::Duration;
 
 use sitewatch::settings::parse;
+use sitewatch::words::nearest;
 use url::Url;
 
 use crate::channel::{self, Address, KINDS, OPTIONS, Proxies, Receiver, decoded};
@@ -93,10 +94,11 @@ fn channel(text: &str, proxies: &Proxies) -> Result<Channel, String> {
                 "does not say what is there; wants webhook+, slack+, … before https://".to_owned(),
             );
         }
-        _ => return Err("is of no kind that there is; see `notify --help`".to_owned()),
+        Some((kind, _)) => return Err(unknown(kind)),
+        None => return Err(unknown(scheme)),
     };
     if !KINDS.contains(&kind) || (kind.starts_with("smtp") != (kind == scheme)) {
-        return Err("is of no kind that there is; see `notify --help`".to_owned());
+        return Err(unknown(kind));
     }
     let url = Url::parse(url).map_err(|error| format!("is no URL: {error}"))?;
     if url.host_str().is_none_or(str::is_empty) {
@@ -158,6 +160,14 @@ fn events(text: &str) -> Result<Vec<Event>, String> {
         .collect()
 }
 
+/// What is wrong with a kind. It is not repeated: what stands there by mistake may be secret.
+fn unknown(kind: &str) -> String {
+    match nearest(kind, KINDS.iter().copied()).filter(|known| *known != kind) {
+        Some(known) => format!("is of no kind that there is; did you mean {known}?"),
+        None => "is of no kind that there is; see `notify --help`".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,7 +199,7 @@ mod tests {
         for (problem, part) in found.iter().zip([
             "address 1 (slack): events= wants down, degraded, up",
             "address 2: does not say what is there",
-            "address 3 (slack): is of no kind that there is",
+            "address 3 (slack): is of no kind that there is; see `notify --help`",
             "address 4 (telegram): wants telegram+https://",
             "address 5 (pagerduty): wants pagerduty+https://",
             "address 6 (webhook): secret= wants 16 bytes or more",

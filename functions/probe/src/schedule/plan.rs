@@ -26,11 +26,12 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// `at` and `interval` in nanoseconds; `None` outside the years that a time can be of.
+    /// `at` and `interval` in nanoseconds; `None` outside the years that a time can be of, and for an
+    /// interval of more than 49 days.
     fn new(at: i128, interval: i128) -> Option<Self> {
         Some(Self {
             at: Timestamp::from_nanosecond(at).ok()?,
-            interval_ms: u32::try_from(interval / 1_000_000).unwrap_or(u32::MAX),
+            interval_ms: u32::try_from(interval / 1_000_000).ok()?,
         })
     }
 }

@@ -11,7 +11,7 @@ use sitewatch::run::Failure;
 use super::{Key, Reader};
 
 /// Schedulers and drains take their time: a site whose newest check is younger than this, or than
-/// three intervals, is looked at still.
+/// three intervals, is looked at still, as `reporting_limit` in the database has it.
 const GRACE: SignedDuration = SignedDuration::from_mins(10);
 
 /// The time for which a site should have been looked at.
@@ -46,9 +46,13 @@ impl Watched {
 
     /// How much of it is in a stretch, in milliseconds.
     pub(crate) fn within(&self, from: Timestamp, until: Timestamp) -> i64 {
-        let (from, until) = (self.from.max(from), self.until.min(until));
-        i64::try_from(until.duration_since(from).as_millis()).map_or(0, |ms| ms.max(0))
+        between_ms(self.from.max(from), self.until.min(until))
     }
+}
+
+/// Milliseconds; none where the end is before the beginning.
+pub(super) fn between_ms(from: Timestamp, until: Timestamp) -> i64 {
+    i64::try_from(until.duration_since(from).as_millis()).map_or(0, |ms| ms.max(0))
 }
 
 /// Of each site and location for which it is known: whose newest check tells its interval.

@@ -9,7 +9,7 @@ use postgres::types::Type;
 use sitewatch::postgres::explain;
 use sitewatch::run::Failure;
 
-use super::coverage::Watched;
+use super::coverage::{Watched, between_ms};
 use super::cursor::Cursor;
 use super::span::{Span, midnight};
 use super::{Reader, every_row};
@@ -26,7 +26,7 @@ const DOING: &str = "reading what of the promised uptime was kept";
 /// A line for each group, then one for each site, what was down the longest first.
 pub(crate) struct Promises {
     cursor: Cursor,
-    groups: BTreeMap<Option<String>, Tally>,
+    groups: BTreeMap<Option<String>, Statistics>,
     promise: Promise,
 }
 
@@ -45,7 +45,7 @@ struct Promise {
 
 /// What is known of one site or of several, added up; milliseconds.
 #[derive(Clone, Copy, Debug, Default)]
-struct Tally {
+struct Statistics {
     sites: u64,
     sites_met: u64,
     monitored_ms: i64,
@@ -103,11 +103,11 @@ impl Promises {
             ],
         )
         .map_err(wrong)?;
-        let mut groups: BTreeMap<Option<String>, Tally> = BTreeMap::new();
+        let mut groups: BTreeMap<Option<String>, Statistics> = BTreeMap::new();
         if settings.group_by.is_some() {
             let read = every_row(reader, &cursor, DOING, &mut |row| {
-                let tally = promise.tally(&Observed::of(row, promise.now));
-                groups.entry(row.get(1)).or_default().add(tally);
+                let statistics = promise.statistics(&Observed::of(row, promise.now));
+                groups.entry(row.get(1)).or_default().add(statistics);
                 Ok(())
             });
             if let Err(Interrupted::Reading(failure)) = read {
@@ -147,7 +147,7 @@ impl Promises {
     pub(crate) fn groups(&self) -> impl Iterator<Item = SlaLine> {
         self.groups
             .iter()
-            .map(|(label, tally)| self.promise.line(*tally, None, label.clone()))
+            .map(|(label, statistics)| self.promise.line(*statistics, None, label.clone()))
     }
 
     /// The lines of the first sites, at most so many.
@@ -191,8 +191,10 @@ impl Promises {
     }
 
     fn site(&self, row: &Row) -> SlaLine {
-        let tally = self.promise.tally(&Observed::of(row, self.promise.now));
-        self.promise.line(tally, Some(row.get(0)), row.get(1))
+        let statistics = self
+            .promise
+            .statistics(&Observed::of(row, self.promise.now));
+        self.promise.line(statistics, Some(row.get(0)), row.get(1))
     }
 }
 
@@ -300,7 +302,7 @@ impl Observed {
 }
 
 impl Promise {
-    fn tally(&self, site: &Observed) -> Tally {
+    fn statistics(&self, site: &Observed) -> Statistics {
         let from = self.period.from.max(self.kept_from);
         // Never checked: nothing is promised of it.
         let begins = site.first_known_at.unwrap_or(Timestamp::MAX).max(from);
@@ -309,7 +311,7 @@ impl Promise {
         let wanted_ms = site
             .watched
             .map_or(0, |watched| watched.within(from, self.told_until));
-        let mut tally = Tally {
+        let mut statistics = Statistics {
             sites: 1,
             sites_met: 0,
             monitored_ms,
@@ -320,58 +322,58 @@ impl Promise {
             covered_ms: site.covered_ms.min(wanted_ms),
             is_coverage_unknown: monitored_ms > 0 && site.watched.is_none(),
         };
-        tally.sites_met = u64::from(self.is_met(&tally) == Some(true));
-        tally
+        statistics.sites_met = u64::from(self.is_met(&statistics) == Some(true));
+        statistics
     }
 
     /// Milliseconds that the sites may be down for.
-    fn budget_ms(&self, tally: &Tally) -> i64 {
-        (tally.promised_ms as f64 * (100.0 - self.target) / 100.0).round() as i64
+    fn budget_ms(&self, statistics: &Statistics) -> i64 {
+        (statistics.promised_ms as f64 * (100.0 - self.target) / 100.0).round() as i64
     }
 
     /// `None`: that is not known, because the period goes on or because nobody looked for longer than
     /// the sites may still be down for.
-    fn is_met(&self, tally: &Tally) -> Option<bool> {
-        let left_ms = self.budget_ms(tally) - tally.down_s * 1_000;
+    fn is_met(&self, statistics: &Statistics) -> Option<bool> {
+        let left_ms = self.budget_ms(statistics) - statistics.down_s * 1_000;
         let is_over = self.period.until <= self.told_until;
-        if tally.monitored_ms == 0 {
+        if statistics.monitored_ms == 0 {
             None
         } else if left_ms < 0 {
             Some(false)
         } else {
-            let is_certain = tally.uncovered_ms().is_some_and(|ms| ms <= left_ms);
+            let is_certain = statistics.uncovered_ms().is_some_and(|ms| ms <= left_ms);
             (is_over && is_certain).then_some(true)
         }
     }
 
-    fn line(&self, tally: Tally, site: Option<String>, group: Option<String>) -> SlaLine {
-        let budget_ms = self.budget_ms(&tally);
+    fn line(&self, statistics: Statistics, site: Option<String>, group: Option<String>) -> SlaLine {
+        let budget_ms = self.budget_ms(&statistics);
         SlaLine {
             scope: if site.is_some() { "site" } else { "group" },
             site,
             group,
             from: self.period.from.max(self.kept_from),
             until: self.period.until,
-            sites: tally.sites,
-            sites_met: tally.sites_met,
-            monitored_s: tally.monitored_ms / 1_000,
+            sites: statistics.sites,
+            sites_met: statistics.sites_met,
+            monitored_s: statistics.monitored_ms / 1_000,
             uptime: share(
-                tally.monitored_ms - tally.down_s * 1_000,
-                tally.monitored_ms,
+                statistics.monitored_ms - statistics.down_s * 1_000,
+                statistics.monitored_ms,
             ),
-            downtime_s: tally.down_s,
-            incidents: tally.incidents,
-            coverage: share(tally.covered_ms, tally.wanted_ms),
-            uncovered_s: tally.uncovered_ms().map(|ms| ms / 1_000),
+            downtime_s: statistics.down_s,
+            incidents: statistics.incidents,
+            coverage: share(statistics.covered_ms, statistics.wanted_ms),
+            uncovered_s: statistics.uncovered_ms().map(|ms| ms / 1_000),
             target: self.target,
             budget_s: budget_ms / 1_000,
-            budget_left_s: (budget_ms - tally.down_s * 1_000).div_euclid(1_000),
-            met: self.is_met(&tally),
+            budget_left_s: (budget_ms - statistics.down_s * 1_000).div_euclid(1_000),
+            met: self.is_met(&statistics),
         }
     }
 }
 
-impl Tally {
+impl Statistics {
     fn add(&mut self, other: Self) {
         self.sites += other.sites;
         self.sites_met += other.sites_met;
@@ -388,10 +390,6 @@ impl Tally {
     fn uncovered_ms(&self) -> Option<i64> {
         (!self.is_coverage_unknown).then_some(self.wanted_ms - self.covered_ms)
     }
-}
-
-fn between_ms(from: Timestamp, until: Timestamp) -> i64 {
-    i64::try_from(until.duration_since(from).as_millis()).map_or(0, |ms| ms.max(0))
 }
 
 /// As a percentage; `None` of nothing.
@@ -448,16 +446,16 @@ mod tests {
             (500, 11, 500, Some(false)),
         ] {
             let promise = promise(now);
-            let tally = promise.tally(&observed(down, covered));
-            assert_eq!(promise.is_met(&tally), met, "{now} {down} {covered}");
-            assert_eq!(promise.budget_ms(&tally), 600_000);
+            let statistics = promise.statistics(&observed(down, covered));
+            assert_eq!(promise.is_met(&statistics), met, "{now} {down} {covered}");
+            assert_eq!(promise.budget_ms(&statistics), 600_000);
         }
         let unseen = Observed {
             watched: None,
             ..observed(0, 0)
         };
         let promise = promise(2_000);
-        assert_eq!(promise.is_met(&promise.tally(&unseen)), None);
+        assert_eq!(promise.is_met(&promise.statistics(&unseen)), None);
     }
 
     #[test]
@@ -468,7 +466,7 @@ mod tests {
             stopped_at: Some(at(800)),
             ..observed(2, 1_000)
         };
-        let line = promise.line(promise.tally(&late), Some("shop".to_owned()), None);
+        let line = promise.line(promise.statistics(&late), Some("shop".to_owned()), None);
         assert_eq!((line.monitored_s, line.budget_s), (200 * 60, 120));
         assert_eq!((line.budget_left_s, line.uptime), (0, Some(99.0)));
         let never = Observed {
@@ -476,7 +474,7 @@ mod tests {
             watched: None,
             ..observed(0, 0)
         };
-        let line = promise.line(promise.tally(&never), Some("new".to_owned()), None);
+        let line = promise.line(promise.statistics(&never), Some("new".to_owned()), None);
         assert_eq!((line.monitored_s, line.uptime, line.met), (0, None, None));
     }
 
