@@ -89,6 +89,18 @@ fn every_field() {
 }
 
 #[test]
+fn every_field_is_documented_in_its_order() {
+    let documented: Vec<&str> = include_str!("README.md")
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .filter_map(|line| line.split(" | ").next())
+        .flat_map(|names| names.split(", "))
+        .map(|name| name.trim_matches('`'))
+        .collect();
+    assert_eq!(documented, super::parse::FIELDS);
+}
+
+#[test]
 fn credentials_leave_the_url_and_are_never_shown() {
     let site = one(&json!({"url": "https://me:p%40ss+1@example.org/#top"}));
     assert_eq!(site.url.as_str(), "https://example.org/");
