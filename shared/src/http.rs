@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use ureq::http::header::LOCATION;
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
+use ureq::unversioned::resolver::{DefaultResolver, Resolver};
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body, Proxy, http};
 use url::Url;
 
@@ -15,13 +17,13 @@ const MAX_IDLE: usize = 10;
 /// 200 to anything. It goes through the proxy that the process's environment names, if one.
 #[must_use]
 pub fn agent(timeout: Duration) -> Agent {
-    agent_behind(timeout, Proxy::try_from_env())
+    agent_by(timeout, Proxy::try_from_env(), DefaultResolver::default())
 }
 
-/// The same, through this proxy; `None`: directly.
+/// The same, through this proxy (`None`: directly) and with names looked up by this resolver.
 #[must_use]
-pub fn agent_behind(timeout: Duration, proxy: Option<Proxy>) -> Agent {
-    Agent::config_builder()
+pub fn agent_by(timeout: Duration, proxy: Option<Proxy>, resolver: impl Resolver) -> Agent {
+    let config = Agent::config_builder()
         .proxy(proxy)
         .timeout_global(Some(timeout))
         .max_idle_connections_per_host(MAX_IDLE)
@@ -35,8 +37,8 @@ pub fn agent_behind(timeout: Duration, proxy: Option<Proxy>) -> Agent {
                 .root_certs(RootCerts::PlatformVerifier)
                 .build(),
         )
-        .build()
-        .into()
+        .build();
+    Agent::with_parts(config, DefaultConnector::new(), resolver)
 }
 
 /// Why there is no answer, without the library's words for the kind of error.

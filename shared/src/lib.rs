@@ -1,6 +1,7 @@
 //! What two or more of Sitewatch's functions use, and nothing else: a module a concern, each
 //! described at its own head.
 
+pub mod deny;
 pub mod event;
 pub mod http;
 pub mod postgres;

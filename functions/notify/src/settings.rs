@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use sitewatch::settings::{DatabaseSettings, Reader, database, parse, var};
 
-use crate::channel::Proxies;
+use crate::channel::Network;
 use crate::routing::{Channel, channels};
 
 /// Typed and valid.
@@ -57,8 +57,8 @@ pub(crate) struct Telling {
 
 /// Reads them; `None` means that problems were added.
 pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
-    let proxies = Proxies::read(reader);
-    let channels = whom(reader, &proxies);
+    let network = Network::read(reader);
+    let channels = whom(reader, &network);
     let deadline = reader.or_default(&var::NOTIFY_DEADLINE, parse::positive_duration);
     let is_dry_run = reader.or_default(&var::NOTIFY_DRY_RUN, parse::boolean);
     let is_test = reader.or_default(&var::NOTIFY_TEST, parse::boolean);
@@ -77,12 +77,12 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
     })
 }
 
-fn whom(reader: &mut Reader, proxies: &Proxies) -> Option<Vec<Arc<Channel>>> {
+fn whom(reader: &mut Reader, network: &Network) -> Option<Vec<Arc<Channel>>> {
     let Some(text) = reader.text(&var::NOTIFY_URLS) else {
         reader.missing(&var::NOTIFY_URLS);
         return None;
     };
-    match channels(text, proxies) {
+    match channels(text, network) {
         Ok(channels) => Some(channels.into_iter().map(Arc::new).collect()),
         Err(problems) => {
             for problem in problems {

@@ -2,7 +2,6 @@
 
 mod canaries;
 mod check;
-mod deny;
 mod dns;
 mod dry_run;
 mod files;

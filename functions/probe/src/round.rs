@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use sitewatch::deny::DenyNetworks;
 use sitewatch::run::{Failure, Progress, Run, Stop, Summary};
 use sitewatch::site::Site;
 
@@ -12,7 +13,6 @@ use crate::check::Tools;
 use crate::check::kernel::keep_noting;
 use crate::check::pattern::Patterns;
 use crate::check::tls::TlsContexts;
-use crate::deny::DenyNetworks;
 use crate::dns::Dns;
 use crate::dry_run;
 use crate::runtime::{Checks, Work};

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sitewatch::deny::DenyNetworks;
 use sitewatch::settings::{
     DatabaseSettings, Reader, SiteSource, check_defaults, database, parse, site_source, var,
 };
@@ -12,7 +13,6 @@ use sitewatch::words::is_blank;
 use sitewatch_kafka::KafkaSettings;
 
 use crate::canaries::{self, Canary};
-use crate::deny::DenyNetworks;
 use crate::proxy::{NoProxy, Proxies, Via};
 use crate::secrets::Secrets;
 use crate::sink::Spool;

@@ -2,6 +2,7 @@
 
 mod alertmanager;
 mod bodies;
+mod denied;
 mod email;
 mod killed;
 mod many;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::Proxies;
+use super::Network;
 
 /// What stands in an address for its receiver.
 pub(crate) struct Address<'a> {
@@ -19,7 +19,7 @@ pub(crate) struct Address<'a> {
     /// What in the fragment is for the receiver: each is taken out by whoever reads it.
     pub(crate) options: BTreeMap<String, String>,
     /// The way to it.
-    pub(crate) proxies: &'a Proxies,
+    pub(crate) network: &'a Network,
 }
 
 impl Address<'_> {

@@ -12,9 +12,11 @@ use lettre::transport::smtp::client::{SmtpConnection, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
 use secrecy::{ExposeSecret as _, SecretString};
+use sitewatch::deny::DenyNetworks;
 use sitewatch::words::{printable, shortened};
 
 use super::address::login;
+use super::network::addresses;
 use super::{Address, Receiver, Refusal};
 use crate::message::Message;
 
@@ -40,6 +42,7 @@ pub(super) struct Email {
     from: Named,
     to: Vec<Mailbox>,
     timeout: Duration,
+    deny: DenyNetworks,
 }
 
 impl Email {
@@ -83,6 +86,7 @@ impl Email {
             from,
             to,
             timeout: address.timeout,
+            deny: address.network.deny.clone(),
         })
     }
 
@@ -92,7 +96,7 @@ impl Email {
         let tls = TlsParameters::new(self.host.clone()).map_err(refused)?;
         let from_first_byte = (self.encryption == Encryption::Tls).then_some(&tls);
         let mut connection = SmtpConnection::connect(
-            (self.host.as_str(), self.port),
+            addresses(&self.deny, &self.host, self.port)?.as_slice(),
             Some(self.timeout),
             &hello,
             from_first_byte,
@@ -255,7 +259,7 @@ mod tests {
     use url::Url;
 
     use super::*;
-    use crate::channel::Proxies;
+    use crate::channel::Network;
     use crate::event::Event;
     use crate::message::tests::about;
 
@@ -267,7 +271,7 @@ mod tests {
             url,
             timeout: Duration::from_secs(1),
             options: BTreeMap::new(),
-            proxies: &Proxies::default(),
+            network: &Network::default(),
         })
     }
 

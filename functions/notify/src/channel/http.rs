@@ -45,9 +45,8 @@ impl Endpoint {
             .chain(secrets(&url))
             .map(SecretString::from)
             .collect();
-        let proxy = address.proxies.in_front_of(&url);
         Self {
-            agent: http::agent_behind(address.timeout, proxy),
+            agent: address.network.agent(&url, address.timeout),
             url: String::from(url).into(),
             authorization: authorization.map(SecretString::from),
             secrets,
@@ -139,6 +138,7 @@ fn describe(error: &ureq::Error) -> String {
             format!("no TLS: {}", sitewatch::tls::reason_in(&error.to_string()))
         }
         ureq::Error::ConnectProxyFailed(_) => "the proxy refused to connect to it".to_owned(),
+        ureq::Error::Other(error) => error.to_string(),
         ureq::Error::BadUri(_) | ureq::Error::Http(_) => "its address cannot be used".to_owned(),
         other => other.to_string(),
     }

@@ -7,9 +7,9 @@ mod address;
 mod alertmanager;
 mod email;
 mod http;
+mod network;
 mod ntfy;
 mod pagerduty;
-mod proxy;
 mod slack;
 mod teams;
 mod telegram;
@@ -17,7 +17,7 @@ mod template;
 mod webhook;
 
 pub(crate) use address::{Address, decoded};
-pub(crate) use proxy::Proxies;
+pub(crate) use network::Network;
 
 use std::time::Duration;
 

@@ -15,7 +15,7 @@ use sitewatch::settings::parse;
 use sitewatch::words::nearest;
 use url::Url;
 
-use crate::channel::{self, Address, KINDS, OPTIONS, Proxies, Receiver, decoded};
+use crate::channel::{self, Address, KINDS, Network, OPTIONS, Receiver, decoded};
 use crate::event::Event;
 
 /// The longest that an attempt may take, unless an address says otherwise.
@@ -45,13 +45,13 @@ impl fmt::Debug for Channel {
 ///
 /// # Errors
 /// Everything that is wrong, each with the number and the kind of its address, but no secret.
-pub(crate) fn channels(text: &str, proxies: &Proxies) -> Result<Vec<Channel>, Vec<String>> {
+pub(crate) fn channels(text: &str, network: &Network) -> Result<Vec<Channel>, Vec<String>> {
     let mut channels: Vec<Channel> = Vec::new();
     let mut problems = Vec::new();
     let mut names = BTreeSet::new();
     for (index, address) in text.split_whitespace().enumerate() {
         let number = index + 1;
-        match channel(address, proxies) {
+        match channel(address, network) {
             Ok(channel) if !names.insert(channel.name.clone()) => problems.push(format!(
                 "address {number}: there is another channel named {:?}; give it a name of its own: #name=…",
                 channel.name
@@ -81,7 +81,7 @@ fn kind_of(address: &str) -> String {
     }
 }
 
-fn channel(text: &str, proxies: &Proxies) -> Result<Channel, String> {
+fn channel(text: &str, network: &Network) -> Result<Channel, String> {
     let (address, fragment) = text.split_once('#').unwrap_or((text, ""));
     let (scheme, _) = address.split_once("://").ok_or_else(|| {
         "wants KIND+https://…, with one of the kinds in `notify --help`".to_owned()
@@ -134,7 +134,7 @@ fn channel(text: &str, proxies: &Proxies) -> Result<Channel, String> {
         url,
         timeout,
         options,
-        proxies,
+        network,
     };
     let receiver = channel::receiver(&mut address)?;
     if let Some((option, _)) = address.options.first_key_value() {
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     fn problems(text: &str) -> Vec<String> {
-        channels(text, &Proxies::default())
+        channels(text, &Network::default())
             .err()
             .unwrap_or_default()
     }
@@ -227,7 +227,7 @@ mod tests {
             teams+https://prod.example:443/workflows/1?sig=hidden
             alertmanager+http://localhost:9093/prefix#expires=15m
             smtps://user:hidden@mail.example?from=a@example.org&to=b@example.org";
-        let channels = channels(text, &Proxies::default()).expect("all are right");
+        let channels = channels(text, &Network::default()).expect("all are right");
         let shown = format!("{channels:?}");
         assert_eq!(
             shown,

@@ -110,13 +110,9 @@ impl Hop<'_> {
         }
     }
 
-    /// The addresses, if none of them is denied: which one a name with several would lead to next
-    /// time is for whoever owns it to choose.
+    /// The addresses, if none of them is denied.
     fn allowed(&self, addresses: Vec<IpAddr>) -> Result<Vec<IpAddr>, Failure> {
-        let denied = addresses
-            .iter()
-            .find(|address| self.tools.deny.denies(**address));
-        if let Some(address) = denied {
+        if let Some(address) = self.tools.deny.denied(addresses.iter().copied()) {
             return Err(Failure::new(
                 Outcome::Denied,
                 format!("PROBE_DENY_NETWORKS forbids {address}: not checked"),

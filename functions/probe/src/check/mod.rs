@@ -32,11 +32,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use sitewatch::deny::DenyNetworks;
 use sitewatch::event::{CheckEvent, Outcome, Verdict};
 use sitewatch::site::Site;
 use ureq_proto::http;
 
-use crate::deny::DenyNetworks;
 use crate::dns::Dns;
 use crate::proxy::Proxies;
 use crate::schedule::Slot;

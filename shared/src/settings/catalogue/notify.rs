@@ -56,6 +56,11 @@ macro_rules! with_notify {
                 wants: "a duration", example: "50s",
                 help: "When to stop, whatever is left: messages not sent by then are left to the next run.",
             }
+            NOTIFY_DENY_NETWORKS {
+                group: Notify,
+                wants: "non-public, its parts private, loopback, link-local, metadata, special, or networks such as 10.0.0.0/8, separated by commas", example: "non-public",
+                help: "Addresses that nothing may be sent to, as PROBE_DENY_NETWORKS has them for checks; for addresses in NOTIFY_URLS that others than the operator have written. A name with one such address among others is refused. Behind a proxy the target is judged as well; the proxy looks it up again itself, so it should refuse the same addresses.",
+            }
             NOTIFY_ACKNOWLEDGE {
                 group: Notify,
                 wants: "numbers of incidents separated by commas", example: "12",

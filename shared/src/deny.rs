@@ -1,8 +1,8 @@
-//! Networks that checks must not reach: `PROBE_DENY_NETWORKS`.
+//! Networks that must not be reached: `PROBE_DENY_NETWORKS`, `NOTIFY_DENY_NETWORKS`.
 //!
-//! A site list may come from people who are not trusted, and a host name may change its address
-//! between two look-ups; so the address itself is judged, just before connecting, on every hop. A
-//! name with several addresses is judged by all of them.
+//! Addresses may be written by people who are not trusted, and a host name may change its address
+//! between two look-ups; so the address itself is judged, just before connecting. A name with several
+//! addresses is judged by all of them: which one it leads to next time is for its owner to choose.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 /// Networks that must not be reached; none by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct DenyNetworks(Vec<IpNet>);
+pub struct DenyNetworks(Vec<IpNet>);
 
 /// The word for all of [`GROUPS`]: what the registries of special addresses do not call globally
 /// reachable, and what is reachable from some networks only.
@@ -78,7 +78,7 @@ impl DenyNetworks {
     ///
     /// # Errors
     /// Which part is neither.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         let mut networks = Vec::new();
         for part in text
             .split(|c: char| c == ',' || c.is_whitespace())
@@ -100,8 +100,12 @@ impl DenyNetworks {
         Ok(Self(networks))
     }
 
-    /// Whether an address must not be reached.
-    pub(crate) fn denies(&self, address: IpAddr) -> bool {
+    /// The first of these addresses that must not be reached; `None`: all may be.
+    pub fn denied(&self, addresses: impl IntoIterator<Item = IpAddr>) -> Option<IpAddr> {
+        addresses.into_iter().find(|address| self.denies(*address))
+    }
+
+    fn denies(&self, address: IpAddr) -> bool {
         if self.0.is_empty() {
             return false;
         }
@@ -112,8 +116,9 @@ impl DenyNetworks {
                 .any(|inner| self.contains(inner.into()))
     }
 
-    /// Whether any address is denied at all.
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether no address is denied.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
