@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
 # Installs what is missing and runs the tests: unit, then end-to-end on real servers.
 #
-#   tests/run.sh          all but `ticks` and `builds`; 5 minutes on two idle cores after tests/demo.sh
+#   tests/run.sh          all but `ticks`, `builds` and `connect`; 5 minutes on two idle cores after
+#                         tests/demo.sh
 #   tests/run.sh NAME     those with NAME in their path, for example `chaos` or `drain::topic`
 #   tests/run.sh ticks    those that wait for minutes of the real clock, as cron's daemon does
 #   tests/run.sh builds   those that compile everything anew, as people who install it do
+#   tests/run.sh connect  the recipes of k8s/connect, for which it fetches what nothing else needs
 set -euo pipefail
 cd "$(dirname "$0")/.."
 budget=360
 
-if [ "${1:-}" = builds ]; then
-    ./tests/install.sh builds
-else
-    ./tests/install.sh
-fi
+case ${1:-} in
+builds | connect) ./tests/install.sh "$1" ;;
+*) ./tests/install.sh ;;
+esac
 
 # Most tests wait for a server or a deadline most of the time: with a thread a core, the cores idle.
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((4 * $(nproc)))}
@@ -29,7 +30,9 @@ status=0
 whole=
 if [ $# -eq 0 ]; then
     whole=1
-    set -- -- --skip deploy::builds --skip deploy::cron::ticks
+    set -- -- --skip deploy::builds --skip deploy::cron::ticks --skip deploy::connect::
+elif [ "$1" = connect ]; then
+    set -- --test e2e -- deploy::connect::
 fi
 cargo test --workspace --locked --no-fail-fast "$@" || status=$?
 if [ -n "$whole" ]; then

@@ -121,7 +121,7 @@ fn tables() -> String {
 }
 
 /// Compares, or writes when asked to.
-fn keep(path: &Path, found: &str, expected: &str) {
+pub(crate) fn keep(path: &Path, found: &str, expected: &str) {
     if std::env::var_os("SITEWATCH_UPDATE").is_some() {
         std::fs::write(path, expected).unwrap();
         return;

@@ -20,6 +20,7 @@ use rustix::process::Signal;
 
 pub use admin::TopicSettings;
 pub use install::Version;
+pub(crate) use install::java;
 pub use messages::{Codec, Record};
 pub use options::Options;
 pub use tools::Lag;

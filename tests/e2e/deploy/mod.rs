@@ -3,6 +3,8 @@
 mod builds;
 mod by_hand;
 mod compose;
+mod connect;
+mod connect_schema;
 mod cron;
 mod kubernetes;
 mod systemd;

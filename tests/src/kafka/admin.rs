@@ -164,6 +164,21 @@ impl Kafka {
             .collect()
     }
 
+    /// Forgets what a group has committed, as Kafka does when nobody of it has been there for a while.
+    ///
+    /// # Panics
+    /// When the broker refuses, for example because a member is there.
+    #[track_caller]
+    pub fn forget_group(&self, group: &str) {
+        let admin = self.admin();
+        let results = wait_for(admin.delete_groups(&[group], &AdminOptions::new()));
+        for result in results.expect("ask Kafka to forget a group") {
+            if let Err((group, error)) = result {
+                panic!("cannot forget the group {group}: {error}");
+            }
+        }
+    }
+
     fn admin(&self) -> AdminClient<DefaultClientContext> {
         self.client().create().expect("make an admin client")
     }

@@ -149,7 +149,7 @@ impl Install {
 }
 
 /// The Java the machine's owner chose, else the one on PATH.
-fn java() -> PathBuf {
+pub(crate) fn java() -> PathBuf {
     env::var_os("JAVA_HOME")
         .map(|home| PathBuf::from(home).join("bin/java"))
         .filter(|java| java.is_file())

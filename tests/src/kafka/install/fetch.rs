@@ -1,11 +1,6 @@
 //! Fetching Kafka from Maven Central and preparing what makes its brokers start fast.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output},
-    time::Duration,
-};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use rustix::process::Signal;
 
@@ -13,64 +8,38 @@ use super::{CLASSES, CLUSTER, Install, JARS, Version};
 use crate::{
     Failure,
     daemon::Daemon,
+    go,
     kafka::{
         PASSWORD, USER,
         options::{self, Ports},
         ready,
     },
-    wait,
+    maven, wait,
     watchdog::Farewell,
 };
 
-/// Both lines of Kafka log through this interface; its simplest implementation prints.
-const SLF4J: &str = "1.7.36";
 /// A first start without archived classes, on a machine busy with compiling.
 const FIRST_START: Duration = Duration::from_secs(120);
 
 /// Fills `directory` with the jars, a formatted data directory and the archive of classes.
 pub(super) fn fetch(version: Version, directory: &Path) -> Result<(), Failure> {
     let number = version.number();
-    fs::write(directory.join("pom.xml"), pom(number)).map_err(|error| {
-        Failure::new(format!("cannot write in {}: {error}", directory.display()))
-    })?;
-    run(
-        &format!("fetch Kafka {number} with Maven (see tests/install.sh)"),
-        Command::new("mvn")
-            .args(["--batch-mode", "--quiet", "dependency:copy-dependencies"])
-            .arg(format!("-DoutputDirectory={JARS}"))
-            .arg("-DincludeScope=runtime")
-            .current_dir(directory),
+    let kafka = |artifact: &str| format!("org.apache.kafka:{artifact}:{number}");
+    maven::fetch(
+        &format!("Kafka {number}"),
+        &[&kafka("kafka_2.13"), &kafka("kafka-tools"), maven::SLF4J],
+        &directory.join(JARS),
     )?;
     let install = Install::at(directory)?;
     format(&install)?;
     archive_classes(&install)
 }
 
-fn pom(number: &str) -> String {
-    let kafka = |artifact: &str| {
-        // One binding is enough, and the two lines of Kafka bring different ones.
-        format!(
-            "<dependency><groupId>org.apache.kafka</groupId><artifactId>{artifact}</artifactId>\
-             <version>{number}</version><exclusions><exclusion><groupId>org.slf4j</groupId>\
-             <artifactId>slf4j-reload4j</artifactId></exclusion></exclusions></dependency>"
-        )
-    };
-    format!(
-        "<project><modelVersion>4.0.0</modelVersion><groupId>sitewatch</groupId>\
-         <artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>\
-         <dependencies>{}{}<dependency><groupId>org.slf4j</groupId>\
-         <artifactId>slf4j-simple</artifactId><version>{SLF4J}</version></dependency>\
-         </dependencies></project>\n",
-        kafka("kafka_2.13"),
-        kafka("kafka-tools")
-    )
-}
-
 /// Makes the data directory that every broker gets a copy of, with the users of SCRAM in it.
 fn format(install: &Install) -> Result<(), Failure> {
     let properties = write_properties(install, &Ports::minimal(), &install.formatted())?;
     let user = |mechanism: &str| format!("{mechanism}=[name={USER},password={PASSWORD}]");
-    run(
+    go::run(
         "format a data directory for Kafka",
         install
             .java("kafka.tools.StorageTool", "warn")
@@ -78,6 +47,7 @@ fn format(install: &Install) -> Result<(), Failure> {
             .args(["--add-scram", &user("SCRAM-SHA-256")])
             .args(["--add-scram", &user("SCRAM-SHA-512")]),
     )
+    .map(drop)
 }
 
 /// Runs a broker once and keeps what it loaded, in the form the next one maps into memory.
@@ -119,22 +89,4 @@ fn write_properties(install: &Install, ports: &Ports, data: &Path) -> Result<Str
     fs::write(&path, options::properties(ports, data))
         .map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))?;
     Ok(path.display().to_string())
-}
-
-fn run(purpose: &str, command: &mut Command) -> Result<(), Failure> {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command
-        .output()
-        .map_err(|error| Failure::new(format!("cannot {purpose}: {error}")))?;
-    if status.success() {
-        return Ok(());
-    }
-    let text = [stdout, stderr].concat();
-    Err(Failure::with_log(
-        format!("cannot {purpose}: {status}"),
-        &String::from_utf8_lossy(&text),
-    ))
 }
