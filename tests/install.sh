@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Installs what this machine lacks to build Sitewatch and to run its tests: a C toolchain with the
 # headers of OpenSSL and zlib, PostgreSQL's server, Java 17 or newer, Maven, which fetches Kafka,
-# PgBouncer, libfaketime, iproute2, what judges the units of cron/ and the manifests of k8s/ (systemd's
-# tools, Go, Python's venv), npm, which fetches AsyncAPI's schema, Prometheus' promtool, which judges
-# metrics and alerts, Alertmanager, and Chromium, which shows whether the status page renders.
+# PgBouncer, kcat, libfaketime, iproute2, what judges the units of cron/ and the manifests of k8s/
+# (systemd's tools, Go, Python's venv), npm, which fetches AsyncAPI's schema, Prometheus' promtool,
+# which judges metrics and alerts, Alertmanager, and Chromium, which shows whether the status page
+# renders.
 #
 # Silent when nothing is missing. Looks for the tools themselves, wherever they came from; only when
 # one is missing does it ask Debian's packages, as root or through sudo without a password.
@@ -75,6 +76,7 @@ look() {
     has mvn || lacks "Maven (mvn)" maven
     [ "$for" = demo ] && return
     has pgbouncer || [ -x /usr/sbin/pgbouncer ] || lacks "PgBouncer" pgbouncer
+    has kcat || lacks "kcat" kcat
     has systemd-analyze || lacks "systemd's tools (systemd-analyze); it need not run" systemd
     compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null ||
         compgen -G '/usr/lib*/faketime/libfaketimeMT.so.1' >/dev/null ||

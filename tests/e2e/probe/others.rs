@@ -231,16 +231,45 @@ fn who_has_the_description_of_the_topic_can_read_it() {
     assert_eq!(read, expected);
 }
 
+/// A message as people look at it: time, headers with `is` between name and value, key, value.
+fn shown(record: &Record, time: &str, is: char) -> String {
+    let event = event(record);
+    let headers = [
+        ("content-type", "application/json".to_owned()),
+        ("ce_specversion", "1.0".to_owned()),
+        ("ce_id", event.id.to_string()),
+        ("ce_source", format!("/sitewatch/probe/{}", event.location)),
+        ("ce_type", TYPE.to_owned()),
+        ("ce_subject", event.site.to_string()),
+        ("ce_time", format!("{:.6}", event.checked_at)),
+        ("ce_dataschema", SCHEMA.to_owned()),
+    ]
+    .map(|(name, value)| format!("{name}{is}{value}"))
+    .join(",");
+    format!(
+        "{time}{}\t{headers}\t{}\t{}\n",
+        event.checked_at.as_millisecond(),
+        event.site,
+        record.text()
+    )
+}
+
+/// A topic with three checks.
+fn watched(kafka: &Kafka) -> String {
+    let topic = unique("shown");
+    kafka.create_topic(&topic, 1);
+    let website = Website::up("x");
+    to_kafka(&kafka.bootstrap(), &topic, &sites(&website, 3))
+        .run()
+        .exits(0);
+    topic
+}
+
 #[test]
 fn kafkas_own_tool_shows_what_a_message_is() {
     for version in Version::ALL {
         let kafka = shared::kafka(version);
-        let topic = unique("shown");
-        kafka.create_topic(&topic, 1);
-        let website = Website::up("x");
-        to_kafka(&kafka.bootstrap(), &topic, &sites(&website, 3))
-            .run()
-            .exits(0);
+        let topic = watched(kafka);
         let mut arguments = vec!["--topic", &topic, "--from-beginning", "--max-messages", "3"];
         let bootstrap = kafka.bootstrap();
         arguments.extend(["--bootstrap-server", &bootstrap]);
@@ -252,23 +281,30 @@ fn kafkas_own_tool_shows_what_a_message_is() {
             arguments.extend(["--property", shown]);
         }
         let class = "org.apache.kafka.tools.consumer.ConsoleConsumer";
-        let shown = kafka.tool(class, &arguments).exits(0);
-        let expected: String = kafka
-            .consume_all(&topic)
+        let records = kafka.consume_all(&topic);
+        let expected = records.iter().map(|it| shown(it, "CreateTime:", ':'));
+        kafka
+            .tool(class, &arguments)
+            .exits(0)
+            .stdout_is(&expected.collect::<String>());
+    }
+}
+
+#[test]
+fn kcat_shows_what_a_message_is() {
+    for version in Version::ALL {
+        let kafka = shared::kafka(version);
+        let topic = watched(kafka);
+        let arguments = ["-C", "-e", "-q", "-f", r"%T\t%h\t%k\t%s\n", "-t", &topic];
+        let records = kafka.consume_all(&topic);
+        let expected = records.iter().map(|it| shown(it, "", '='));
+        arguments
             .iter()
-            .map(|record| {
-                let event = event(record);
-                format!(
-                    "CreateTime:{}\tcontent-type:application/json,ce_specversion:1.0,ce_id:{},ce_source:/sitewatch/probe/{},ce_type:{TYPE},ce_subject:{site},ce_time:{:.6},ce_dataschema:{SCHEMA}\t{site}\t{}\n",
-                    event.checked_at.as_millisecond(),
-                    event.id,
-                    event.location,
-                    event.checked_at,
-                    record.text(),
-                    site = event.site,
-                )
-            })
-            .collect();
-        shown.stdout_is(&expected);
+            .fold(Run::program("kcat"), Run::arg)
+            .arg("-b")
+            .arg(kafka.bootstrap())
+            .run()
+            .exits(0)
+            .stdout_is(&expected.collect::<String>());
     }
 }
