@@ -12,7 +12,8 @@
 set -u
 
 # `install.sh demo` leaves out what only the tests need; `install.sh builds` adds what only those of
-# that name need: Debian's tools that make and judge a package, and a Debian to install it in.
+# that name need: Debian's tools that make and judge a package, and a Debian to install it in;
+# `install.sh connect` adds InfluxDB.
 for=${1:-tests}
 java=17
 # From here on Go fetches the release that a module asks for.
@@ -93,6 +94,9 @@ look() {
     has promtool || lacks "Prometheus' promtool; Prometheus need not run" prometheus
     has prometheus-alertmanager || lacks "Alertmanager; it need not run" prometheus-alertmanager
     has chromium || has chromium-browser || has google-chrome || lacks "Chromium" chromium
+    if [ "$for" = connect ]; then
+        has influxd || lacks "InfluxDB; it need not run" influxdb
+    fi
     [ "$for" = builds ] || return
     has dh || lacks "debhelper" debhelper
     has lintian || lacks "Lintian" lintian

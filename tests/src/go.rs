@@ -32,6 +32,20 @@ pub(crate) fn build(name: &str) -> Result<PathBuf, Failure> {
     Ok(directory.join(name))
 }
 
+/// Puts the program of a module, `PATH@VERSION`, into `directory`, built with these tags.
+pub(crate) fn install(package: &str, tags: &str, directory: &Path) -> Result<(), Failure> {
+    run(
+        &format!("build {package} with Go (see tests/install.sh)"),
+        Command::new("go")
+            .args(["install", "-trimpath", "-tags", tags, package])
+            .env("GOBIN", directory)
+            .env("CGO_ENABLED", "0")
+            // Of no module of ours.
+            .current_dir(directory),
+    )
+    .map(drop)
+}
+
 /// Runs a command to its end; what it says is part of the failure.
 pub(crate) fn run(purpose: &str, command: &mut Command) -> Result<Output, Failure> {
     let output = command

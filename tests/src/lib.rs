@@ -35,6 +35,7 @@ pub mod prometheus;
 pub mod proxy;
 pub mod python;
 pub mod shared;
+pub mod telegraf;
 pub mod wait;
 mod watchdog;
 pub mod websites;

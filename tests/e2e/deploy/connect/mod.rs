@@ -1,10 +1,13 @@
-//! The recipes of `k8s/connect` on a real Kafka Connect: `tests/run.sh connect`, and a job of CI of its
-//! own. `tests/run.sh` leaves it out: it fetches what nothing else needs.
+//! The recipes of `k8s/connect` on a real Kafka Connect and Telegraf: `tests/run.sh connect`, and a job
+//! of CI of its own. `tests/run.sh` leaves it out: it fetches what nothing else needs.
 
+mod influxdb;
+mod opensearch;
 mod postgresql;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Duration;
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde_json::{Value, json};
@@ -17,6 +20,9 @@ use sitewatch_tests::{shared, wait};
 
 use crate::documents::root;
 use crate::support::unique;
+
+/// Seconds, and several times that where a worker in Java has little of the CPU.
+const PASSED_ON: Duration = Duration::from_secs(180);
 
 const SITES: usize = 10;
 const ROUNDS: usize = 2;
@@ -103,25 +109,32 @@ impl Topic {
         format!("{}-dead-letters", self.name)
     }
 
-    /// Waits until a connector has passed on every check and committed that. Debezium's sink commits
-    /// nothing for messages after the last one that it could use.
+    /// Waits until a connector has passed on every check.
     #[track_caller]
     fn is_read(&self, connect: &Connect, connector: &str) {
-        let group = format!("connect-{connector}");
-        let mut ends = BTreeMap::new();
-        for record in self.kafka.consume_all(&self.name) {
-            if record.payload.as_deref().is_some_and(is_check) {
-                ends.insert(record.partition, record.offset + 1);
-            }
-        }
-        wait::until("the connector has read the topic", wait::SOON, || {
+        self.is_read_by(&format!("connect-{connector}"), || {
             let task = connect.task(connector).unwrap_or_default();
             assert!(
                 !task.starts_with("FAILED"),
                 "{task}\n{}",
                 connect.log_tail()
             );
-            let offsets = self.kafka.group_offsets(&group, &self.name);
+        });
+    }
+
+    /// Waits until a group has committed that it has passed on every check, and looks meanwhile whether
+    /// it can still. Debezium's sink commits nothing for messages after the last one it could use.
+    #[track_caller]
+    fn is_read_by(&self, group: &str, look: impl Fn()) {
+        let mut ends = BTreeMap::new();
+        for record in self.kafka.consume_all(&self.name) {
+            if record.payload.as_deref().is_some_and(is_check) {
+                ends.insert(record.partition, record.offset + 1);
+            }
+        }
+        wait::until("all checks are passed on", PASSED_ON, || {
+            look();
+            let offsets = self.kafka.group_offsets(group, &self.name);
             ends.iter()
                 .all(|(partition, end)| offsets.get(partition) >= Some(end))
         });

@@ -10,14 +10,14 @@ use tempfile::TempDir;
 use super::Topic;
 
 /// A database that a recipe writes to.
-struct Target {
-    database: Database,
+pub(super) struct Target {
+    pub(super) database: Database,
     /// Holds the file `password`.
     secrets: TempDir,
 }
 
 impl Target {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let database = shared::postgres().create_database("connect");
         let mut client = database.client();
         client.batch_execute("create extension hstore").unwrap();
@@ -26,7 +26,7 @@ impl Target {
         Self { database, secrets }
     }
 
-    fn recipe(&self, topic: &Topic) -> Value {
+    pub(super) fn recipe(&self, topic: &Topic) -> Value {
         let port = shared::postgres().port();
         let name = self.database.name();
         let secrets = self.secrets.path().display();
