@@ -3,7 +3,13 @@
 //! Connect and Debezium's JDBC sink come from Maven Central and are kept outside the repository, see
 //! [`crate::cache`].
 
-use std::{fs, path::PathBuf, process::Command, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -47,19 +53,32 @@ impl Connect {
     /// When the worker does not start, with the end of its log.
     #[track_caller]
     pub fn start(kafka: &Kafka) -> Self {
-        Self::launch(kafka).unwrap_or_else(|failure| panic!("{failure}"))
+        Self::launch(kafka, None).unwrap_or_else(|failure| panic!("{failure}"))
     }
 
-    fn launch(kafka: &Kafka) -> Result<Self, Failure> {
+    /// The same with a plugin more, whose jars are in this directory.
+    ///
+    /// # Panics
+    /// When the worker does not start, with the end of its log.
+    #[track_caller]
+    pub fn start_with(kafka: &Kafka, plugin: &Path) -> Self {
+        Self::launch(kafka, Some(plugin)).unwrap_or_else(|failure| panic!("{failure}"))
+    }
+
+    fn launch(kafka: &Kafka, plugin: Option<&Path>) -> Result<Self, Failure> {
         let install = install()?;
         let failed = |error| Failure::new(format!("cannot start Kafka Connect: {error}"));
         let directory = Directory::of_server("connect").map_err(failed)?;
         let port = port::reserve();
         let path = |name: &str| directory.join(name).display().to_string();
+        fs::create_dir(directory.join(PLUGINS)).map_err(failed)?;
+        if let Some(plugin) = plugin {
+            symlink(plugin, directory.join(PLUGINS).join("more")).map_err(failed)?;
+        }
         let properties = format!(
             "bootstrap.servers={}\n\
              listeners=http://127.0.0.1:{port}\n\
-             plugin.path={}\n\
+             plugin.path={},{}\n\
              offset.storage.file.filename={}\n\
              offset.flush.interval.ms=500\n\
              key.converter=org.apache.kafka.connect.converters.ByteArrayConverter\n\
@@ -69,6 +88,7 @@ impl Connect {
              org.apache.kafka.common.config.provider.DirectoryConfigProvider\n",
             kafka.bootstrap(),
             install.join(PLUGINS).display(),
+            path(PLUGINS),
             path("offsets"),
         );
         fs::write(path("worker.properties"), properties).map_err(failed)?;
@@ -179,7 +199,7 @@ fn install() -> Result<PathBuf, Failure> {
 
 /// The worker's own is the one that the plugin has to use: two of them do not know each other's
 /// classes.
-fn remove_jackson(plugin: &std::path::Path) -> Result<(), Failure> {
+fn remove_jackson(plugin: &Path) -> Result<(), Failure> {
     let failed = |error| Failure::new(format!("cannot tidy {}: {error}", plugin.display()));
     for entry in fs::read_dir(plugin).map_err(failed)? {
         let path = entry.map_err(failed)?.path();

@@ -27,6 +27,7 @@ mod maven;
 pub mod memory;
 pub mod names;
 pub mod namespace;
+pub mod opensearch;
 pub mod package;
 pub mod pages;
 pub mod port;

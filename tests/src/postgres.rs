@@ -22,6 +22,7 @@ use postgres::{Client, Config, NoTls};
 use rustix::process::Signal;
 
 pub use database::Database;
+pub(crate) use install::unprivileged_user;
 pub use options::{Options, Tls};
 pub use pooler::Pooler;
 

@@ -14,7 +14,7 @@ use crate::documents::{keep, root};
 const KEY: &str = "  \"value.converter.schema.content\": ";
 
 /// The recipes, by their file names.
-pub(super) fn recipes() -> Vec<PathBuf> {
+fn recipes() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = fs::read_dir(root().join("k8s/connect"))
         .unwrap()
         .map(|entry| entry.unwrap().path())

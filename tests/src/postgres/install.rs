@@ -166,7 +166,8 @@ fn newest_first() -> Vec<PathBuf> {
     found.into_iter().map(|(_, bin)| bin).collect()
 }
 
-fn unprivileged_user() -> Result<Option<(u32, u32)>, Failure> {
+/// Whom a server runs as that does not run as root; none: we are not root.
+pub(crate) fn unprivileged_user() -> Result<Option<(u32, u32)>, Failure> {
     if !rustix::process::geteuid().is_root() {
         return Ok(None);
     }
@@ -175,7 +176,7 @@ fn unprivileged_user() -> Result<Option<(u32, u32)>, Failure> {
         .iter()
         .find_map(|wanted| user_numbers(&users, wanted))
         .map(Some)
-        .ok_or_else(|| Failure::new("PostgreSQL does not run as root, and /etc/passwd has neither `postgres` nor `nobody` to run it as"))
+        .ok_or_else(|| Failure::new("a server does not run as root, and /etc/passwd has neither `postgres` nor `nobody` to run it as"))
 }
 
 fn user_numbers(users: &str, wanted: &str) -> Option<(u32, u32)> {

@@ -1,6 +1,7 @@
 //! The recipes of `k8s/connect` on a real Kafka Connect and Telegraf: `tests/run.sh connect`, and a job
 //! of CI of its own. `tests/run.sh` leaves it out: it fetches what nothing else needs.
 
+mod indexed;
 mod influxdb;
 mod opensearch;
 mod postgresql;
