@@ -199,7 +199,7 @@ fn arguments_are_answered_and_unknown_ones_refused() {
 }
 
 /// The documents of this repository.
-fn documents() -> Vec<PathBuf> {
+pub(crate) fn documents() -> Vec<PathBuf> {
     let listed = Run::program("git")
         .arg("-C")
         .arg(root())
@@ -281,17 +281,21 @@ fn the_architecture_names_only_what_is_there() {
     }
 }
 
-/// Whether a file under `directory` has a test function of this name.
-fn is_tested(directory: &Path, name: &str) -> bool {
-    let function = format!("#[test]\nfn {name}() {{");
-    std::fs::read_dir(directory).unwrap().any(|entry| {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            return is_tested(&path, name);
-        }
-        path.extension().is_some_and(|ending| ending == "rs")
-            && std::fs::read_to_string(&path).unwrap().contains(&function)
-    })
+/// The text of the file that has a test function of this name.
+pub(crate) fn source_of(test: &str) -> Option<String> {
+    fn find(directory: &Path, function: &str) -> Option<String> {
+        std::fs::read_dir(directory).unwrap().find_map(|entry| {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                return find(&path, function);
+            }
+            let is_source = path.extension().is_some_and(|ending| ending == "rs");
+            let source = is_source.then(|| std::fs::read_to_string(&path).unwrap());
+            source.filter(|source| source.contains(function))
+        })
+    }
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e");
+    find(&directory, &format!("#[test]\nfn {test}() {{"))
 }
 
 #[test]
@@ -307,8 +311,7 @@ fn every_test_that_holds_a_promise_of_security_exists() {
             .collect();
         assert!(!tests.is_empty(), "{row}");
         for test in tests {
-            let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e");
-            assert!(is_tested(&directory, test), "{test}: no such test; {row}");
+            assert!(source_of(test).is_some(), "{test}: no such test; {row}");
         }
         promises += 1;
     }

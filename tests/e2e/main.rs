@@ -18,6 +18,7 @@ mod notify;
 mod overdue;
 mod pipeline;
 mod probe;
+mod readme;
 mod report;
 mod setup;
 mod stack;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use regex::Regex;
 use rustix::process::Signal;
 use sitewatch_tests::certificates::Kind;
 use sitewatch_tests::command::Run;
@@ -171,71 +170,6 @@ fn through_a_pipe_without_any_kafka() {
         .exits(0);
     assert_eq!(last_line(&drain.stderr), "8 checks recorded");
     assert_eq!(states(&prepared), EXPECTED);
-}
-
-/// Lines as they are whenever they are written: without times and how long things took.
-fn undated(text: &str) -> Vec<String> {
-    let dated = Regex::new(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ").unwrap();
-    let lasted = Regex::new(r"\d[\d.]* (ms|s)\b").unwrap();
-    text.lines()
-        .map(|line| {
-            let line = dated.replace_all(line, "DATE");
-            let line = lasted.replace_all(&line, "DURATION");
-            line.split_whitespace().collect::<Vec<_>>().join(" ")
-        })
-        .collect()
-}
-
-#[test]
-fn one_site_is_seen_from_two_locations_as_the_readme_has_it() {
-    let kafka = shared::kafka(Version::V4_1);
-    let topic = unique("locations");
-    kafka.create_topic(&topic, 3);
-    let prepared = Prepared::new("locations");
-    // Who is in New York is turned away.
-    let shop = Website::start(Behaviour::custom(|request, to| {
-        let status = match request.header("user-agent") {
-            Some("nyc1") => "503 Service Unavailable",
-            _ => "200 OK",
-        };
-        write!(to, "HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n")
-    }));
-    let blog = Website::up("blog");
-    let sites = serde_json::json!([
-        {"name": "shop", "url": shop.url(), "agree": "majority"},
-        {"name": "blog", "url": blog.url()},
-    ])
-    .to_string();
-    Run::setup()
-        .var("DATABASE_URL", prepared.url())
-        .var("SETUP_TOPIC", "false")
-        .var("SITES", &sites)
-        .run()
-        .exits(0);
-    for location in ["fra1", "nyc1"] {
-        plain(Run::probe(), kafka)
-            .var("KAFKA_TOPIC", &topic)
-            .var("SITES", &sites)
-            .var("PROBE_LOCATION", location)
-            .var("CHECK_USER_AGENT", location)
-            .run()
-            .exits(0);
-    }
-    plain(prepared.drain(), kafka)
-        .var("KAFKA_TOPIC", &topic)
-        .run()
-        .exits(0);
-    let shown = prepared.report().run().exits(0);
-    let readme = std::fs::read_to_string(crate::documents::root().join("README.md")).unwrap();
-    let (_, example) = readme
-        .split_once("$ PROBE_LOCATION=fra1 probe; PROBE_LOCATION=nyc1 probe; drain; report\n")
-        .unwrap();
-    let (example, _) = example.split_once("```").unwrap();
-    assert_eq!(undated(&shown.stdout), undated(example), "{}", shown.stdout);
-    assert_eq!(
-        last_line(&shown.stderr),
-        "2 sites: 1 up, 0 down, 0 unknown, 1 degraded"
-    );
 }
 
 #[test]
@@ -466,24 +400,4 @@ fn a_probe_without_its_kafka_says_so_in_time() {
         "{:?}",
         finished.elapsed
     );
-}
-
-#[test]
-fn the_demo_shows_what_is_up_and_what_is_down() {
-    let demo = Run::function("demo")
-        .timeout(Duration::from_secs(600))
-        .run()
-        .exits(0);
-    for line in [
-        "$ setup",
-        "$ probe",
-        "$ drain",
-        "$ report",
-        "no-such-host    down",
-        "tls-private-ca  up",
-        "first byte",
-        "everything is stopped and nothing is left behind",
-    ] {
-        assert!(demo.stdout.contains(line), "{line}: {}", demo.stdout);
-    }
 }

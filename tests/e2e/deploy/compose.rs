@@ -11,7 +11,7 @@ use sitewatch_tests::websites::Website;
 use sitewatch_tests::{manifests, shared};
 
 use super::{BIN, install, open_directory, reads, text};
-use crate::documents::FUNCTIONS;
+use crate::documents::{FUNCTIONS, root};
 use crate::support::{Prepared, unique};
 
 fn services() -> &'static serde_json::Map<String, Value> {
@@ -64,6 +64,36 @@ fn function(command: &str) -> &str {
         .find_map(|word| word.strip_prefix(BIN))
         .expect("a function is started")
         .trim_start_matches('/')
+}
+
+/// Compose's loader has the specification's JSON schema, and validates with it: that the file itself
+/// is valid is part of reading it.
+#[test]
+fn what_the_compose_specification_does_not_allow_would_be_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    Run::program("cp")
+        .arg("-r")
+        .arg(root().join("k8s"))
+        .arg(directory.path())
+        .run()
+        .exits(0);
+    let compose = directory.path().join("k8s/compose.yaml");
+    let text = fs::read_to_string(&compose).unwrap();
+    for (wrong, place) in [
+        (
+            ("read_only: true\n    tmpfs", "readonly: true\n    tmpfs"),
+            "services.web",
+        ),
+        (
+            ("ports:\n", "ports: 8080\n    labels:\n"),
+            "services.web.ports",
+        ),
+    ] {
+        assert!(text.contains(wrong.0), "{wrong:?}");
+        fs::write(&compose, text.replacen(wrong.0, wrong.1, 1)).unwrap();
+        let refused = manifests::read_directory(&directory.path().join("k8s")).unwrap_err();
+        assert!(refused.to_string().contains(place), "{refused}");
+    }
 }
 
 #[test]

@@ -39,6 +39,14 @@ impl Kafka {
             .fold(run, Run::arg)
     }
 
+    /// A shell script that is the tool of this class, with arguments before those it is given.
+    pub fn tool_script(&self, class: &str, arguments: &str) -> String {
+        let java = self.install.java_program().display();
+        let options = self.install.java_arguments(class, "error").join(" ");
+        let directory = self.install.directory().display();
+        format!("#!/bin/sh\ncd '{directory}'\nexec '{java}' {options} {arguments} \"$@\"\n")
+    }
+
     /// The lag of a group as an operator sees it, by topic and partition.
     ///
     /// # Panics

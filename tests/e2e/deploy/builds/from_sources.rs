@@ -11,6 +11,7 @@ use sitewatch_tests::manifests;
 use super::compiling;
 use crate::deploy::{BIN, text};
 use crate::documents::{FUNCTIONS, root};
+use crate::readme::{Block, block};
 
 /// What is found by looking up from here: `target/debug/setup` has both.
 struct Target {
@@ -41,29 +42,53 @@ impl Target {
 fn cargo_installs_each_function_from_its_own_directory() {
     let target = Target::of_the_tests();
     let directory = tempfile::tempdir().unwrap();
-    let installed = directory.path().join("root");
-    for function in FUNCTIONS {
+    let at = |path: &str| directory.path().join(path).display().to_string();
+    let profile = format!("--profile {}", target.profile);
+    let install = |block: &Block| {
         target
-            .compiling("cargo")
-            .arg("install")
-            .arg("--locked")
-            .arg("--path")
-            .arg(root().join("functions").join(function))
-            .arg("--root")
-            .arg(&installed)
-            .arg("--profile")
-            .arg(&target.profile)
-            .var("CARGO_TARGET_DIR", directory.path().join("target"))
-            .run()
-            .exits(0);
-        Run::program(installed.join("bin").join(function))
-            .arg("--version")
+            .compiling("bash")
+            .arg("-euc")
+            .arg(block.script())
+            .var("CARGO_TARGET_DIR", at("target"))
+            .in_dir(root())
             .run()
             .exits(0)
-            .stdout_is(&format!("{function} {}\n", env!("CARGO_PKG_VERSION")));
-    }
-    let all = fs::read_dir(installed.join("bin")).unwrap().count();
+    };
+    let installed = |bin: &str| {
+        for function in FUNCTIONS {
+            Run::program(directory.path().join(bin).join(function))
+                .arg("--version")
+                .run()
+                .exits(0)
+                .stdout_is(&format!("{function} {}\n", env!("CARGO_PKG_VERSION")));
+        }
+    };
+
+    let by_anybody = block("README.md", "for function in")
+        .replace("cargo install", format!("cargo install {profile}"))
+        .replace("~/.local/lib/sitewatch", at("home"));
+    install(&by_anybody);
+    installed("home/bin");
+    let all = fs::read_dir(at("home/bin")).unwrap().count();
     assert_eq!(all, FUNCTIONS.len());
+
+    fs::create_dir_all(at("etc/systemd/system")).unwrap();
+    let by_root = block("cron/README.md", "for function in")
+        .replace("--profile dist", profile)
+        .replace(BIN.trim_end_matches("/bin"), at("lib"))
+        .replace("/etc/", at("etc/"))
+        // Nobody's systemd is told of these.
+        .replace("systemctl daemon-reload", "true");
+    install(&by_root);
+    installed("lib/bin");
+    for file in [
+        "lib/bin/tell-once",
+        "etc/sitewatch/env",
+        "etc/sitewatch/sites.json",
+        "etc/systemd/system/sitewatch-probe.timer",
+    ] {
+        assert!(directory.path().join(file).is_file(), "{file}");
+    }
 }
 
 /// Does what the build stage of the Dockerfile says, in its order, below a directory: `/src` and

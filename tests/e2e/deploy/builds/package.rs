@@ -6,11 +6,15 @@ use std::path::Path;
 
 use sitewatch_tests::command::{Finished, Run};
 use sitewatch_tests::debian::Debian;
-use sitewatch_tests::package;
+use sitewatch_tests::kafka::Version;
+use sitewatch_tests::websites::Website;
+use sitewatch_tests::{package, shared};
 
 use super::TIMEOUT;
 use crate::deploy::{BIN, text};
 use crate::documents::{FUNCTIONS, links, root};
+use crate::readme::{Block, Shell, block};
+use crate::support::unique;
 
 fn tool(program: &str, arguments: &[&str]) -> Finished {
     arguments
@@ -23,8 +27,20 @@ fn tool(program: &str, arguments: &[&str]) -> Finished {
 
 #[test]
 fn it_holds_what_its_documents_name_and_debian_finds_no_fault_with_it() {
-    let directory = tempfile::tempdir().unwrap();
-    let package = package::build(directory.path()).unwrap_or_else(|failure| panic!("{failure}"));
+    // As people make it, of the executables that the tests run: nothing is installed or compiled.
+    let functions = Run::setup();
+    let functions = functions.executable().parent().unwrap();
+    let shell = Shell::new().without("apt-get").without("cargo");
+    let made = block("cron/README.md", "apt-get install build")
+        .replace("cron/debian", root().join("cron/debian").to_str().unwrap())
+        .replace("target/dist", functions.to_str().unwrap());
+    shell.run(&made);
+    for tool in &shell.asked()[0][2..] {
+        let known = tool == "git" || text("tests/install.sh").contains(tool.as_str());
+        assert!(known, "tests/install.sh does not install {tool}");
+    }
+    let package = fs::read_dir(shell.work()).unwrap().next();
+    let package = package.unwrap().unwrap().path();
     let package = package.to_str().unwrap();
     tool(
         "lintian",
@@ -37,6 +53,7 @@ fn it_holds_what_its_documents_name_and_debian_finds_no_fault_with_it() {
     )
     .stdout_is("");
 
+    let directory = tempfile::tempdir().unwrap();
     let unpacked = directory.path().join("root");
     tool(
         "dpkg-deb",
@@ -115,7 +132,7 @@ fn what_a_person_did_outlives_upgrades_and_removal_and_nothing_outlives_purge() 
     );
 
     let debian = Debian::new().unwrap_or_else(|failure| panic!("{failure}"));
-    debian.copy(&package, "/tmp/sitewatch.deb").unwrap();
+    debian.copy(&package, "/tmp/sitewatch_1.deb").unwrap();
     debian
         .copy(Path::new(next_package), "/tmp/next.deb")
         .unwrap();
@@ -123,7 +140,16 @@ fn what_a_person_did_outlives_upgrades_and_removal_and_nothing_outlives_purge() 
     let said = |commands: &str| shell(commands).exits(0).stdout;
     let wanted = || said("ls /etc/systemd/system/timers.target.wants | grep sitewatch || :");
 
-    shell("dpkg --install /tmp/sitewatch.deb").exits(0);
+    let doc = "/usr/share/doc/sitewatch";
+    let follow = |block: &Block, directory: &str| {
+        shell(&format!("cd {directory}\nHOME=/root\n{}", block.script())).exits(0)
+    };
+    follow(&block("cron/README.md", "apt-get install ./"), "/tmp");
+    assert_eq!(
+        said("cat /usr/share/doc/sitewatch/cron/README.md"),
+        text("cron/README.md"),
+        "what is followed below is the package's own"
+    );
     assert_eq!(wanted(), "", "it enables nothing: settings come first");
     for function in FUNCTIONS {
         shell(&format!("sitewatch-{function} --version"))
@@ -132,20 +158,47 @@ fn what_a_person_did_outlives_upgrades_and_removal_and_nothing_outlives_purge() 
         let service = format!("systemctl is-enabled sitewatch-{function}.service");
         shell(&service).exits(0).stdout_is("static\n");
     }
-    shell(
-        "echo postgres://drain:hunter2@host/database >/etc/sitewatch/credentials/drain-database-url
-         echo KAFKA_TOPIC=mine >>/etc/sitewatch/env
+    // A hosted Kafka, whose files are where its owner has them.
+    let kafka = shared::kafka(Version::V4_1);
+    let database = shared::postgres().create_database("packaged");
+    let website = Website::up("fine");
+    shell("mkdir /root/certs").exits(0);
+    for file in ["ca.pem", "service.cert", "service.key"] {
+        let to = format!("/root/certs/{file}");
+        debian
+            .copy(&kafka.certificate_dir().join(file), &to)
+            .unwrap();
+    }
+    let typed = |secret: &str, file: &str| {
+        let file = format!("cat >/etc/sitewatch/credentials/{file}");
+        (file.clone(), format!("echo '{secret}' | {file}"))
+    };
+    let (setup, with_setup) = typed(database.url(), "setup-database-url");
+    let (drain, with_drain) = typed(
+        "postgres://drain:hunter2@host/database",
+        "drain-database-url",
+    );
+    let settings = block("cron/README.md", "umask 027")
+        .replace(&setup, with_setup)
+        .replace(&drain, with_drain);
+    follow(&settings, doc);
+    let (topic, brokers, url) = (unique("packaged"), kafka.ssl_bootstrap(), website.url());
+    shell(&format!(
+        r#"sed -i -e 's/^KAFKA_BROKERS=.*/KAFKA_BROKERS={brokers}/' -e 's/^#KAFKA_CERT_DIR/KAFKA_CERT_DIR/' \
+             /etc/sitewatch/env
+         echo KAFKA_TOPIC={topic} >>/etc/sitewatch/env
+         echo '["{url}"]' >/etc/sitewatch/sites.json
          mkdir -p /var/lib/private/sitewatch-probe/spool
          ln -s private/sitewatch-probe /var/lib/sitewatch-probe
          mkdir -p /var/lib/systemd/timers
-         touch /var/lib/systemd/timers/stamp-sitewatch-drain.timer",
-    )
+         touch /var/lib/systemd/timers/stamp-sitewatch-drain.timer"#,
+    ))
     .exits(0);
-    let readme = text("cron/README.md");
-    let (_, rest) = readme.split_once("\n```sh\nuseradd").unwrap();
-    let (commands, _) = rest.split_once("\n```\n").unwrap();
-    shell("touch /etc/sitewatch/credentials/setup-database-url").exits(0);
-    shell(&format!("cd /usr/share/doc/sitewatch\nuseradd{commands}")).exits(0);
+    follow(&block("cron/README.md", "useradd"), doc);
+    follow(&block("cron/README.md", "ENV_FILE="), doc);
+    shell("runuser -u sitewatch -- env ENV_FILE=/etc/sitewatch/env sitewatch-probe")
+        .exits(0)
+        .stderr_has("1 check: 1 up, 0 down");
     assert_eq!(
         said("crontab -u sitewatch -l"),
         text("cron/crontab.example")
@@ -158,7 +211,9 @@ fn what_a_person_did_outlives_upgrades_and_removal_and_nothing_outlives_purge() 
         .filter(|name| name.ends_with(".timer"))
         .collect();
     timers.sort();
-    shell(&format!("systemctl enable {}", timers.join(" "))).exits(0);
+    // Nothing can be started there.
+    let starting = block("cron/README.md", "systemctl start").replace("enable --now", "enable");
+    shell(&format!("export SYSTEMD_OFFLINE=1\n{}", starting.script())).exits(0);
     let enabled = timers.join("\n") + "\n";
     assert_eq!(wanted(), enabled);
 
@@ -176,7 +231,10 @@ EOF
     let told = || said("cat /systemctl.log; : >/systemctl.log");
     shell("dpkg --install /tmp/next.deb").exits(0);
     assert_eq!(wanted(), enabled);
-    assert_eq!(said("tail -n 1 /etc/sitewatch/env"), "KAFKA_TOPIC=mine\n");
+    assert_eq!(
+        said("tail -n 1 /etc/sitewatch/env"),
+        format!("KAFKA_TOPIC={topic}\n")
+    );
     let on_upgrade = told();
     assert!(on_upgrade.contains("daemon-reload\n"), "{on_upgrade}");
     assert!(!on_upgrade.contains("stop"), "{on_upgrade}");
@@ -199,11 +257,7 @@ EOF
         left,
         "/var/lib/sitewatch\n/var/spool/cron/crontabs/sitewatch\n"
     );
-    let (_, rest) = readme
-        .split_once("\n```sh\ncrontab -u sitewatch -r")
-        .unwrap();
-    let (commands, _) = rest.split_once("\n```\n").unwrap();
-    shell(&format!("crontab -u sitewatch -r{commands}")).exits(0);
+    follow(&block("cron/README.md", "crontab -u sitewatch -r"), "/");
     assert_eq!(
         said("find / -xdev -name '*sitewatch*' -not -path '/tmp/*'"),
         ""

@@ -11,6 +11,7 @@ use sitewatch_tests::command::Run;
 use super::compiling;
 use crate::deploy::text;
 use crate::documents::{FUNCTIONS, root};
+use crate::readme::{Shell, block};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -42,14 +43,33 @@ fn a_release_is_an_archive_of_stripped_functions_with_their_manual_and_a_package
     assert!(made.contains(&archive), "{made:?}");
     assert!(made.iter().any(|name| name.ends_with(".deb")), "{made:?}");
 
-    Run::program("tar")
-        .arg("-xzf")
-        .arg(directory.path().join(archive))
-        .arg("-C")
-        .arg(directory.path())
+    // What is asked of others is not here: apt, whose turn comes where the package is tested, an
+    // engine for containers, and GitHub.
+    let shell = ["apt-get", "docker", "gh"]
+        .into_iter()
+        .fold(Shell::new(), Shell::without);
+    for file in &made {
+        fs::copy(directory.path().join(file), shell.work().join(file)).unwrap();
+    }
+    Run::program("sh")
+        .arg("-ec")
+        .arg("sha256sum * >SHA256SUMS")
+        .in_dir(shell.work())
         .run()
         .exits(0);
-    let tree = directory.path().join(name);
+    let said = shell.run(&block("README.md", "apt-get install"));
+    assert_eq!(said.stdout.matches(": OK\n").count(), 2, "{said}");
+    let asked: Vec<String> = shell.asked().iter().map(|words| words.join(" ")).collect();
+    let package = made.iter().find(|name| name.ends_with(".deb")).unwrap();
+    assert_eq!(
+        asked,
+        [
+            format!("apt-get install ./{package}"),
+            format!("docker run --rm ghcr.io/sitewatch/sitewatch:{VERSION} probe --help"),
+            format!("gh attestation verify {package} --repo sitewatch/sitewatch"),
+        ]
+    );
+    let tree = shell.work().join(name);
     for function in FUNCTIONS {
         let executable = tree.join("bin").join(function);
         Run::program(&executable)
