@@ -13,6 +13,14 @@ const SIZE: u64 = 65_536;
 /// # Errors
 /// When it cannot be read whole.
 pub(crate) fn read(path: &str) -> Result<Vec<String>, String> {
+    Ok(paragraphs(&text(path)?))
+}
+
+/// The text of a file of at most 64 KiB.
+///
+/// # Errors
+/// When it cannot be read whole.
+pub(crate) fn text(path: &str) -> Result<String, String> {
     let cannot = |error: std::io::Error| format!("it cannot be read: {error}");
     // Before it is opened: one that nobody writes to would be waited for.
     if !std::fs::metadata(path).map_err(cannot)?.is_file() {
@@ -26,7 +34,7 @@ pub(crate) fn read(path: &str) -> Result<Vec<String>, String> {
     if bytes.len() as u64 > SIZE {
         return Err("it has more than 64 KiB".to_owned());
     }
-    Ok(paragraphs(&String::from_utf8_lossy(&bytes)))
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn paragraphs(text: &str) -> Vec<String> {

@@ -1,5 +1,6 @@
 //! Incidents as an Atom feed (RFC 4287), for readers of news and for chats.
 
+use std::fmt::Display;
 use std::io;
 
 use askama::Template;
@@ -13,6 +14,7 @@ use crate::output;
 use crate::read::Reader;
 use crate::read::incidents::Incidents;
 use crate::settings::Settings;
+use crate::wording::{Words, fill};
 use crate::words::{lasting, time, xml};
 
 /// The most entries of a feed: readers fetch all of it again and again.
@@ -20,8 +22,11 @@ const ENTRIES: u64 = 1_000;
 
 #[derive(Template)]
 #[template(path = "incidents.atom", escape = "html")]
-struct Feed {
+struct Feed<'a> {
+    lang: &'a str,
     id: String,
+    /// What the feed is called, and who speaks in it.
+    name: String,
     title: String,
     updated: Timestamp,
     version: &'static str,
@@ -39,37 +44,41 @@ struct Entry {
 }
 
 impl Entry {
-    fn new(feed: &str, line: &IncidentLine) -> Self {
-        let site = xml(&line.site);
-        let (title, updated, until) = match (line.ended, line.closed_at) {
+    fn new(feed: &str, line: &IncidentLine, words: &Words) -> Self {
+        let (title, text, updated, to) = match (line.ended, line.closed_at) {
             (_, Some(closed_at)) => (
-                format!("{site} was down for {}", lasting(line.duration_s)),
+                &words.feed_over,
+                &words.feed_over_text,
                 closed_at,
-                format!("to {}", time(closed_at)),
+                closed_at,
             ),
             ("ongoing", None) => (
-                format!("{site} is down"),
+                &words.feed_ongoing,
+                &words.feed_ongoing_text,
                 line.opened_at,
-                "and still".to_owned(),
+                line.opened_at,
             ),
             _ => (
-                format!("{site} was down, and is not checked any more"),
+                &words.feed_unknown,
+                &words.feed_unknown_text,
                 line.last_failed_at.max(line.opened_at),
-                format!("to {} at least", time(line.last_failed_at)),
+                line.last_failed_at,
             ),
         };
-        let why = line.error.as_ref().unwrap_or(&line.outcome);
+        let values: &[(&str, &dyn Display)] = &[
+            ("site", &xml(&line.site)),
+            ("duration", &lasting(line.duration_s)),
+            ("from", &time(line.opened_at)),
+            ("to", &time(to)),
+            ("location", &xml(&line.location)),
+            ("why", &xml(line.error.as_ref().unwrap_or(&line.outcome))),
+        ];
         Self {
             id: id(&[feed, &line.site, &line.opened_at.to_string()]),
-            title,
+            title: fill(title, values),
             published: line.opened_at,
             updated,
-            text: format!(
-                "Down from {} {until}, seen from {}: {}",
-                time(line.opened_at),
-                xml(&line.location),
-                xml(why)
-            ),
+            text: fill(text, values),
         }
     }
 }
@@ -99,6 +108,7 @@ pub(crate) fn write(
     settings: &Settings,
     incidents: &Incidents,
 ) -> Result<u64, Failure> {
+    let words = &settings.words;
     let lines = incidents.first(reader, ENTRIES)?;
     let page = settings.page.as_ref().map(Url::as_str).unwrap_or_default();
     // What the feed is of: its page, or what it calls itself.
@@ -107,9 +117,14 @@ pub(crate) fn write(
     } else {
         page
     };
-    let entries: Vec<Entry> = lines.iter().map(|line| Entry::new(of, line)).collect();
+    let entries: Vec<Entry> = lines
+        .iter()
+        .map(|line| Entry::new(of, line, words))
+        .collect();
     let feed = Feed {
+        lang: &words.lang,
         id: id(&[of]),
+        name: fill(&words.feed_title, &[("title", &xml(&settings.title))]),
         title: xml(&settings.title),
         updated: entries
             .iter()

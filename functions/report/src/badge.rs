@@ -10,7 +10,8 @@ use sitewatch::words::shortened;
 use crate::output;
 use crate::settings::Settings;
 use crate::states;
-use crate::words::{share_of_time, xml};
+use crate::wording::Words;
+use crate::words::xml;
 
 /// The most characters of a name that are shown.
 const NAME: usize = 40;
@@ -69,22 +70,22 @@ impl Badge {
     }
 
     /// Of a site's state.
-    pub(crate) fn state(site: &str, state: &'static str) -> Self {
+    pub(crate) fn state(site: &str, state: &'static str, words: &Words) -> Self {
         let colour = match state {
             states::UP => GREEN,
             states::DOWN => RED,
             states::DEGRADED => AMBER,
             _ => GREY,
         };
-        Self::new(site, states::description(state).to_owned(), colour)
+        Self::new(site, words.state(state).to_owned(), colour)
     }
 
     /// Of a site's uptime, beside the one that was promised; `None`: it was not monitored.
-    pub(crate) fn uptime(site: &str, uptime: Option<f64>, target: f64) -> Self {
+    pub(crate) fn uptime(site: &str, uptime: Option<f64>, target: f64, words: &Words) -> Self {
         let (told, colour) = match uptime {
-            None => ("not monitored".to_owned(), GREY),
-            Some(some) if some < target => (share_of_time(uptime), RED),
-            Some(_) => (share_of_time(uptime), GREEN),
+            None => (words.state_unmonitored.clone(), GREY),
+            Some(some) if some < target => (words.share_of_time(uptime), RED),
+            Some(_) => (words.share_of_time(uptime), GREEN),
         };
         Self::new(site, told, colour)
     }

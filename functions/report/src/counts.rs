@@ -25,6 +25,19 @@ impl Counts {
         *number += 1;
     }
 
+    /// How many are in which state, the worst first; nothing of states that none is in.
+    pub(crate) fn worst_first(self) -> impl Iterator<Item = (usize, &'static str)> {
+        [
+            (self.down, states::DOWN),
+            (self.degraded, states::DEGRADED),
+            (self.unknown, states::UNKNOWN),
+            (self.unmonitored, states::UNMONITORED),
+            (self.up, states::UP),
+        ]
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+    }
+
     /// All of them.
     pub(crate) fn all(self) -> usize {
         self.up + self.degraded + self.down + self.unknown + self.unmonitored

@@ -87,16 +87,13 @@ impl SiteLine {
             .or_else(|| self.certificate_not_after.zip(self.certificate_left_s))
     }
 
-    /// Whose certificate that is and who sends it, where it is not the site's own; else `None`.
-    pub(crate) fn first_to_expire(&self) -> Option<String> {
+    /// Whose certificate that is, where it names somebody, and who sends it; `None` for the site's own.
+    pub(crate) fn first_to_expire(&self) -> Option<(Option<&str>, &str)> {
         if self.chain_not_after == self.certificate_not_after {
             return None;
         }
         let host = self.chain_host.as_deref()?;
-        Some(match &self.chain_subject {
-            Some(subject) => format!("{subject}, sent by {host}"),
-            None => format!("sent by {host}"),
-        })
+        Some((self.chain_subject.as_deref(), host))
     }
 }
 

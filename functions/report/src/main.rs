@@ -15,6 +15,7 @@ mod read;
 mod settings;
 mod states;
 mod table;
+mod wording;
 mod words;
 
 use std::process::ExitCode;
@@ -123,7 +124,7 @@ fn work(settings: &Settings) -> Result<Summary, Failure> {
             let promises = Promises::open(reader, settings)?;
             match settings.format {
                 Format::Html => html::sla::write(reader, settings, &promises)?,
-                Format::Badge => promises.badge(reader)?.write(settings)?,
+                Format::Badge => promises.badge(reader, &settings.words)?.write(settings)?,
                 _ => output::lines(settings, &mut |each| promises.each(reader, each))?,
             }
             let sites = promises.sites();
@@ -170,7 +171,7 @@ fn sites(reader: &mut read::Reader<'_>, settings: &Settings) -> Result<Summary, 
         }
         Format::Html => html::write(reader, settings, &mut sites)?,
         Format::Badge => {
-            sites.badge(reader)?.write(settings)?;
+            sites.badge(reader, &settings.words)?.write(settings)?;
             sites.count(reader)?
         }
         Format::Prometheus => {

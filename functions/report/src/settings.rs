@@ -11,6 +11,7 @@ use url::Url;
 use crate::announcements;
 use crate::filter::{self, Filter};
 use crate::period::{self, Period};
+use crate::wording::{self, Words};
 
 /// Lines shown of what has no natural end, when nothing is said.
 const LINES: u64 = 100;
@@ -44,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) title: String,
     /// What people have to say on it, a paragraph each.
     pub(crate) announcements: Vec<String>,
+    /// What pages, feeds and badges say themselves.
+    pub(crate) words: Words,
     /// Where people read it.
     pub(crate) page: Option<Url>,
     /// Sites whose response times the status page draws.
@@ -207,6 +210,9 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
         announcements: reader
             .optional(&var::REPORT_ANNOUNCEMENTS, announcements::read)
             .unwrap_or_default(),
+        words: reader
+            .optional(&var::REPORT_WORDS_FILE, wording::read)
+            .unwrap_or_else(Words::english),
         page: reader.optional(&var::REPORT_URL, web_address),
         plots: usize::try_from(reader.or_default(&var::REPORT_PLOTS, parse::count(0, 1_000)))
             .unwrap_or(0),

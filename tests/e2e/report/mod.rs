@@ -16,3 +16,4 @@ mod notifications;
 mod since;
 mod sla;
 mod states;
+mod words;

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use crate::read::coverage::Watched;
 use crate::read::span::{DAYS, midnight};
 use crate::read::uptime::Counts;
-use crate::words::percentage;
+use crate::wording::{Words, fill};
 
 /// Strokes: one for each day before today, and one for today.
 const STROKES: usize = DAYS as usize + 1;
@@ -76,7 +76,7 @@ impl Bar {
     }
 
     /// The bar of a site that should have been looked at when `watched` says; `None`: that is not known.
-    pub(super) fn draw(&self, watched: Option<Watched>, today: Date) -> Drawing {
+    pub(super) fn draw(&self, watched: Option<Watched>, today: Date, words: &Words) -> Drawing {
         let days: Vec<Day> = self.0.iter().copied().map(Day::of).collect();
         let holes: Vec<bool> = (0..STROKES)
             .zip(&self.0)
@@ -103,25 +103,31 @@ impl Bar {
         .collect();
         Drawing {
             paths,
-            description: self.description(holes.iter().filter(|hole| **hole).count()),
+            description: self.description(holes.iter().filter(|hole| **hole).count(), words),
         }
     }
 
-    fn description(&self, holes: usize) -> String {
+    fn description(&self, holes: usize, words: &Words) -> String {
         let sum = |of: fn(&Checked) -> u32| self.0.iter().map(|day| f64::from(of(day))).sum();
         let (up, down): (f64, f64) = (sum(|day| day.up), sum(|day| day.down));
         if up + down == 0.0 {
-            return "90 days: no checks".to_owned();
+            return words.bar_no_checks.clone();
         }
         let failed = self.0.iter().filter(|day| day.down > 0).count();
         let known = self.0.iter().filter(|day| day.up + day.down > 0).count();
-        let up = percentage(Some(100.0 * up / (up + down)));
-        let mut text = format!("90 days: {up} up; failures on {failed} of {known} days");
-        if holes > 0 {
-            let days = if holes == 1 { "day" } else { "days" };
-            text.push_str(&format!("; {holes} {days} not wholly checked"));
+        let uptime = words.percentage(Some(100.0 * up / (up + down)));
+        let text = fill(
+            &words.bar,
+            &[("uptime", &uptime), ("failed", &failed), ("known", &known)],
+        );
+        match holes {
+            0 => text,
+            1 => format!("{text}; {}", words.bar_hole_one),
+            _ => {
+                let holes = fill(&words.bar_hole_many, &[("count", &holes)]);
+                format!("{text}; {holes}")
+            }
         }
-        text
     }
 }
 
@@ -166,14 +172,17 @@ mod tests {
     #[test]
     fn days_are_strokes_and_runs_of_equal_days_are_lines() {
         let mut bar = Bar::default();
-        assert_eq!(bar.draw(None, TODAY).description, "90 days: no checks");
+        assert_eq!(
+            bar.draw(None, TODAY, &Words::english()).description,
+            "90 days: no checks"
+        );
         bar.add(0, counts(10, 0, 0));
         bar.add(1, counts(10, 0, 0));
         bar.add(2, counts(99, 1, 0));
         bar.add(90, counts(0, 10, 0));
         bar.add(91, counts(0, 10, 0));
         assert_eq!(
-            bar.draw(None, TODAY),
+            bar.draw(None, TODAY, &Words::english()),
             Drawing {
                 paths: vec![
                     ("none", "M4 8h347".to_owned()),
@@ -198,7 +207,7 @@ mod tests {
         bar.add(4, counts(10, 0, 24));
         bar.add(3, counts(10, 0, 22));
         bar.add(1, counts(10, 0, 23));
-        let drawn = bar.draw(Some(watched), TODAY);
+        let drawn = bar.draw(Some(watched), TODAY, &Words::english());
         assert_eq!(drawn.paths.last(), Some(&("hole", "M348 8h7".to_owned())));
         assert_eq!(
             drawn.description,

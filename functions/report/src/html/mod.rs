@@ -6,6 +6,7 @@
 mod bar;
 mod page;
 mod plot;
+mod site;
 pub(crate) mod sla;
 
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use crate::read::uptime::Day;
 use crate::read::{Key, Reader, plots};
 use crate::settings::Settings;
 use crate::states;
+use crate::wording::Words;
 use bar::Bar;
 use page::{CertificateView, Page};
 
@@ -69,7 +71,7 @@ pub(crate) fn write(
         if site.is_first {
             counts.add(site.line.verdict);
         }
-        certificates.add(&site.line);
+        certificates.add(&site.line, &settings.words);
         Ok(())
     });
     if let Err(Interrupted::Reading(failure)) = read {
@@ -145,8 +147,8 @@ struct Certificates {
 }
 
 impl Certificates {
-    fn add(&mut self, line: &SiteLine) {
-        if let Some(certificate) = CertificateView::new(line) {
+    fn add(&mut self, line: &SiteLine, words: &Words) {
+        if let Some(certificate) = CertificateView::new(line, words) {
             self.all += 1;
             self.first.push(certificate);
             // Now and then, so that it is not sorted for each.

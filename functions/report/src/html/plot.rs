@@ -6,7 +6,7 @@ use plotters::prelude::*;
 
 use crate::read::plots::Series;
 use crate::read::span::{DAYS, Span, midnight};
-use crate::words::milliseconds;
+use crate::wording::{Words, fill};
 
 const SIZE: (u32, u32) = (600, 170);
 
@@ -18,7 +18,7 @@ const GRID: RGBColor = RGBColor(0x80, 0x80, 0x80);
 
 /// A drawing and a description of it.
 pub(super) struct Plot {
-    pub(super) title: &'static str,
+    pub(super) title: String,
     /// The median and the 95th percentile of the whole stretch.
     pub(super) description: String,
     /// An `svg` element; made by the plotting library of numbers and our own texts alone.
@@ -27,7 +27,7 @@ pub(super) struct Plot {
 
 /// The time that a plot is of.
 pub(super) struct Stretch {
-    title: &'static str,
+    title: String,
     from: i64,
     to: i64,
     /// Seconds from one point to the next; where a point is missing the line is broken.
@@ -39,12 +39,12 @@ pub(super) struct Stretch {
 
 impl Stretch {
     /// By hour, from a day ago.
-    pub(super) fn day(span: &Span) -> Self {
+    pub(super) fn day(span: &Span, words: &Words) -> Self {
         const MARK: i64 = 6 * HOUR;
         let (from, to) = (span.day_ago.as_second(), span.now.as_second());
         let first = (from + MARK - 1).div_euclid(MARK) * MARK;
         Self {
-            title: "24 hours",
+            title: words.plot_day.clone(),
             from,
             to,
             step: HOUR,
@@ -54,10 +54,10 @@ impl Stretch {
     }
 
     /// By six hours, from a week ago.
-    pub(super) fn week(span: &Span) -> Self {
+    pub(super) fn week(span: &Span, words: &Words) -> Self {
         let (from, to) = (span.day_ago.as_second() - 6 * DAY, span.now.as_second());
         Self {
-            title: "7 days",
+            title: words.plot_week.clone(),
             from,
             to,
             step: 6 * HOUR,
@@ -67,9 +67,9 @@ impl Stretch {
     }
 
     /// By day, from 90 days ago.
-    pub(super) fn quarter(span: &Span) -> Self {
+    pub(super) fn quarter(span: &Span, words: &Words) -> Self {
         Self {
-            title: "90 days",
+            title: words.plot_quarter.clone(),
             from: midnight(span.first_day()).as_second(),
             to: span.now.as_second(),
             step: DAY,
@@ -96,7 +96,7 @@ fn days(span: &Span, last: i32, is_marked: impl Fn(Date) -> bool) -> Vec<i64> {
 type Point = (i64, f64);
 
 /// Draws a series; `None` when there is nothing to draw.
-pub(super) fn draw(stretch: &Stretch, series: &Series) -> Option<Plot> {
+pub(super) fn draw(stretch: &Stretch, series: &Series, words: &Words) -> Option<Plot> {
     let mut whole = crate::histogram::Histogram::default();
     let mut median: Vec<Point> = Vec::new();
     let mut high: Vec<Point> = Vec::new();
@@ -115,14 +115,11 @@ pub(super) fn draw(stretch: &Stretch, series: &Series) -> Option<Plot> {
     }
     let mut svg = String::new();
     // The library writes to a string, which cannot fail; should it, the page is without the plot.
-    render(&mut svg, stretch, &median, &high).ok()?;
+    render(&mut svg, stretch, &median, &high, words).ok()?;
+    let [median, high] = [0.5, 0.95].map(|share| words.milliseconds(whole.percentile(share)));
     Some(Plot {
-        title: stretch.title,
-        description: format!(
-            "median {}, 95 % within {}",
-            milliseconds(whole.percentile(0.5)),
-            milliseconds(whole.percentile(0.95))
-        ),
+        title: stretch.title.clone(),
+        description: fill(&words.plot, &[("median", &median), ("high", &high)]),
         svg: adapt(&svg),
     })
 }
@@ -132,6 +129,7 @@ fn render(
     stretch: &Stretch,
     median: &[Point],
     high: &[Point],
+    words: &Words,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let top = high.iter().map(|(_, value)| *value).fold(1.0, f64::max);
     let times = stretch.from..stretch.to.max(stretch.from + 1);
@@ -157,7 +155,7 @@ fn render(
         })
         .y_label_formatter(&|value| {
             if top < 10.0 {
-                format!("{value:.1} ms")
+                words.decimal(&format!("{value:.1} ms"))
             } else if top < 10_000.0 {
                 format!("{value:.0} ms")
             } else {
@@ -230,12 +228,12 @@ mod tests {
                 .collect()
         };
         assert_eq!(
-            shown(Stretch::day(&span())),
+            shown(Stretch::day(&span(), &Words::english())),
             ["12:00", "18:00", "00:00", "06:00"]
         );
-        assert_eq!(shown(Stretch::week(&span())).len(), 7);
+        assert_eq!(shown(Stretch::week(&span(), &Words::english())).len(), 7);
         assert_eq!(
-            shown(Stretch::quarter(&span())),
+            shown(Stretch::quarter(&span(), &Words::english())),
             ["01-01", "01-15", "02-01", "02-15", "03-01", "03-15"]
         );
     }
@@ -243,7 +241,12 @@ mod tests {
     #[test]
     fn where_nothing_was_measured_there_is_no_line() {
         let drawn = |hours_ago: &[i64]| {
-            let plot = draw(&Stretch::day(&span()), &series(hours_ago)).unwrap();
+            let plot = draw(
+                &Stretch::day(&span(), &Words::english()),
+                &series(hours_ago),
+                &Words::english(),
+            )
+            .unwrap();
             // Of the coloured ones, which the axes are not; the median and the 95th percentile.
             let count = |element: &str| {
                 plot.svg
@@ -256,6 +259,13 @@ mod tests {
         assert_eq!(drawn(&[5, 4, 3]), (1, 0));
         assert_eq!(drawn(&[8, 7, 4, 3]), (2, 0));
         assert_eq!(drawn(&[8, 7, 4]), (1, 1));
-        assert!(draw(&Stretch::day(&span()), &series(&[])).is_none());
+        assert!(
+            draw(
+                &Stretch::day(&span(), &Words::english()),
+                &series(&[]),
+                &Words::english()
+            )
+            .is_none()
+        );
     }
 }

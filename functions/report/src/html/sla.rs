@@ -1,5 +1,6 @@
 //! What of a promised uptime was kept, as a page.
 
+use std::fmt::Display;
 use std::io;
 
 use askama::Template;
@@ -11,24 +12,25 @@ use crate::output;
 use crate::read::Reader;
 use crate::read::sla::Promises;
 use crate::settings::Settings;
-use crate::words::{balance, lasting, number_of_sites, printable, share_of_time, time};
+use crate::wording::{Words, fill};
+use crate::words::{balance, lasting, printable, time};
 
 /// The page.
 #[derive(Template)]
 #[template(path = "sla.html")]
-struct Page {
+struct Page<'a> {
+    words: &'a Words,
+    name: String,
+    heading: String,
     title: String,
     style: &'static str,
     style_hash: String,
-    from: String,
-    until: String,
     made_at: String,
     made_at_machine: String,
-    target: f64,
     groups: Vec<LineView>,
     sites: Vec<LineView>,
-    /// Sites that the page has no room for.
-    sites_left: u64,
+    /// How many sites the page has no room for; empty: none.
+    more: String,
 }
 
 /// A line of the page.
@@ -43,32 +45,37 @@ struct LineView {
     budget: String,
     left: String,
     /// The class and the word.
-    met: (&'static str, &'static str),
+    met: (&'static str, String),
 }
 
 impl LineView {
-    fn new(line: SlaLine) -> Self {
+    fn new(line: SlaLine, words: &Words) -> Self {
         let group = line.group.as_deref().map(printable).unwrap_or_default();
         let (name, note) = match line.site {
             Some(site) => (printable(&site), group),
             None => {
-                let all = number_of_sites(line.sites);
-                (group, format!("{all}, {} kept it", line.sites_met))
+                let note = match line.sites {
+                    1 => &words.sla_group_one,
+                    _ => &words.sla_group_many,
+                };
+                let values: [(&str, &dyn Display); 2] =
+                    [("count", &line.sites), ("met", &line.sites_met)];
+                (group, fill(note, &values))
             }
         };
         Self {
             name,
             note,
-            uptime: share_of_time(line.uptime),
+            uptime: words.share_of_time(line.uptime),
             down: lasting(line.downtime_s),
             incidents: line.incidents,
-            coverage: share_of_time(line.coverage),
+            coverage: words.share_of_time(line.coverage),
             budget: lasting(line.budget_s),
             left: balance(line.budget_left_s),
             met: match line.met {
-                Some(true) => ("up", "kept"),
-                Some(false) => ("down", "missed"),
-                None => ("unknown", "not known"),
+                Some(true) => ("up", words.sla_kept.clone()),
+                Some(false) => ("down", words.sla_missed.clone()),
+                None => ("unknown", words.sla_unknown.clone()),
             },
         }
     }
@@ -85,18 +92,35 @@ pub(crate) fn write(
 ) -> Result<(), Failure> {
     let sites = promises.first_sites(reader, SITES)?;
     let now = reader.span.now;
+    let words = &settings.words;
+    let title = printable(&settings.title);
+    let values: &[(&str, &dyn Display)] = &[
+        ("title", &title),
+        ("from", &time(settings.period.from)),
+        ("until", &time(settings.period.until)),
+        ("target", &words.decimal(&settings.target.to_string())),
+    ];
     let page = Page {
-        title: printable(&settings.title),
+        name: fill(&words.sla_title, values),
+        heading: fill(&words.sla_heading, values),
+        words,
         style: super::STYLE,
         style_hash: style_hash(),
-        from: time(settings.period.from),
-        until: time(settings.period.until),
-        made_at: time(now),
+        made_at: fill(&words.as_of, &[("time", &time(now))]),
         made_at_machine: now.to_string(),
-        target: settings.target,
-        groups: promises.groups().map(LineView::new).collect(),
-        sites_left: promises.sites().saturating_sub(sites.len() as u64),
-        sites: sites.into_iter().map(LineView::new).collect(),
+        groups: promises
+            .groups()
+            .map(|line| LineView::new(line, words))
+            .collect(),
+        more: match promises.sites().saturating_sub(sites.len() as u64) {
+            0 => String::new(),
+            left => fill(&words.more, &[("count", &left)]),
+        },
+        sites: sites
+            .into_iter()
+            .map(|line| LineView::new(line, words))
+            .collect(),
+        title,
     };
     output::write(settings.output.as_deref(), |to| {
         page.write_into(to).map_err(io::Error::other)?;

@@ -20,6 +20,7 @@ use crate::histogram::Histogram;
 use crate::lines::SiteLine;
 use crate::output::{self, Interrupted};
 use crate::settings::Settings;
+use crate::wording::Words;
 use crate::words::days_left;
 
 /// A site as seen from a location, with what its line does not show.
@@ -121,12 +122,12 @@ impl Sites {
     ///
     /// # Errors
     /// When PostgreSQL cannot be asked, and unless there is one site.
-    pub(crate) fn badge(&self, reader: &mut Reader<'_>) -> Result<Badge, Failure> {
+    pub(crate) fn badge(&self, reader: &mut Reader<'_>, words: &Words) -> Result<Badge, Failure> {
         let mut badge = None;
         let mut sites = 0;
         let read = self.each(reader, &mut |site| {
             if site.is_first {
-                badge = Some(Badge::state(&site.line.site, site.line.verdict));
+                badge = Some(Badge::state(&site.line.site, site.line.verdict, words));
                 sites += 1;
             }
             Ok(())

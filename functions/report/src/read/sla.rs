@@ -18,6 +18,7 @@ use crate::lines::SlaLine;
 use crate::output::{Each, Interrupted};
 use crate::period::Period;
 use crate::settings::Settings;
+use crate::wording::Words;
 
 const QUERY: &str = include_str!("sla.sql");
 
@@ -178,13 +179,14 @@ impl Promises {
     ///
     /// # Errors
     /// When PostgreSQL cannot be asked, and unless there is one site.
-    pub(crate) fn badge(&self, reader: &mut Reader<'_>) -> Result<Badge, Failure> {
+    pub(crate) fn badge(&self, reader: &mut Reader<'_>, words: &Words) -> Result<Badge, Failure> {
         let sites = self.first_sites(reader, 2)?;
         match sites.as_slice() {
             [only] => Ok(Badge::uptime(
                 only.site.as_deref().unwrap_or_default(),
                 only.uptime,
                 only.target,
+                words,
             )),
             _ => Err(badge::not_of_one(self.sites())),
         }

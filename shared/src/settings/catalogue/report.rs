@@ -85,6 +85,11 @@ macro_rules! with_report {
                 wants: "the path of a text file of at most 64 KiB", example: "/etc/sitewatch/announcements.txt",
                 help: "A file whose paragraphs stand above everything else on the status page, as plain text; a file without any is fine, one that is missing is not.",
             }
+            REPORT_WORDS_FILE {
+                group: Report,
+                wants: "the path of a JSON file of words", example: "/etc/sitewatch/words.de.json",
+                help: "What pages, the feed and badges say in place of the English words, language and direction of writing among them; what the file leaves out stays English, and so does what is recorded of failures. functions/report/words.en.json has all words, words.de.json beside it is German.",
+            }
             REPORT_PLOTS {
                 group: Report, default: "50",
                 wants: "a whole number from 0 to 1000", example: "50",
