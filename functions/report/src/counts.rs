@@ -1,5 +1,7 @@
 //! How many sites there are in which state.
 
+use std::ops::{AddAssign, Sub};
+
 use crate::states;
 
 /// Sites by state. One that is checked from several locations counts once.
@@ -10,6 +12,30 @@ pub(crate) struct Counts {
     pub(crate) unknown: usize,
     pub(crate) degraded: usize,
     pub(crate) unmonitored: usize,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.up += other.up;
+        self.down += other.down;
+        self.unknown += other.unknown;
+        self.degraded += other.degraded;
+        self.unmonitored += other.unmonitored;
+    }
+}
+
+impl Sub for Counts {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self {
+            up: self.up - other.up,
+            down: self.down - other.down,
+            unknown: self.unknown - other.unknown,
+            degraded: self.degraded - other.degraded,
+            unmonitored: self.unmonitored - other.unmonitored,
+        }
+    }
 }
 
 impl Counts {

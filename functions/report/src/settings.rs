@@ -19,6 +19,9 @@ const LINES: u64 = 100;
 /// The most that can be asked for, and what is shown when a time is given to begin at.
 const MAX_LINES: u64 = 100_000;
 
+/// The most sites that a page draws: 10 MB of it.
+const MAX_SITES: u64 = 10_000;
+
 /// Typed and valid. Not `Debug`: the Pushgateway's URL may hold a password.
 pub(crate) struct Settings {
     pub(crate) database: DatabaseSettings,
@@ -49,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) words: Words,
     /// Where people read it.
     pub(crate) page: Option<Url>,
+    /// The most lines of sites that it draws.
+    pub(crate) max_sites: usize,
     /// Sites whose response times the status page draws.
     pub(crate) plots: usize,
     /// Whether what failed checks received is shown.
@@ -214,6 +219,10 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
             .optional(&var::REPORT_WORDS_FILE, wording::read)
             .unwrap_or_else(Words::english),
         page: reader.optional(&var::REPORT_URL, web_address),
+        max_sites: usize::try_from(
+            reader.or_default(&var::REPORT_MAX_SITES, parse::count(1, MAX_SITES)),
+        )
+        .unwrap_or(1),
         plots: usize::try_from(reader.or_default(&var::REPORT_PLOTS, parse::count(0, 1_000)))
             .unwrap_or(0),
         evidence: reader.or_default(&var::REPORT_EVIDENCE, parse::boolean),

@@ -6,6 +6,7 @@ use std::fmt::{Display, Write as _};
 use serde::Deserialize;
 use sitewatch::words::nearest;
 
+use crate::counts::Counts;
 use crate::lines::SiteLine;
 use crate::states;
 use crate::words::{milliseconds, percentage, share_of_time, validity};
@@ -40,6 +41,8 @@ pub(crate) struct Words {
     pub(crate) overall_one: String,
     pub(crate) overall_many: String,
     pub(crate) no_site_checked: String,
+    pub(crate) other_sites: String,
+    pub(crate) not_drawn: String,
     pub(crate) from_location: String,
     pub(crate) since: String,
     pub(crate) verdict: String,
@@ -117,6 +120,15 @@ impl Words {
             states::UNMONITORED => &self.state_unmonitored,
             _ => &self.state_unknown,
         }
+    }
+
+    /// `3 down, 96 up`: how many sites are in which state, the worst first; empty without any.
+    pub(crate) fn counts(&self, counts: Counts) -> String {
+        let parts: Vec<String> = counts
+            .worst_first()
+            .map(|(count, state)| self.count(count, state))
+            .collect();
+        parts.join(&self.list_separator)
     }
 
     /// `3 down`.

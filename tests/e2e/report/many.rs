@@ -18,8 +18,9 @@ const BOUND_MB: f64 = 64.0 * 1.048_576;
 /// seventh was down for half of a day last week.
 const FILL: &str = "
     insert into locations (name) values ('default');
-    insert into websites (name, url)
-    select 'site-' || to_char(n, 'FM000000'), 'https://' || n || '.example/' || repeat('x', 100)
+    insert into websites (name, url, labels)
+    select 'site-' || to_char(n, 'FM000000'), 'https://' || n || '.example/' || repeat('x', 100),
+        jsonb_build_object('team', n % 13, 'number', n::text)
     from generate_series(1, 104000) as n;
     insert into checks (checked_at, website_id, location_id, total_us, outcome, status, redirects, attempts,
         up, maintenance, error)
@@ -113,10 +114,36 @@ fn memory_is_bounded_for_any_number_of_sites_and_every_line_is_right() {
     }
     let page = report(&[("REPORT_FORMAT", "html")]);
     assert_eq!(page.matches("<article").count(), 10_000);
-    assert!(page.contains("<p class=\"quiet\">And 94000 more.</p>"));
+    assert!(page.contains("<p class=\"quiet\">Not drawn here: 16000 down, 78000 up</p>"));
     assert!(page.contains(">26000 of 104000 sites are down<"));
     // Certificates, all of which expire soon.
     assert!(page.contains("<p class=\"quiet\">And 103000 more.</p>"));
+    assert!(page.len() < 12_000_000, "{} bytes", page.len());
+
+    // In groups of thirteen, and in one of each site: those with something down before all others.
+    let grouped = |label: &str| {
+        report(&[
+            ("REPORT_FORMAT", "html"),
+            ("REPORT_GROUP_BY", label),
+            ("REPORT_STATE", "up"),
+        ])
+    };
+    let page = grouped("team");
+    assert_eq!(page.matches("<details class=\"group\">").count(), 13);
+    assert_eq!(
+        page.matches("> <span class=\"quiet\">6000 up</span>")
+            .count(),
+        13
+    );
+    assert_eq!(
+        page.matches("<p class=\"quiet\">Not drawn here: 5231 up</p>")
+            .count(),
+        13
+    );
+    let page = grouped("number");
+    assert_eq!(page.matches("<details class=\"group\">").count(), 1_000);
+    assert!(page.contains("<p class=\"quiet\">Not drawn here: 77000 up</p>"));
+    assert!(page.len() < 12_000_000, "{} bytes", page.len());
 
     let metrics = report(&[("REPORT_FORMAT", "prometheus")]);
     let samples = metrics

@@ -9,6 +9,7 @@ mod coverage;
 mod feed;
 mod foreign;
 mod formats;
+mod groups;
 mod history;
 mod many;
 mod metrics;

@@ -4,6 +4,7 @@
 //! errors and everything else from outside are escaped by the template engine.
 
 mod bar;
+mod groups;
 mod page;
 mod plot;
 mod site;
@@ -28,6 +29,7 @@ use crate::settings::Settings;
 use crate::states;
 use crate::wording::Words;
 use bar::Bar;
+use groups::Groups;
 use page::{CertificateView, Page};
 
 const STYLE: &str = include_str!("../../templates/page.css");
@@ -50,7 +52,7 @@ impl Bars {
     }
 }
 
-/// The most sites, incidents and certificates that a page shows: ten thousand sites are 10 MB of it.
+/// The most promises, incidents and certificates that a page shows.
 const SITES: u64 = 10_000;
 const INCIDENTS: u64 = 1_000;
 const CERTIFICATES: usize = 1_000;
@@ -66,11 +68,13 @@ pub(crate) fn write(
 ) -> Result<Counts, Failure> {
     // Once over all of them for what is told of all.
     let mut counts = Counts::default();
+    let mut groups = Groups::default();
     let mut certificates = Certificates::default();
     let read = sites.each(reader, &mut |site| {
         if site.is_first {
             counts.add(site.line.verdict);
         }
+        groups.add(&site);
         certificates.add(&site.line, &settings.words);
         Ok(())
     });
@@ -78,7 +82,15 @@ pub(crate) fn write(
         return Err(failure);
     }
     let mut bars = Bars::default();
-    let shown = sites.first(reader, SITES, &mut |day| bars.add(&day))?;
+    let is_drawn = groups.draw(settings.max_sites);
+    let shown = sites.some(reader, &is_drawn, &mut |day| bars.add(&day))?;
+    if (shown.len() as u64) < sites.rows() {
+        log::info!(
+            "the page draws {} of {} lines of sites: see REPORT_MAX_SITES; REPORT_SITE, REPORT_LABEL and REPORT_STATE make a page of some sites, REPORT_FORMAT=json and csv have all",
+            shown.len(),
+            sites.rows()
+        );
+    }
     let drawn: Vec<Key> = shown
         .iter()
         .filter_map(|site| site.key)
@@ -107,7 +119,7 @@ pub(crate) fn write(
         &reader.span,
         Content {
             counts,
-            sites_left: sites.rows().saturating_sub(SITES),
+            groups,
             sites: shown,
             bars: bars.0,
             plots,
@@ -127,14 +139,14 @@ pub(crate) fn write(
 /// What a page is made of.
 struct Content {
     counts: Counts,
+    groups: Groups,
+    /// Those that are drawn.
     sites: Vec<Site>,
-    /// Lines that the page has no room for.
-    sites_left: u64,
     bars: HashMap<Key, Bar>,
     plots: HashMap<Key, Plots>,
     evidence: HashMap<Key, Evidence>,
     incidents: Vec<IncidentLine>,
-    /// Likewise.
+    /// Incidents that the page has no room for.
     incidents_left: u64,
     certificates: Certificates,
 }

@@ -1,15 +1,23 @@
 //! What the template is given: texts and paths, nothing to be worked out there.
 
+use std::collections::HashMap;
 use std::fmt::Display;
+use std::ops::Range;
 
 use askama::Template;
+use jiff::civil::Date;
 
 use super::bar::Bar;
+use super::groups::Group;
 use super::plot::Stretch;
 use super::site::SiteView;
 use super::{Content, STYLE, style_hash};
 use crate::counts::Counts;
 use crate::lines::{IncidentLine, SiteLine};
+use crate::read::Key;
+use crate::read::evidence::Evidence;
+use crate::read::plots::Plots;
+use crate::read::sites::Site;
 use crate::read::span::Span;
 use crate::settings::Settings;
 use crate::states;
@@ -34,13 +42,38 @@ pub(super) struct Page<'a> {
     made_at_machine: String,
     /// With line ends.
     announcements: Vec<String>,
-    sites: Vec<SiteView>,
+    /// Whether they are shown as groups, and not as one list.
+    is_grouped: bool,
+    groups: Vec<GroupView>,
+    drawn: Drawn,
     /// What of sites, incidents and certificates the page has no room for; empty: nothing.
     sites_left: String,
     incidents: Vec<IncidentView>,
     incidents_left: String,
     certificates: Vec<CertificateView>,
     certificates_left: String,
+}
+
+/// The sites that are drawn, in the order of their groups, and what is drawn of them.
+struct Drawn {
+    sites: Vec<Site>,
+    bars: HashMap<Key, Bar>,
+    plots: HashMap<Key, Plots>,
+    evidence: HashMap<Key, Evidence>,
+    stretches: [Stretch; 3],
+    today: Date,
+}
+
+/// A group of sites.
+struct GroupView {
+    title: String,
+    /// How many of its sites are in which state.
+    counts: String,
+    is_up: bool,
+    /// Where those that are drawn are among all that are.
+    sites: Range<usize>,
+    /// What of them is not drawn; empty: nothing.
+    sites_left: String,
 }
 
 /// An incident.
@@ -68,12 +101,13 @@ impl<'a> Page<'a> {
         let counts = content.counts;
         let words = &settings.words;
         let (certificates, certificates_left) = content.certificates.finish();
-        let no_checks = Bar::default();
         let stretches = [
             Stretch::day(span, words),
             Stretch::week(span, words),
             Stretch::quarter(span, words),
         ];
+        let mut sites = content.sites;
+        let (groups, sites_left) = content.groups.divide(&mut sites);
         let more = |left: u64| match left {
             0 => String::new(),
             left => fill(&words.more, &[("count", &left)]),
@@ -91,20 +125,20 @@ impl<'a> Page<'a> {
             made_at: fill(&words.as_of, &[("time", &time(span.now))]),
             made_at_machine: span.now.to_string(),
             announcements: settings.announcements.clone(),
-            sites: content
-                .sites
+            is_grouped: settings.group_by.is_some(),
+            groups: groups
                 .into_iter()
-                .map(|site| {
-                    let bar = site.key.and_then(|key| content.bars.get(&key));
-                    let plots = site.key.and_then(|key| content.plots.get(&key));
-                    let bar = bar
-                        .unwrap_or(&no_checks)
-                        .draw(site.watched, span.today, words);
-                    let evidence = site.key.and_then(|key| content.evidence.get(&key));
-                    SiteView::new(&site.line, bar, plots, &stretches, evidence, words)
-                })
+                .map(|group| GroupView::new(group, words))
                 .collect(),
-            sites_left: more(content.sites_left),
+            drawn: Drawn {
+                sites,
+                bars: content.bars,
+                plots: content.plots,
+                evidence: content.evidence,
+                stretches,
+                today: span.today,
+            },
+            sites_left: not_drawn(sites_left, words),
             incidents: content
                 .incidents
                 .into_iter()
@@ -114,6 +148,27 @@ impl<'a> Page<'a> {
             certificates,
             certificates_left: more(certificates_left),
         }
+    }
+}
+
+impl Drawn {
+    /// These sites as the page shows them: one at a time, because all of them are megabytes.
+    fn views(&self, sites: &Range<usize>, words: &Words) -> impl Iterator<Item = SiteView> {
+        let sites = self.sites.get(sites.clone()).unwrap_or_default();
+        sites.iter().map(|site| {
+            let of_key = site.key.as_ref();
+            let no_checks = Bar::default();
+            let bar = of_key.and_then(|key| self.bars.get(key));
+            let bar = bar.unwrap_or(&no_checks);
+            SiteView::new(
+                &site.line,
+                bar.draw(site.watched, self.today, words),
+                of_key.and_then(|key| self.plots.get(key)),
+                &self.stretches,
+                of_key.and_then(|key| self.evidence.get(key)),
+                words,
+            )
+        })
     }
 }
 
@@ -144,6 +199,28 @@ fn overall(counts: Counts, words: &Words) -> String {
         text.push_str(&words.count(count, state));
     }
     text
+}
+
+/// What is said of sites that are not drawn; empty: there are none.
+fn not_drawn(left: Counts, words: &Words) -> String {
+    match left.all() {
+        0 => String::new(),
+        _ => fill(&words.not_drawn, &[("states", &words.counts(left))]),
+    }
+}
+
+impl GroupView {
+    fn new(group: Group, words: &Words) -> Self {
+        Self {
+            counts: words.counts(group.counts),
+            is_up: group.is_up(),
+            sites: group.sites.clone(),
+            sites_left: not_drawn(group.counts - group.drawn, words),
+            title: group
+                .value
+                .map_or_else(|| words.other_sites.clone(), |value| printable(&value)),
+        }
+    }
 }
 
 /// What stands before a state for those who do not tell colours apart.

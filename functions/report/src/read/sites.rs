@@ -29,6 +29,8 @@ pub(crate) struct Site {
     pub(crate) key: Option<Key>,
     /// Whether it is the first line of its site: the one that the site is counted by.
     pub(crate) is_first: bool,
+    /// The value of the label that groups; `None`: it has none, or no label does.
+    pub(crate) group: Option<String>,
     /// When it should have been looked at, once its statistics are known; `None`: that is not known.
     pub(crate) watched: Option<Watched>,
     pub(crate) line: SiteLine,
@@ -45,8 +47,32 @@ const LINES_AT_ONCE: u64 = 50_000;
 /// The state of every site, what is broken first.
 pub(crate) struct Sites {
     cursor: Cursor,
+    /// The label that groups.
+    group_by: Option<String>,
     /// The statistics of all lines, once they were read and if they are few enough.
     statistics: Option<Statistics>,
+}
+
+/// Lines that follow each other, or some of them.
+#[derive(Clone, Copy)]
+struct Stretch<'a> {
+    from: u64,
+    at_most: u64,
+    /// Of each whether it is one of them; `None`: all are.
+    taken: Option<&'a [bool]>,
+}
+
+impl Stretch<'_> {
+    fn takes(&self, line: usize) -> bool {
+        self.taken
+            .is_none_or(|taken| taken.get(line).is_some_and(|is_taken| *is_taken))
+    }
+
+    fn len(&self) -> u64 {
+        self.taken.map_or(self.at_most, |taken| {
+            taken.iter().filter(|is_taken| **is_taken).count() as u64
+        })
+    }
 }
 
 /// Uptimes and response times.
@@ -83,6 +109,7 @@ impl Sites {
         .map_err(|error| explain(DOING, &error))?;
         Ok(Self {
             cursor,
+            group_by: settings.group_by.clone(),
             statistics: None,
         })
     }
@@ -102,7 +129,9 @@ impl Sites {
         each: &mut dyn FnMut(Site) -> Result<(), Interrupted>,
     ) -> Result<(), Interrupted> {
         let now = reader.span.now;
-        every_row(reader, &self.cursor, DOING, &mut |row| each(site(row, now)))
+        every_row(reader, &self.cursor, DOING, &mut |row| {
+            each(self.site(row, now))
+        })
     }
 
     /// The same as they were read. Metrics have no uptimes and percentiles: whoever keeps metrics
@@ -165,31 +194,41 @@ impl Sites {
         reader: &mut Reader<'_>,
         each: &mut dyn FnMut(Site) -> Result<(), Interrupted>,
     ) -> Result<(), Interrupted> {
-        let mut from = 0;
-        while from < self.rows() {
+        let mut lines = Stretch {
+            from: 0,
+            at_most: LINES_AT_ONCE,
+            taken: None,
+        };
+        while lines.from < self.rows() {
             if self.statistics.is_none() || self.rows() > LINES_AT_ONCE {
                 self.statistics = None;
-                self.statistics = Some(self.statistics(reader, from, LINES_AT_ONCE, None)?);
+                self.statistics = Some(self.statistics(reader, lines, None)?);
             }
-            self.hand_on(reader, from, LINES_AT_ONCE, each)?;
-            from += LINES_AT_ONCE;
+            self.hand_on(reader, lines, each)?;
+            lines.from += LINES_AT_ONCE;
         }
         Ok(())
     }
 
-    /// The first lines, at most so many, with all that there is of each; their days go to `each_day`.
+    /// The lines that are taken, of the first ones on, with all that there is of each; their days go to
+    /// `each_day`.
     ///
     /// # Errors
     /// When PostgreSQL cannot be asked.
-    pub(crate) fn first(
+    pub(crate) fn some(
         &mut self,
         reader: &mut Reader<'_>,
-        at_most: u64,
+        taken: &[bool],
         each_day: &mut dyn FnMut(Day),
     ) -> Result<Vec<Site>, Failure> {
-        self.statistics = Some(self.statistics(reader, 0, at_most, Some(each_day))?);
+        let lines = Stretch {
+            from: 0,
+            at_most: taken.len() as u64,
+            taken: Some(taken),
+        };
+        self.statistics = Some(self.statistics(reader, lines, Some(each_day))?);
         let mut sites = Vec::new();
-        let read = self.hand_on(reader, 0, at_most, &mut |site| {
+        let read = self.hand_on(reader, lines, &mut |site| {
             sites.push(site);
             Ok(())
         });
@@ -200,16 +239,84 @@ impl Sites {
         }
     }
 
+    fn site(&self, row: &Row, now: Timestamp) -> Site {
+        let seen = SiteRow(row);
+        let labels = seen.labels();
+        let group = self.group_by.as_ref().and_then(|name| labels.get(name));
+        let (certificate_not_after, chain_not_after) =
+            (seen.certificate_not_after(), seen.chain_not_after());
+        let [dns_us, connect_us, tls_us, first_byte_us, body_us, total_us] = seen.phases_us();
+        let left_s = |end: Timestamp| {
+            // Whole seconds, downwards: what expired a moment ago has expired.
+            let left = end.duration_since(now);
+            left.as_secs() - i64::from(left.subsec_nanos() < 0)
+        };
+        let certificate_left_s = certificate_not_after.map(left_s);
+        let chain_left_s = chain_not_after.map(left_s);
+        Site {
+            key: seen.key(),
+            is_first: seen.is_first(),
+            group: group.filter(|value| !value.is_empty()).cloned(),
+            watched: None,
+            line: SiteLine {
+                site: seen.site().to_owned(),
+                url: output::without_credentials(row.get(3)),
+                labels: text(&labels),
+                location: seen.location().map(str::to_owned),
+                state: seen.state(),
+                since: seen.since(),
+                checked_at: seen.checked_at(),
+                outcome: row.get(9),
+                status: row.get(10),
+                uptime_24h: None,
+                uptime_7d: None,
+                uptime_30d: None,
+                uptime_90d: None,
+                checks_24h: 0,
+                p50_us: None,
+                p95_us: None,
+                p99_us: None,
+                dns_us,
+                connect_us,
+                tls_us,
+                first_byte_us,
+                body_us,
+                total_us,
+                certificate_not_after,
+                certificate_days: certificate_left_s.map(days_left),
+                certificate_left_s,
+                certificate_issuer: row.get(18),
+                error: row.get(19),
+                last_error: row.get::<_, Option<String>>(19).or_else(|| row.get(20)),
+                last_error_at: match row.get::<_, Option<&str>>(19) {
+                    Some(_) => seen.checked_at(),
+                    None => row.get(21),
+                },
+                verdict: seen.verdict(),
+                verdict_since: row.get(23),
+                coverage_24h: None,
+                coverage_7d: None,
+                coverage_30d: None,
+                coverage_90d: None,
+                duplicates_24h: 0,
+                chain_not_after,
+                chain_days: chain_left_s.map(days_left),
+                chain_left_s,
+                chain_subject: seen.chain_subject().map(str::to_owned),
+                chain_host: seen.chain_host().map(str::to_owned),
+            },
+        }
+    }
+
     fn hand_on(
         &self,
         reader: &mut Reader<'_>,
-        from: u64,
-        at_most: u64,
+        lines: Stretch<'_>,
         each: &mut dyn FnMut(Site) -> Result<(), Interrupted>,
     ) -> Result<(), Interrupted> {
         let now = reader.span.now;
-        self.some_rows(reader, from, at_most, &mut |row| {
-            let mut site = site(row, now);
+        self.some_rows(reader, lines, &mut |row| {
+            let mut site = self.site(row, now);
             if let (Some(key), Some(statistics)) = (site.key, &self.statistics) {
                 statistics.add_to(key, &mut site);
             }
@@ -220,15 +327,15 @@ impl Sites {
     fn some_rows(
         &self,
         reader: &mut Reader<'_>,
-        from: u64,
-        at_most: u64,
+        lines: Stretch<'_>,
         each: &mut dyn FnMut(&Row) -> Result<(), Interrupted>,
     ) -> Result<(), Interrupted> {
         let wrong = |error: postgres::Error| explain(DOING, &error);
         self.cursor
-            .go_to(&mut reader.transaction, from)
+            .go_to(&mut reader.transaction, lines.from)
             .map_err(wrong)?;
-        let mut left = at_most;
+        let mut left = lines.at_most;
+        let mut numbers = 0..;
         while left > 0 {
             let rows = self
                 .cursor
@@ -238,8 +345,10 @@ impl Sites {
                 break;
             }
             left = left.saturating_sub(rows.len() as u64);
-            for row in &rows {
-                each(row)?;
+            for (row, number) in rows.iter().zip(&mut numbers) {
+                if lines.takes(number) {
+                    each(row)?;
+                }
             }
         }
         Ok(())
@@ -249,14 +358,13 @@ impl Sites {
     fn statistics(
         &self,
         reader: &mut Reader<'_>,
-        from: u64,
-        at_most: u64,
+        lines: Stretch<'_>,
         each_day: Option<&mut dyn FnMut(Day)>,
     ) -> Result<Statistics, Failure> {
         let mut restored = None;
-        if self.rows() > at_most {
+        if self.rows() > lines.len() {
             let mut websites: Vec<i32> = Vec::new();
-            let read = self.some_rows(reader, from, at_most, &mut |row| {
+            let read = self.some_rows(reader, lines, &mut |row| {
                 websites.push(row.get(0));
                 Ok(())
             });
@@ -309,72 +417,6 @@ impl Statistics {
             line.p95_us = histogram.percentile(0.95);
             line.p99_us = histogram.percentile(0.99);
         }
-    }
-}
-
-fn site(row: &Row, now: Timestamp) -> Site {
-    let seen = SiteRow(row);
-    let (certificate_not_after, chain_not_after) =
-        (seen.certificate_not_after(), seen.chain_not_after());
-    let [dns_us, connect_us, tls_us, first_byte_us, body_us, total_us] = seen.phases_us();
-    let left_s = |end: Timestamp| {
-        // Whole seconds, downwards: what expired a moment ago has expired.
-        let left = end.duration_since(now);
-        left.as_secs() - i64::from(left.subsec_nanos() < 0)
-    };
-    let certificate_left_s = certificate_not_after.map(left_s);
-    let chain_left_s = chain_not_after.map(left_s);
-    Site {
-        key: seen.key(),
-        is_first: seen.is_first(),
-        watched: None,
-        line: SiteLine {
-            site: seen.site().to_owned(),
-            url: output::without_credentials(row.get(3)),
-            labels: text(&seen.labels()),
-            location: seen.location().map(str::to_owned),
-            state: seen.state(),
-            since: seen.since(),
-            checked_at: seen.checked_at(),
-            outcome: row.get(9),
-            status: row.get(10),
-            uptime_24h: None,
-            uptime_7d: None,
-            uptime_30d: None,
-            uptime_90d: None,
-            checks_24h: 0,
-            p50_us: None,
-            p95_us: None,
-            p99_us: None,
-            dns_us,
-            connect_us,
-            tls_us,
-            first_byte_us,
-            body_us,
-            total_us,
-            certificate_not_after,
-            certificate_days: certificate_left_s.map(days_left),
-            certificate_left_s,
-            certificate_issuer: row.get(18),
-            error: row.get(19),
-            last_error: row.get::<_, Option<String>>(19).or_else(|| row.get(20)),
-            last_error_at: match row.get::<_, Option<&str>>(19) {
-                Some(_) => seen.checked_at(),
-                None => row.get(21),
-            },
-            verdict: seen.verdict(),
-            verdict_since: row.get(23),
-            coverage_24h: None,
-            coverage_7d: None,
-            coverage_30d: None,
-            coverage_90d: None,
-            duplicates_24h: 0,
-            chain_not_after,
-            chain_days: chain_left_s.map(days_left),
-            chain_left_s,
-            chain_subject: seen.chain_subject().map(str::to_owned),
-            chain_host: seen.chain_host().map(str::to_owned),
-        },
     }
 }
 

@@ -53,7 +53,7 @@ macro_rules! with_report {
             REPORT_GROUP_BY {
                 group: Report,
                 wants: "the name of a label", example: "team",
-                help: "A label whose values make groups of sites: REPORT_KIND=sla has a line for each of them as well.",
+                help: "A label whose values make groups of sites: REPORT_KIND=sla has a line for each of them as well, the status page a section.",
             }
             REPORT_RECENT {
                 group: Report,
@@ -89,6 +89,11 @@ macro_rules! with_report {
                 group: Report,
                 wants: "the path of a JSON file of words", example: "/etc/sitewatch/words.de.json",
                 help: "What pages, the feed and badges say in place of the English words, language and direction of writing among them; what the file leaves out stays English, and so does what is recorded of failures. functions/report/words.en.json has all words, words.de.json beside it is German.",
+            }
+            REPORT_MAX_SITES {
+                group: Report, default: "10000",
+                wants: "a whole number from 1 to 10000", example: "1000",
+                help: "How many sites the status page draws at most, one for each location that a site is checked from: those that are not up before all others, then as many of each group of REPORT_GROUP_BY; about 1 kB each. The others are counted.",
             }
             REPORT_PLOTS {
                 group: Report, default: "50",
