@@ -41,6 +41,8 @@ pub(crate) struct Words {
     pub(crate) overall_one: String,
     pub(crate) overall_many: String,
     pub(crate) no_site_checked: String,
+    pub(crate) search: String,
+    pub(crate) found: String,
     pub(crate) other_sites: String,
     pub(crate) not_drawn: String,
     pub(crate) from_location: String,

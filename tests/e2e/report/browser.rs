@@ -10,14 +10,14 @@ use crate::support::{Prepared, down, lines, up};
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
 /// What a browser shows and says of a page.
-struct Shown {
+pub(super) struct Shown {
     /// The document, as the browser understood it.
-    dom: String,
+    pub(super) dom: String,
     /// What it complains of, the page's policy included.
-    console: Vec<String>,
+    pub(super) console: Vec<String>,
 }
 
-fn browse(page: &Path, more: &[String]) -> Shown {
+pub(super) fn browse(page: &Path, more: &[String]) -> Shown {
     let profile = tempfile::tempdir().unwrap();
     let browser = BROWSERS
         .iter()

@@ -11,7 +11,7 @@ use super::bar::Bar;
 use super::groups::Group;
 use super::plot::Stretch;
 use super::site::SiteView;
-use super::{Content, STYLE, style_hash};
+use super::{Content, SCRIPT, STYLE, hash};
 use crate::counts::Counts;
 use crate::lines::{IncidentLine, SiteLine};
 use crate::read::Key;
@@ -27,6 +27,9 @@ use crate::words::{lasting, printable, time};
 /// Certificates are listed when they expire within this many days.
 const EXPIRING_DAYS: i64 = 30;
 
+/// From so many sites on the page has a field to search them.
+const SEARCHED: usize = 10;
+
 /// The page.
 #[derive(Template)]
 #[template(path = "page.html")]
@@ -35,6 +38,10 @@ pub(super) struct Page<'a> {
     title: String,
     style: &'static str,
     style_hash: String,
+    script: &'static str,
+    script_hash: String,
+    /// Whether there are so many sites that one is searched for.
+    is_searched: bool,
     /// The worst state that a site is in.
     state: &'static str,
     overall: String,
@@ -116,7 +123,10 @@ impl<'a> Page<'a> {
             words,
             title: printable(&settings.title),
             style: STYLE,
-            style_hash: style_hash(),
+            style_hash: hash(STYLE),
+            script: SCRIPT,
+            script_hash: hash(SCRIPT),
+            is_searched: sites.len() >= SEARCHED,
             state: counts
                 .worst_first()
                 .next()

@@ -6,7 +6,7 @@ use std::io;
 use askama::Template;
 use sitewatch::run::Failure;
 
-use super::{SITES, style_hash};
+use super::{SITES, hash};
 use crate::lines::SlaLine;
 use crate::output;
 use crate::read::Reader;
@@ -105,7 +105,7 @@ pub(crate) fn write(
         heading: fill(&words.sla_heading, values),
         words,
         style: super::STYLE,
-        style_hash: style_hash(),
+        style_hash: hash(super::STYLE),
         made_at: fill(&words.as_of, &[("time", &time(now))]),
         made_at_machine: now.to_string(),
         groups: promises
