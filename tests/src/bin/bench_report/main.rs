@@ -28,6 +28,11 @@ const REPORT_LIMIT: Limit = Limit {
     wall: Duration::from_secs(2),
     memory_mb: Some(128.0),
 };
+/// What of a promise was kept takes all incidents and days of the period.
+const SLA_LIMIT: Limit = Limit {
+    wall: Duration::from_secs(5),
+    memory_mb: Some(128.0),
+};
 /// Nine hundred thousand lines are nobody's page: what counts is the memory.
 const LINES_LIMIT: Limit = Limit {
     wall: Duration::from_secs(60),
@@ -163,8 +168,9 @@ impl Results {
 
 fn reports(database: &Database, rounds: u32, results: &mut Results) {
     let directory = tempfile::tempdir().expect("make a temporary directory");
-    let page = directory.path().join("page.html").display().to_string();
-    let metrics = directory.path().join("sites.prom").display().to_string();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let (page, grouped) = (path("page.html"), path("grouped.html"));
+    let metrics = path("sites.prom");
     let checks = count(database, "checks");
     for (name, variables) in [
         ("table", vec![]),
@@ -182,6 +188,22 @@ fn reports(database: &Database, rounds: u32, results: &mut Results) {
             vec![("REPORT_FORMAT", "html"), ("REPORT_OUTPUT", page.as_str())],
         ),
         (
+            "html by groups",
+            vec![
+                ("REPORT_FORMAT", "html"),
+                ("REPORT_GROUP_BY", "team"),
+                ("REPORT_OUTPUT", grouped.as_str()),
+            ],
+        ),
+        (
+            "sla of 90 days",
+            vec![
+                ("REPORT_KIND", "sla"),
+                ("REPORT_SINCE", "90d"),
+                ("REPORT_GROUP_BY", "team"),
+            ],
+        ),
+        (
             "prometheus",
             vec![
                 ("REPORT_FORMAT", "prometheus"),
@@ -192,16 +214,16 @@ fn reports(database: &Database, rounds: u32, results: &mut Results) {
         for _ in 0..rounds {
             results.add(
                 format!("report, {name}, {checks} checks"),
-                if name.starts_with("days") {
-                    &LINES_LIMIT
-                } else {
-                    &REPORT_LIMIT
+                match name {
+                    "days of 90 days as JSON" => &LINES_LIMIT,
+                    "sla of 90 days" => &SLA_LIMIT,
+                    _ => &REPORT_LIMIT,
                 },
                 run(&function("report", database, &variables)),
             );
         }
     }
-    for path in [page, metrics] {
+    for path in [page, grouped, metrics] {
         if let Ok(file) = std::fs::metadata(&path) {
             println!(
                 "{:.1} MB in {}",
