@@ -1,12 +1,20 @@
 //! Days: added up from their hours, once they are over.
 
+use std::collections::BTreeMap;
+
 use jiff::civil::Date;
+use postgres::fallible_iterator::FallibleIterator as _;
 use postgres::types::Type;
 use postgres::{Client, Transaction};
 use sitewatch::run::Failure;
 
+use crate::response_times::{self, PHASES, Pair, Period, ResponseTimes};
 use crate::rollup::{self, Parameter, Rolled};
 use crate::settings::Settings;
+
+/// Sites, each as often as it has locations, whose response times are added up at once: bounds the
+/// memory, to some 60 MB.
+const PAIRS_AT_ONCE: u64 = 30_000;
 
 /// Days to be rolled up, oldest first.
 ///
@@ -49,13 +57,51 @@ fn add_up(transaction: &mut Transaction<'_>, day: Date) -> Result<Rolled, postgr
     if marks == 0 {
         return Ok(Rolled::Nothing);
     }
-    rollup::by_portions(transaction, day, STATEMENTS, &of_day)?;
+    rollup::make_partitions(transaction, day)?;
+    for statement in [
+        "delete from checks_daily where day = $1",
+        "delete from response_times_daily where day = $1",
+    ] {
+        transaction.execute_typed(statement, std::slice::from_ref(&of_day))?;
+    }
+    let pairs = transaction.execute_typed(
+        include_str!("days_counts.sql"),
+        std::slice::from_ref(&of_day),
+    )?;
+    let number = i64::try_from(pairs / PAIRS_AT_ONCE + 1).unwrap_or(i64::MAX);
+    for (first, after) in rollup::portions(transaction, number)? {
+        add_up_response_times(transaction, day, first, after)?;
+    }
     Ok(Rolled::Done)
 }
 
-const STATEMENTS: &[&str] = &[
-    "delete from checks_daily where day = $1 and website_id >= $2 and website_id < $3",
-    include_str!("days_counts.sql"),
-    "delete from response_times_daily where day = $1 and website_id >= $2 and website_id < $3",
-    include_str!("days_response_times.sql"),
-];
+/// Adds them up here: PostgreSQL takes four times as long, bucket by bucket.
+fn add_up_response_times(
+    transaction: &mut Transaction<'_>,
+    day: Date,
+    first: i32,
+    after: i32,
+) -> Result<(), postgres::Error> {
+    let parameters: [Parameter<'_>; 3] = [
+        (&day, Type::DATE),
+        (&first, Type::INT4),
+        (&after, Type::INT4),
+    ];
+    // In the order of the rollups' keys, so that neighbours lie together there.
+    let mut sums: BTreeMap<Pair, ResponseTimes> = BTreeMap::new();
+    let mut rows = transaction.query_typed_raw(
+        "select website_id, location_id, total, dns, connect, tls, first_byte, body
+         from response_times_hourly
+         where hour >= $1::timestamp at time zone 'UTC' and hour < ($1 + 1)::timestamp at time zone 'UTC'
+             and website_id >= $2 and website_id < $3",
+        parameters,
+    )?;
+    while let Some(row) = rows.next()? {
+        let sum = sums.entry((row.get(0), row.get(1))).or_default();
+        for phase in 0..PHASES {
+            sum.add(phase, &row.get::<_, Vec<i32>>(2 + phase));
+        }
+    }
+    drop(rows);
+    response_times::store(transaction, Period::Day(day), sums.iter())
+}

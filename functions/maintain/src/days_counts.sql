@@ -1,4 +1,4 @@
--- $1 the day, $2 the first website of the portion, $3 the one after its last.
+-- $1 the day.
 insert into checks_daily (
     day, website_id, location_id, checks, up, down, unknown, maintenance, outcomes, first_at, last_at,
     slots, duplicates, covered_ms
@@ -12,7 +12,6 @@ from (
         sum(slots) as slots, sum(duplicates) as duplicates, sum(covered_ms) as covered_ms
     from checks_hourly
     where hour >= $1::timestamp at time zone 'UTC' and hour < ($1 + 1)::timestamp at time zone 'UTC'
-        and website_id >= $2 and website_id < $3
     group by website_id, location_id
 ) as counts
 left join (
@@ -22,7 +21,6 @@ left join (
         from checks_hourly
         cross join unnest(outcomes) as element
         where hour >= $1::timestamp at time zone 'UTC' and hour < ($1 + 1)::timestamp at time zone 'UTC'
-            and website_id >= $2 and website_id < $3
         group by website_id, location_id, element >> 22
     ) as by_code
     group by website_id, location_id

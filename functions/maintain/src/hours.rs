@@ -7,6 +7,7 @@ use postgres::types::Type;
 use postgres::{Client, Transaction};
 use sitewatch::run::Failure;
 
+use crate::counting;
 use crate::rollup::{self, Parameter, Rolled};
 use crate::settings::Settings;
 use crate::verdicts;
@@ -71,19 +72,10 @@ fn count(transaction: &mut Transaction<'_>, hour: Timestamp) -> Result<Rolled, p
         return Ok(Rolled::Nothing);
     }
     let before = verdicts::Before::keep(transaction, hour)?;
-    rollup::by_portions(transaction, day, BY_PORTIONS, &of_hour)?;
+    rollup::make_partitions(transaction, day)?;
+    counting::count(transaction, hour)?;
     transaction.execute_typed("delete from outages_hourly where hour = $1", only_hour)?;
-    transaction.execute_typed(
-        "insert into outages_hourly (
-             hour, website_id, location_id, started_at, last_down_at, ended_at, checks, outcome,
-             follows_up, error
-         )
-         select hour, website_id, location_id, started_at, last_down_at, ended_at, checks, outcome,
-             follows_up, error
-         from find_outages(array[$1])
-         order by website_id, location_id, started_at",
-        only_hour,
-    )?;
+    transaction.execute_typed(include_str!("hours_outages.sql"), only_hour)?;
     before.derive(transaction)?;
     transaction.execute_typed(
         "insert into dirty_days (day) values ($1) on conflict do nothing",
@@ -91,10 +83,3 @@ fn count(transaction: &mut Transaction<'_>, hour: Timestamp) -> Result<Rolled, p
     )?;
     Ok(Rolled::Done)
 }
-
-const BY_PORTIONS: &[&str] = &[
-    "delete from checks_hourly where hour = $1 and website_id >= $2 and website_id < $3",
-    include_str!("hours_counts.sql"),
-    "delete from response_times_hourly where hour = $1 and website_id >= $2 and website_id < $3",
-    include_str!("hours_response_times.sql"),
-];

@@ -2,11 +2,15 @@
 
 mod ahead;
 mod clock;
+mod counting;
 mod days;
+mod histogram;
 mod hours;
+mod response_times;
 mod retention;
 mod rollup;
 mod settings;
+mod statistics;
 mod summary;
 mod verdicts;
 mod work;

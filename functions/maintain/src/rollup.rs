@@ -1,5 +1,5 @@
 //! What rolling up an hour and a day have in common: which wait for it, who may, on what view of
-//! the data, in which portions.
+//! the data, in which portions of the sites.
 
 use jiff::civil::Date;
 use postgres::types::{FromSqlOwned, ToSql, Type};
@@ -22,10 +22,6 @@ pub(crate) enum Rolled {
     /// Another run is at work.
     Busy,
 }
-
-/// Sites that one statement adds up. Bounds what PostgreSQL holds in memory and how long a
-/// statement takes: a few seconds for sites checked once a minute.
-const PORTION: i32 = 10_000;
 
 /// Those to be rolled up: the first column of what the statement selects. `what` completes "reading
 /// which … to roll up".
@@ -90,38 +86,45 @@ fn take(transaction: &mut Transaction<'_>) -> Result<bool, postgres::Error> {
         .get(0))
 }
 
-/// Runs statements that fill rollups of the day or of an hour of it, once for each portion of the
-/// websites: $1 is the day or the hour, $2 the first website of the portion, $3 the one after its
-/// last.
+/// Makes the partitions that what is rolled up of a day lies in, if they are missing.
 ///
 /// # Errors
 /// PostgreSQL's.
-pub(crate) fn by_portions(
+pub(crate) fn make_partitions(
     transaction: &mut Transaction<'_>,
     day: Date,
-    statements: &[&str],
-    period: &Parameter<'_>,
 ) -> Result<(), postgres::Error> {
-    transaction.query_typed(
-        "select create_rollup_partitions($1, $1)",
-        &[(&day, Type::DATE)],
-    )?;
+    transaction
+        .query_typed(
+            "select create_rollup_partitions($1, $1)",
+            &[(&day, Type::DATE)],
+        )
+        .map(drop)
+}
+
+/// The websites in so many portions: for each the first number, and the one after its last.
+///
+/// # Errors
+/// PostgreSQL's.
+pub(crate) fn portions(
+    transaction: &mut Transaction<'_>,
+    number: i64,
+) -> Result<Vec<(i32, i32)>, postgres::Error> {
     let last: i32 = transaction
         .query_typed_one("select coalesce(max(id), 0) from websites", &[])?
         .get(0);
+    let sites = i32::try_from(i64::from(last) / number.max(1))
+        .unwrap_or(i32::MAX)
+        .saturating_add(1);
+    let mut portions = Vec::new();
     let mut first: i32 = 0;
     while first <= last {
-        let after = first.saturating_add(PORTION);
-        for statement in statements {
-            transaction.execute_typed(
-                statement,
-                &[period.clone(), (&first, Type::INT4), (&after, Type::INT4)],
-            )?;
-        }
+        let after = first.saturating_add(sites);
+        portions.push((first, after));
         if after == i32::MAX {
             break;
         }
         first = after;
     }
-    Ok(())
+    Ok(portions)
 }

@@ -146,8 +146,7 @@ fn derive(
     for statement in [
         "delete from verdicts_hourly where website_id = any ($1) and hour >= $2 and hour < $3",
         "delete from location_states_hourly where website_id = any ($1) and hour >= $2 and hour < $3",
-        include_str!("verdicts_stretches.sql"),
-        include_str!("verdicts_locations.sql"),
+        include_str!("verdicts_derived.sql"),
     ] {
         transaction.execute_typed(statement, &of_stretch)?;
     }

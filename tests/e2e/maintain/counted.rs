@@ -114,3 +114,44 @@ fn a_late_check_ends_up_in_its_own_hour_and_day() {
         );
     }
 }
+
+/// `maintain` counts what is over, SQL what is not: both must mean the same.
+#[test]
+fn a_response_time_falls_into_the_bucket_that_sql_has_for_it() {
+    let prepared = Prepared::new("maintain");
+    let zero = hours_ago(3);
+    let mut around_edges: Vec<u32> = (0..=460)
+        .map(|bucket| f64::from(bucket) / 16.0)
+        .flat_map(|doublings| {
+            let edge = doublings.exp2() as u32;
+            [edge.saturating_sub(1), edge, edge + 1]
+        })
+        .collect();
+    around_edges.sort_unstable();
+    around_edges.dedup();
+    let events: Vec<CheckEvent<'_>> = (0..)
+        .zip(&around_edges)
+        .map(|(number, taken)| CheckEvent {
+            total_us: *taken,
+            dns_us: None,
+            connect_us: None,
+            tls_us: None,
+            first_byte_us: None,
+            body_us: None,
+            ..at(up("shop", 0), zero + SignedDuration::from_secs(number))
+        })
+        .collect();
+    record(&prepared, &events);
+    prepared.maintain().run().exits(0);
+    assert_eq!(
+        prepared.count("select sum(checks) from checks_hourly"),
+        events.len() as i64
+    );
+    let differing = "select count(*) from (
+             select histogram_element(histogram_bucket(total_us), count(*)) as element
+             from checks group by histogram_bucket(total_us)
+         ) as of_sql
+         full join (select unnest(total) as element from response_times_hourly) as stored using (element)
+         where of_sql is null or stored is null";
+    assert_eq!(prepared.count(differing), 0);
+}
