@@ -1,6 +1,6 @@
 //! Lines as a table, JSON or CSV; text to standard output or, whole or not at all, to a file.
 
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -181,11 +181,23 @@ pub(crate) fn write(
             _ => Ok(()),
         };
     };
-    let directory = match path.parent() {
-        Some(directory) if !directory.as_os_str().is_empty() => directory,
-        _ => Path::new("."),
-    };
     let written = (|| -> Result<(), Interrupted> {
+        // A link stays, and what it leads to is replaced. A pipe or a device, /dev/stdout for one, is
+        // written to: root's run would put a file in its place.
+        let found = path.canonicalize();
+        let path = found.as_deref().unwrap_or(path);
+        if path
+            .metadata()
+            .is_ok_and(|known| !known.is_file() && !known.is_dir())
+        {
+            let mut to = BufWriter::new(File::options().write(true).open(path)?);
+            fill(&mut to)?;
+            return Ok(to.flush()?);
+        }
+        let directory = match path.parent() {
+            Some(directory) if !directory.as_os_str().is_empty() => directory,
+            _ => Path::new("."),
+        };
         // Begins with a dot and has another ending: neither a web server nor a collector that
         // takes *.prom finds it before it is done. A web server's user has to be able to read it.
         let mut file = tempfile::Builder::new()

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{FileTypeExt as _, symlink};
 use std::path::Path;
+use std::thread;
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use sitewatch::postgres::SCHEMA_VERSION;
 use sitewatch_tests::prometheus;
 use sitewatch_tests::websites::{Behaviour, Website};
@@ -198,6 +201,34 @@ fn a_file_is_written_whole_and_its_trouble_is_told() {
         .run()
         .exits(78)
         .logs(&format!("ERROR report: REPORT_OUTPUT is {0}/none/sites.txt, and there is no directory {0}/none; make it (exit code 78)\n", directory.path().display()));
+}
+
+#[test]
+fn only_a_file_is_replaced_by_what_is_written() {
+    let prepared = filled();
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let report = |to: &Path| {
+        let run = prepared.report().var("REPORT_FORMAT", "csv");
+        run.var("REPORT_OUTPUT", to).run().exits(0)
+    };
+
+    let pipe = path("pipe");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let reader = thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::read_to_string(pipe).unwrap()
+    });
+    report(&pipe);
+    assert!(std::fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    assert_eq!(reader.join().unwrap().lines().count(), 5);
+
+    let (file, link) = (path("file"), path("link"));
+    std::fs::write(&file, "old").unwrap();
+    symlink("file", &link).unwrap();
+    report(&link);
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), 5);
 }
 
 #[test]
