@@ -43,7 +43,7 @@ pub(crate) fn run(channels: &[Arc<Channel>]) -> Result<Summary, Failure> {
     }
     if !failed.is_empty() {
         return Err(Failure::Unavailable(format!(
-            "{} of {} channels did not take the test: {}",
+            "{} of {} channels in NOTIFY_URLS did not take the test: {}",
             failed.len(),
             channels.len(),
             failed.join(", ")

@@ -163,8 +163,7 @@ fn sites(reader: &mut Reader, defaults: SiteDefaults) -> Option<Source> {
         SiteSource::Database => database(reader)
             .map(|settings| Source::Database(Box::new(settings), Box::new(defaults))),
         SiteSource::Unset => {
-            reader.problem(
-                "",
+            reader.absence(
                 "none of SITES, SITES_FILE and SITES_FROM is set: there is nothing to check; for example SITES=https://example.org",
             );
             None

@@ -159,7 +159,7 @@ fn add_env_file(given: &mut BTreeMap<String, String>, directory: &Path, problems
             Ok(file) => (path, file),
             Err(error) => {
                 let text = format!("names {path:?}, which cannot be read: {error}");
-                problems.add("ENV_FILE", text);
+                problems.unread_file("ENV_FILE", text);
                 return;
             }
         },
@@ -167,7 +167,7 @@ fn add_env_file(given: &mut BTreeMap<String, String>, directory: &Path, problems
             Ok(Some(file)) => (directory.join(".env"), file),
             Ok(None) => return,
             Err(why) => {
-                problems.add(".env in the working directory", why);
+                problems.unread_file(".env in the working directory", why);
                 return;
             }
         },
@@ -179,11 +179,11 @@ fn add_env_file(given: &mut BTreeMap<String, String>, directory: &Path, problems
                 given.insert(name, value);
             }
             // The error's own text quotes the line, which may hold a secret.
-            Err(dotenvy::Error::LineParse(_, column)) => problems.add(
+            Err(dotenvy::Error::LineParse(_, column)) => problems.unread_file(
                 path.display().to_string(),
                 format!("has a line that is not NAME=value (at its column {column}); quote values with spaces or $"),
             ),
-            Err(error) => problems.add(
+            Err(error) => problems.unread_file(
                 path.display().to_string(),
                 format!("cannot be read: {error}"),
             ),

@@ -25,7 +25,11 @@ impl fmt::Display for Problem {
 
 /// Everything that is wrong with a configuration; never empty once it is an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Problems(Vec<Problem>);
+pub struct Problems {
+    list: Vec<Problem>,
+    /// Whether a file of variables was not read: what is missing may well stand there.
+    is_file_unread: bool,
+}
 
 /// A list of 10,000 sites generated with one mistake has 10,000 problems; these many tell enough.
 const SHOWN: usize = 50;
@@ -35,15 +39,15 @@ const MAX_GIVEN: usize = 80;
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let [problem] = self.0.as_slice() {
+        if let [problem] = self.list.as_slice() {
             return write!(f, "{problem}");
         }
-        write!(f, "{} problems in the configuration", self.0.len())?;
-        for problem in self.0.iter().take(SHOWN) {
+        write!(f, "{} problems in the configuration", self.list.len())?;
+        for problem in self.list.iter().take(SHOWN) {
             write!(f, "\n  {problem}")?;
         }
-        if self.0.len() > SHOWN {
-            write!(f, "\n  and {} more", self.0.len() - SHOWN)?;
+        if self.list.len() > SHOWN {
+            write!(f, "\n  and {} more", self.list.len() - SHOWN)?;
         }
         Ok(())
     }
@@ -60,7 +64,7 @@ impl Problems {
 
     /// Adds a problem.
     pub fn add(&mut self, on: impl Into<String>, text: impl Into<String>) {
-        self.0.push(Problem {
+        self.list.push(Problem {
             on: on.into(),
             text: text.into(),
         });
@@ -69,7 +73,20 @@ impl Problems {
     /// The problems found so far.
     #[must_use]
     pub fn list(&self) -> &[Problem] {
-        &self.0
+        &self.list
+    }
+
+    /// Adds what is wrong with a file of variables.
+    pub(super) fn unread_file(&mut self, on: impl Into<String>, text: impl Into<String>) {
+        self.is_file_unread = true;
+        self.add(on, text);
+    }
+
+    /// Adds that something is not set, unless it may stand in a file that was not read.
+    pub(super) fn absence(&mut self, on: impl Into<String>, text: impl Into<String>) {
+        if !self.is_file_unread {
+            self.add(on, text);
+        }
     }
 
     pub(super) fn missing(&mut self, variable: &Variable) {
@@ -77,7 +94,7 @@ impl Problems {
             .file_name()
             .map(|file| format!(" (or {file}=path)"))
             .unwrap_or_default();
-        self.add(
+        self.absence(
             variable.name,
             format!(
                 "is not set; wants {}, for example {}={}{file}",

@@ -114,6 +114,11 @@ impl Reader {
         self.problems.add(on, text);
     }
 
+    /// Adds as a problem that none of several variables is set; the text names them.
+    pub fn absence(&mut self, text: impl Into<String>) {
+        self.problems.absence("", text);
+    }
+
     /// Adds a variable's absence as a problem.
     pub fn missing(&mut self, variable: &Variable) {
         self.problems.missing(variable);

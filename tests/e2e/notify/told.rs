@@ -408,7 +408,8 @@ fn a_dry_run_shows_and_a_test_tries() {
     let failed = test(&both)
         .exits(69)
         .stderr_has("webhook took the test")
-        .stderr_has("slack did not take the test: ");
+        .stderr_has("slack did not take the test: ")
+        .stderr_has("1 of 2 channels in NOTIFY_URLS did not take the test: slack");
     assert!(!failed.stderr.contains("hidden-part"), "{}", failed.stderr);
     assert_eq!(bodies(&receiver).len(), 2);
 }
