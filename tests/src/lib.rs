@@ -12,6 +12,7 @@
 pub mod asyncapi;
 mod cache;
 pub mod certificates;
+pub mod cgroup;
 mod clock;
 pub mod command;
 pub mod connect;

@@ -10,7 +10,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 use sitewatch::run::Exit;
 use sitewatch::settings::var;
-use sitewatch_tests::command::Run;
+use sitewatch_tests::cgroup::{Cgroup, Limit};
+use sitewatch_tests::command::{Finished, Run, Running};
 use sitewatch_tests::kafka::Version;
 use sitewatch_tests::manifests::{self, KUBERNETES};
 use sitewatch_tests::shared;
@@ -108,6 +109,18 @@ impl<'a> Job<'a> {
     fn seconds(&self, name: &str) -> Option<u64> {
         let value = self.value(name)?;
         Some(value.strip_suffix('s').unwrap().parse().unwrap())
+    }
+
+    /// The most memory that it may take, in bytes.
+    fn memory(&self) -> u64 {
+        let limit = self.container["resources"]["limits"]["memory"]
+            .as_str()
+            .unwrap();
+        match limit.split_at(limit.len() - 2) {
+            (number, "Mi") => number.parse::<u64>().unwrap() << 20,
+            (number, "Gi") => number.parse::<u64>().unwrap() << 30,
+            _ => panic!("{limit} is another unit"),
+        }
     }
 
     fn config_maps(&self) -> impl Iterator<Item = &'a str> {
@@ -351,6 +364,23 @@ fn the_image_has_what_the_manifests_start() {
     }
 }
 
+/// A container that can be started.
+struct Container {
+    run: Run,
+    cgroup: Option<Cgroup>,
+}
+
+impl Container {
+    fn spawn(self) -> (Running, Option<Cgroup>) {
+        (self.run.spawn(), self.cgroup)
+    }
+
+    fn run(self) -> Finished {
+        let (running, _cgroup) = self.spawn();
+        running.wait()
+    }
+}
+
 /// A node, as far as a container notices it.
 struct Node {
     directory: tempfile::TempDir,
@@ -360,9 +390,9 @@ struct Node {
 
 impl Node {
     /// A container's command with the environment and the files that its manifest says, and no
-    /// other. Mounts are below a temporary directory, so that paths to them begin differently;
+    /// other, and with no more memory, where this is root on a system that lets it. Mounts are below a temporary directory, so that paths to them begin differently;
     /// nothing else is changed.
-    fn container(&self, job: &Job<'_>, index: Option<u64>) -> Run {
+    fn container(&self, job: &Job<'_>, index: Option<u64>) -> Container {
         let user = job.pod["securityContext"]["runAsUser"].as_u64().unwrap();
         let user = u32::try_from(user).unwrap();
         let pod = self.directory.path().join(unique(job.function()));
@@ -406,7 +436,24 @@ impl Node {
             Some((name, value?.clone()))
         });
         assert_eq!(job.container["command"].as_array().unwrap().len(), 1);
-        Run::program(self.directory.path().join("bin").join(job.function()))
+        let program = self.directory.path().join("bin").join(job.function());
+        let started = match Cgroup::make(Limit::Memory(job.memory())) {
+            // Root puts itself into the group before it becomes the pod's user.
+            Some(cgroup) => {
+                let user = user.to_string();
+                let script = r#"echo $$ > "$0" && exec /usr/bin/setpriv --reuid "$1" --regid "$1" --clear-groups "$2""#;
+                let run = Run::program("/bin/sh")
+                    .arg("-c")
+                    .arg(script)
+                    .arg(cgroup.processes())
+                    .arg(user)
+                    .arg(program);
+                (run, Some(cgroup))
+            }
+            None => (Run::program(program).as_user(user), None),
+        };
+        let run = started
+            .0
             .bare()
             // The image's, then what every container has, whatever enableServiceLinks says.
             .var("PATH", BIN)
@@ -417,8 +464,11 @@ impl Node {
             .vars(index.map(|index| ("JOB_COMPLETION_INDEX", index.to_string())))
             .vars(shared.chain(own))
             // Nothing there can be written by anybody but root.
-            .in_dir("/")
-            .as_user(user)
+            .in_dir("/");
+        Container {
+            run,
+            cgroup: started.1,
+        }
     }
 
     fn mount(&self, job: &Job<'_>, name: &Value, place: &Path, user: u32) {
@@ -501,9 +551,11 @@ fn each_check_is_recorded_once(kustomization: &str, brokers: &str, mut secrets: 
     const SITES: i64 = 24;
     let database = shared::postgres().create_database("kubernetes");
     let website = Website::up("fine");
-    let sites: Vec<Value> = (0..SITES)
+    let receiver = Website::up("taken");
+    let mut sites: Vec<Value> = (0..SITES)
         .map(|n| json!({"name": format!("site-{n}"), "url": format!("{}{n}", website.url())}))
         .collect();
+    sites[0]["regex"] = "something else".into();
 
     // What whoever installs it edits, and nothing else: where Kafka is, the list, the secrets.
     let mut objects = kustomizations()[kustomization].clone();
@@ -514,14 +566,22 @@ fn each_check_is_recorded_once(kustomization: &str, brokers: &str, mut secrets: 
             object["data"]["KAFKA_TOPIC"] = unique("kubernetes").into();
         } else if object["kind"] == "ConfigMap" && name == "sites" {
             object["data"]["sites.json"] = Value::from(sites.clone()).to_string().into();
+        } else if object["kind"] == "CronJob" && name == "probe" {
+            // The websites are on this machine.
+            let pod = "/spec/jobTemplate/spec/template/spec/containers/0/env";
+            let env = object.pointer_mut(pod).unwrap().as_array_mut().unwrap();
+            env.retain(|variable| variable["name"] != "PROBE_DENY_NETWORKS");
         }
     }
     let url = || BTreeMap::from([("DATABASE_URL", database.url().to_owned())]);
     // Of probe only where its manifest asks for it.
-    secrets.extend(["setup", "drain", "probe"].map(|function| (function, url())));
+    secrets.extend(["setup", "drain", "probe", "maintain"].map(|function| (function, url())));
+    let mut of_notify = url();
+    of_notify.insert("NOTIFY_URLS", format!("webhook+{}", receiver.url()));
+    secrets.insert("notify", of_notify);
     let directory = open_directory();
     install(&FUNCTIONS, directory.path());
-    let node = Node {
+    let mut node = Node {
         directory,
         objects,
         secrets,
@@ -529,22 +589,25 @@ fn each_check_is_recorded_once(kustomization: &str, brokers: &str, mut secrets: 
     let job =
         |kind: &str, name: &str| Job::of(kustomization, find(&node.objects, kind, name)).unwrap();
 
-    node.container(&job("Job", "setup"), None).run().exits(0);
-    let probe = job("CronJob", "probe");
-    let shards: Vec<_> = (0..probe.spec["completions"].as_u64().unwrap())
-        .map(|index| node.container(&probe, Some(index)).spawn())
-        .collect();
-    for shard in shards {
-        let finished = shard.wait().exits(0);
-        assert!(
-            finished.stderr.lines().all(|line| line.starts_with('{')),
-            "{finished}"
-        );
+    let run = |job: &Job<'_>| node.container(job, None).run();
+    run(&job("Job", "setup")).exits(0);
+    let (probe, drain) = (job("CronJob", "probe"), job("CronJob", "drain"));
+    let shards = probe.spec["completions"].as_u64().unwrap();
+    const TICKS: i64 = 3;
+    for _ in 0..TICKS {
+        let pods: Vec<_> = (0..shards)
+            .map(|index| node.container(&probe, Some(index)).spawn())
+            .collect();
+        for (pod, _cgroup) in pods {
+            let finished = pod.wait().exits(0);
+            assert!(
+                finished.stderr.lines().all(|line| line.starts_with('{')),
+                "{finished}"
+            );
+        }
+        run(&drain).exits(0);
     }
-    let drain = job("CronJob", "drain");
-    for _ in 0..2 {
-        node.container(&drain, None).run().exits(0);
-    }
+    run(&drain).exits(0);
     let counts = database
         .client()
         .query_one(
@@ -552,5 +615,24 @@ fn each_check_is_recorded_once(kustomization: &str, brokers: &str, mut secrets: 
             &[],
         )
         .unwrap();
-    assert_eq!((counts.get(0), counts.get(1)), (SITES, SITES));
+    assert_eq!((counts.get(0), counts.get(1)), (TICKS * SITES, SITES));
+    run(&job("CronJob", "maintain")).exits(0);
+    if kustomization == "components" {
+        run(&job("CronJob", "notify")).exits(0);
+        assert_eq!(receiver.requests().len(), 1);
+    }
+
+    // What is tried again in the next minute, and what a person must mend.
+    let nobody = sitewatch_tests::port::reserve();
+    for (url, exit) in [
+        (
+            format!("postgres://drain@127.0.0.1:{nobody}/sitewatch"),
+            Exit::Unavailable,
+        ),
+        ("a host, or something".to_owned(), Exit::Configuration),
+    ] {
+        node.secrets
+            .insert("drain", BTreeMap::from([("DATABASE_URL", url)]));
+        node.container(&drain, None).run().exits(exit.code().into());
+    }
 }

@@ -10,12 +10,13 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use openssl::ssl::SslVersion;
 use sitewatch_tests::certificates::{CertificateAuthority, Validity};
+use sitewatch_tests::cgroup::{Cgroup, Limit};
 use sitewatch_tests::pages::{Log, Manner, Tls, Wrote, serve_and_log};
 
 /// One way to serve.
@@ -79,7 +80,7 @@ fn main() {
     let certificate = authority.server(&["127.0.0.1", "localhost"], Validity::days(30));
     let ca = directory.path().join("ca.pem");
     std::fs::write(&ca, authority.pem()).expect("write the CA certificate");
-    let cgroup = Cgroup::make();
+    let cgroup = Cgroup::make(Limit::Cpu(20));
     for scenario in SCENARIOS {
         if !is_wanted(scenario.name, &names) {
             continue;
@@ -139,7 +140,7 @@ fn probe(scenario: &Scenario, base: &str, ca: &Path, cgroup: Option<&Cgroup>) ->
         .collect();
     let file = ca.with_file_name("sites.json");
     std::fs::write(&file, format!("[{}]", sites.join(","))).expect("write the sites");
-    let mut command = Cgroup::command(cgroup, &program);
+    let mut command = within(cgroup, &program);
     command
         .env_clear()
         .env("SITES_FILE", file)
@@ -185,7 +186,7 @@ fn curl(
     }
     let list = directory.join("curl");
     std::fs::write(&list, pages).expect("write curl's list");
-    let mut command = Cgroup::command(cgroup, Path::new("curl"));
+    let mut command = within(cgroup, Path::new("curl"));
     command
         .args(["--silent", "--no-keepalive", "--max-time", "5"])
         .args([
@@ -315,47 +316,6 @@ impl Drop for Busy {
     }
 }
 
-/// A control group that gets a fifth of a core.
-struct Cgroup(PathBuf);
-
-impl Cgroup {
-    /// Makes one, by the second version of the interface or the first.
-    fn make() -> Option<Self> {
-        let name = format!("sitewatch-bench-{}", std::process::id());
-        let second = Path::new("/sys/fs/cgroup").join(&name);
-        let first = Path::new("/sys/fs/cgroup/cpu").join(&name);
-        // Every 100 ms, 20 ms.
-        for (path, file, limit) in [
-            (second, "cpu.max", "20000 100000"),
-            (first, "cpu.cfs_quota_us", "20000"),
-        ] {
-            if std::fs::create_dir(&path).is_err() {
-                continue;
-            }
-            let made = Self(path);
-            if std::fs::write(made.0.join(file), limit).is_ok() {
-                return Some(made);
-            }
-        }
-        None
-    }
-
-    /// A command that runs in the group.
-    fn command(cgroup: Option<&Self>, program: &Path) -> Command {
-        let Some(Self(path)) = cgroup else {
-            return Command::new(program);
-        };
-        let mut command = Command::new("/bin/sh");
-        command
-            .args(["-c", r#"echo $$ > "$0" && exec "$@""#])
-            .arg(path.join("cgroup.procs"))
-            .arg(program);
-        command
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        std::fs::remove_dir(&self.0).ok();
-    }
+fn within(cgroup: Option<&Cgroup>, program: &Path) -> Command {
+    cgroup.map_or_else(|| Command::new(program), |cgroup| cgroup.command(program))
 }
