@@ -80,7 +80,7 @@ impl Badge {
         Self::new(site, words.state(state).to_owned(), colour)
     }
 
-    /// Of a site's uptime, beside the one that was promised; `None`: it was not monitored.
+    /// Of a site's uptime, beside the objective; `None`: it was not monitored.
     pub(crate) fn uptime(site: &str, uptime: Option<f64>, target: f64, words: &Words) -> Self {
         let (told, colour) = match uptime {
             None => (words.state_unmonitored.clone(), GREY),

@@ -206,7 +206,7 @@ pub(crate) struct NotificationLine {
     pub(crate) error: Option<String>,
 }
 
-/// What of a promised uptime was kept in a period: of a site, or of all those of a group.
+/// How an availability objective was met in a period: by a site, or by all those of a group.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct SlaLine {
     /// `site` or `group`.
@@ -232,9 +232,9 @@ pub(crate) struct SlaLine {
     pub(crate) coverage: Option<f64>,
     /// For how long nobody looked; null likewise, or where it is so for a site of the group.
     pub(crate) uncovered_s: Option<i64>,
-    /// The percentage that was promised.
+    /// The objective: the percentage that the uptime should not be below.
     pub(crate) target: f64,
-    /// For how long the site may be down until the period ends.
+    /// The error budget: for how long the site may be down until the period ends.
     pub(crate) budget_s: i64,
     /// What is left of it; negative once it is overdrawn.
     pub(crate) budget_left_s: i64,

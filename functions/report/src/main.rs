@@ -30,7 +30,7 @@ use read::incidents::Incidents;
 use read::notifications::{self, Notifications};
 use read::recent::Recent;
 use read::sites::Sites;
-use read::sla::Promises;
+use read::sla::Sla;
 use settings::{Format, Kind, Settings};
 use words::number_of_sites;
 
@@ -121,13 +121,13 @@ fn work(settings: &Settings) -> Result<Summary, Failure> {
             })
         }
         Kind::Sla => {
-            let promises = Promises::open(reader, settings)?;
+            let sla = Sla::open(reader, settings)?;
             match settings.format {
-                Format::Html => html::sla::write(reader, settings, &promises)?,
-                Format::Badge => promises.badge(reader, &settings.words)?.write(settings)?,
-                _ => output::lines(settings, &mut |each| promises.each(reader, each))?,
+                Format::Html => html::sla::write(reader, settings, &sla)?,
+                Format::Badge => sla.badge(reader, &settings.words)?.write(settings)?,
+                _ => output::lines(settings, &mut |each| sla.each(reader, each))?,
             }
-            let sites = promises.sites();
+            let sites = sla.sites();
             Summary::done(number_of_sites(sites), vec![("sites", sites)])
         }
     };

@@ -1,4 +1,4 @@
-//! The period that a promise is told for: whole hours, usually a calendar month.
+//! The period that an availability objective is for: whole hours, usually a calendar month.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;

@@ -32,9 +32,9 @@ pub(crate) struct Settings {
     pub(crate) filter: Filter,
     /// Nothing from before this; `None`: what is usual for the kind.
     pub(crate) since: Option<Timestamp>,
-    /// What a promise is told for.
+    /// What the availability objective is for.
     pub(crate) period: Period,
-    /// The uptime that was promised, as a percentage.
+    /// The availability objective, as a percentage.
     pub(crate) target: f64,
     /// The label whose values make groups of sites; `None`: no groups.
     pub(crate) group_by: Option<String>,
@@ -109,7 +109,7 @@ pub(crate) enum Kind {
     Runs,
     /// What was not told.
     Notifications,
-    /// What of a promised uptime was kept.
+    /// How an availability objective was met.
     Sla,
 }
 

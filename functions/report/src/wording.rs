@@ -94,7 +94,7 @@ pub(crate) struct Words {
     pub(crate) sla_budget: String,
     pub(crate) sla_left: String,
     pub(crate) sla_target: String,
-    pub(crate) sla_kept: String,
+    pub(crate) sla_met: String,
     pub(crate) sla_missed: String,
     pub(crate) sla_unknown: String,
     pub(crate) sla_footer: String,

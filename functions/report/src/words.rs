@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_promised_is_told_to_the_thousandth() {
+    fn a_share_of_time_is_told_to_the_thousandth() {
         for (value, text) in [
             (None, ""),
             (Some(100.0), "100 %"),

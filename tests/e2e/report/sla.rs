@@ -1,4 +1,4 @@
-//! What was promised of a period, and whether it was kept.
+//! The availability objective of a period, and whether it was met.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -184,13 +184,13 @@ fn downtime_is_that_of_the_incidents_and_what_nobody_looked_at_is_told() {
             .var("REPORT_FORMAT", "json");
         json(&report.run().exits(0).stdout)
     };
-    let (promises, incidents) = (of_kind("sla"), of_kind("incidents"));
-    assert_eq!(sum(&promises, "downtime_s"), sum(&incidents, "duration_s"));
-    assert_eq!(sum(&promises, "incidents"), incidents.len() as i64);
+    let (sites, incidents) = (of_kind("sla"), of_kind("incidents"));
+    assert_eq!(sum(&sites, "downtime_s"), sum(&incidents, "duration_s"));
+    assert_eq!(sum(&sites, "incidents"), incidents.len() as i64);
 }
 
 #[test]
-fn a_month_that_goes_on_has_its_whole_budget_and_is_not_kept_yet() {
+fn a_month_that_goes_on_has_its_whole_budget_and_is_not_met_yet() {
     let prepared = filled();
     let report = || {
         let report = prepared.report().var("REPORT_KIND", "sla");
@@ -238,7 +238,7 @@ ERROR report: see `report --help` for every variable it reads (exit code 78)
 }
 
 #[test]
-fn a_promise_is_told_as_a_table_as_csv_and_as_a_page() {
+fn an_objective_is_told_as_a_table_as_csv_and_as_a_page() {
     let prepared = filled();
     let told = |format: &str| {
         let report = prepared.report().var("REPORT_KIND", "sla");
@@ -266,7 +266,7 @@ fn a_promise_is_told_as_a_table_as_csv_and_as_a_page() {
         "{page}"
     );
     assert!(!page.contains("<script"), "{page}");
-    for part in ["97.847 %", "31 min", ">missed<", ">kept<", ">not known<"] {
+    for part in ["97.847 %", "31 min", ">missed<", ">met<", ">not known<"] {
         assert!(page.contains(part), "{part} in\n{page}");
     }
 }

@@ -230,7 +230,7 @@ fn every_word_is_one_of_the_file() {
             "lang",
             "list_separator",
             "more",
-            "sla_kept"
+            "sla_met"
         ]
     );
 }

@@ -56,7 +56,7 @@ impl Bars {
     }
 }
 
-/// The most promises, incidents and certificates that a page shows.
+/// The most sites, incidents and certificates that a page shows.
 const SITES: u64 = 10_000;
 const INCIDENTS: u64 = 1_000;
 const CERTIFICATES: usize = 1_000;

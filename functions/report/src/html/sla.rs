@@ -1,4 +1,4 @@
-//! What of a promised uptime was kept, as a page.
+//! How an availability objective was met, as a page.
 
 use std::fmt::Display;
 use std::io;
@@ -10,7 +10,7 @@ use super::{SITES, hash};
 use crate::lines::SlaLine;
 use crate::output;
 use crate::read::Reader;
-use crate::read::sla::Promises;
+use crate::read::sla::Sla;
 use crate::settings::Settings;
 use crate::wording::{Words, fill};
 use crate::words::{balance, lasting, printable, time};
@@ -73,7 +73,7 @@ impl LineView {
             budget: lasting(line.budget_s),
             left: balance(line.budget_left_s),
             met: match line.met {
-                Some(true) => ("up", words.sla_kept.clone()),
+                Some(true) => ("up", words.sla_met.clone()),
                 Some(false) => ("down", words.sla_missed.clone()),
                 None => ("unknown", words.sla_unknown.clone()),
             },
@@ -88,9 +88,9 @@ impl LineView {
 pub(crate) fn write(
     reader: &mut Reader<'_>,
     settings: &Settings,
-    promises: &Promises,
+    sla: &Sla,
 ) -> Result<(), Failure> {
-    let sites = promises.first_sites(reader, SITES)?;
+    let sites = sla.first_sites(reader, SITES)?;
     let now = reader.span.now;
     let words = &settings.words;
     let title = printable(&settings.title);
@@ -108,11 +108,11 @@ pub(crate) fn write(
         style_hash: hash(super::STYLE),
         made_at: fill(&words.as_of, &[("time", &time(now))]),
         made_at_machine: now.to_string(),
-        groups: promises
+        groups: sla
             .groups()
             .map(|line| LineView::new(line, words))
             .collect(),
-        more: match promises.sites().saturating_sub(sites.len() as u64) {
+        more: match sla.sites().saturating_sub(sites.len() as u64) {
             0 => String::new(),
             left => fill(&words.more, &[("count", &left)]),
         },

@@ -8,7 +8,7 @@ macro_rules! with_report {
             REPORT_KIND {
                 group: Report, default: "sites",
                 wants: "sites, recent, incidents, days, runs, notifications or sla", example: "incidents",
-                help: "What is shown: sites (the state of each), recent (the latest checks, as they were recorded), incidents (when a site went down, for how long, why), days (what each site's days were like), runs (the last run of each function), notifications (what notify has not told yet, and what it gave up), sla (what of a promised uptime was kept in a period). functions/report/README.md has the columns of each.",
+                help: "What is shown: sites (the state of each), recent (the latest checks, as they were recorded), incidents (when a site went down, for how long, why), days (what each site's days were like), runs (the last run of each function), notifications (what notify has not told yet, and what it gave up), sla (how an availability objective was met in a period: downtime, error budget). functions/report/README.md has the columns of each.",
             }
             REPORT_FORMAT {
                 group: Report, default: "table",
@@ -48,7 +48,7 @@ macro_rules! with_report {
             REPORT_SLA_TARGET {
                 group: Report, default: "99.9",
                 wants: "a percentage above 0, at most 100", example: "99.95",
-                help: "The uptime that was promised, in percent of the time: what REPORT_KIND=sla compares with.",
+                help: "The availability objective of REPORT_KIND=sla, in percent of the time; the rest is the error budget.",
             }
             REPORT_GROUP_BY {
                 group: Report,

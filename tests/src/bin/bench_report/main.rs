@@ -28,7 +28,7 @@ const REPORT_LIMIT: Limit = Limit {
     wall: Duration::from_secs(2),
     memory_mb: Some(128.0),
 };
-/// What of a promise was kept takes all incidents and days of the period.
+/// An error budget takes all incidents and days of the period.
 const SLA_LIMIT: Limit = Limit {
     wall: Duration::from_secs(5),
     memory_mb: Some(128.0),
