@@ -32,21 +32,7 @@ pub(crate) fn dead_letters_after(
     let room = i64::try_from(MAX_BUFFERED).unwrap_or(i64::MAX);
     let read = || {
         begin(&mut lock(client), settings)?.query_typed(
-            // An earlier release kept values of any length; what no event can have is not looked at,
-            // and stays.
-            "select id, value
-                 from (
-                     select id, value,
-                         sum(size) over (order by id) - size as before
-                     from (
-                         select id,
-                             case when octet_length(value) <= $4 then value end as value,
-                             case when octet_length(value) <= $4 then octet_length(value) else 0 end
-                                 as size
-                         from dead_letters where id > $1 order by id limit $2
-                     ) as following
-                 ) as following
-                 where before < $3 order by id",
+            include_str!("replay_next.sql"),
             &[
                 (&after, Type::INT8),
                 (&limit, Type::INT8),

@@ -143,7 +143,7 @@ fn newest<'a>(rows: &[Keyed<'a>]) -> Vec<State<'a>> {
     states
 }
 
-/// The states as arrays, one a column: what `unnest` takes.
+/// The states as arrays, one a column, in the order in which both statements take them.
 struct Columns<'a> {
     website_ids: Vec<i32>,
     location_ids: Vec<i16>,
@@ -164,15 +164,6 @@ struct Columns<'a> {
     first_scheduled_at: Vec<Option<Timestamp>>,
     intervals_ms: Vec<Option<i32>>,
 }
-
-/// The names of the arrays above, as both statements use them.
-const COLUMNS: &str = "(website_id, location_id, checked_at, first_known_at, last_up_at, \
-    last_down_at, outcome, up, certificate_not_after, certificate_issuer, \
-    certificate_error, chain_not_after, chain_subject, chain_host, tls_version, final_url, \
-    first_scheduled_at, interval_ms)";
-
-const ARRAYS: &str =
-    "unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
 
 impl<'a> Columns<'a> {
     fn of(states: &[&State<'a>]) -> Self {
@@ -233,20 +224,17 @@ fn insert(
 ) -> Result<HashSet<(i32, i16)>, postgres::Error> {
     Ok(transaction
         .query_typed(
-            &format!(
-                "insert into website_states
-                     (website_id, location_id, checked_at, first_known_at, last_up_at, last_down_at,
-                      outcome, up, certificate_not_after, certificate_issuer, certificate_error,
-                      chain_not_after, chain_subject, chain_host, tls_version, final_url,
-                      first_scheduled_at, interval_ms)
-                 select website_id, location_id, checked_at, first_known_at, last_up_at, last_down_at,
-                     outcome, up, certificate_not_after, certificate_issuer, certificate_error,
-                     chain_not_after, chain_subject, chain_host, tls_version, final_url,
-                     first_scheduled_at, interval_ms
-                 from {ARRAYS} as new {COLUMNS}
-                 on conflict do nothing
-                 returning website_id, location_id"
-            ),
+            "insert into website_states (
+                 website_id, location_id, checked_at, first_known_at, last_up_at, last_down_at,
+                 outcome, up, certificate_not_after, certificate_issuer, certificate_error,
+                 chain_not_after, chain_subject, chain_host, tls_version, final_url,
+                 first_scheduled_at, interval_ms
+             )
+             select * from unnest(
+                 $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18
+             )
+             on conflict do nothing
+             returning website_id, location_id",
             &Columns::of(states).parameters(),
         )?
         .into_iter()
@@ -255,50 +243,8 @@ fn insert(
 }
 
 fn update(transaction: &mut Transaction<'_>, states: &[&State<'_>]) -> Result<(), postgres::Error> {
-    const IS_NEWER: &str = "state.checked_at < new.checked_at";
-    // An earlier release believed checks a day ahead: such a one must not hide a new certificate.
-    const IS_AHEAD: &str = "state.checked_at > now() + clock_skew()";
-    // A check without TLS (the connection failed) says nothing of the certificate: what was seen
-    // last stays.
-    const SEES_TLS: &str = "new.tls_version is not null \
-        and (state.checked_at < new.checked_at or state.checked_at > now() + clock_skew())";
     transaction.execute_typed(
-        &format!(
-            "update website_states as state set
-                 checked_at = greatest(state.checked_at, new.checked_at),
-                 first_known_at = least(state.first_known_at, new.first_known_at),
-                 last_up_at = greatest(state.last_up_at, new.last_up_at),
-                 last_down_at = greatest(state.last_down_at, new.last_down_at),
-                 outcome = case when {IS_NEWER} then new.outcome else state.outcome end,
-                 up = case when {IS_NEWER} then new.up else state.up end,
-                 certificate_not_after = case when {SEES_TLS}
-                     then new.certificate_not_after else state.certificate_not_after end,
-                 certificate_issuer = case when {SEES_TLS}
-                     then new.certificate_issuer else state.certificate_issuer end,
-                 certificate_error = case when {SEES_TLS}
-                     then new.certificate_error else state.certificate_error end,
-                 chain_not_after = case when {SEES_TLS}
-                     then new.chain_not_after else state.chain_not_after end,
-                 chain_subject = case when {SEES_TLS}
-                     then new.chain_subject else state.chain_subject end,
-                 chain_host = case when {SEES_TLS}
-                     then new.chain_host else state.chain_host end,
-                 tls_version = case when {SEES_TLS}
-                     then new.tls_version else state.tls_version end,
-                 final_url = case when {IS_NEWER} then new.final_url else state.final_url end,
-                 first_scheduled_at = least(state.first_scheduled_at, new.first_scheduled_at),
-                 interval_ms = case when {IS_NEWER} then new.interval_ms else state.interval_ms end
-             from {ARRAYS} as new {COLUMNS}
-             where state.website_id = new.website_id
-               and state.location_id = new.location_id
-               and (
-                   {IS_NEWER} or {IS_AHEAD}
-                   or least(state.first_known_at, new.first_known_at) is distinct from state.first_known_at
-                   or least(state.first_scheduled_at, new.first_scheduled_at) is distinct from state.first_scheduled_at
-                   or greatest(state.last_up_at, new.last_up_at) is distinct from state.last_up_at
-                   or greatest(state.last_down_at, new.last_down_at) is distinct from state.last_down_at
-               )"
-        ),
+        include_str!("states_update.sql"),
         &Columns::of(states).parameters(),
     )?;
     Ok(())

@@ -177,21 +177,7 @@ impl Sla {
 /// oldest hour there is have been counted by day.
 fn kept_from(reader: &mut Reader<'_>, period: Period) -> Result<Timestamp, postgres::Error> {
     let row = reader.transaction.query_typed_one(
-        "select coalesce(
-             (
-                 select oldest.hour
-                 from (
-                     select least(min(hour), (select min(hour) from unnest($2::timestamptz[]) as hour)) as hour
-                     from checks_hourly
-                 ) as oldest
-                 where exists (
-                     select from checks_daily
-                     where day >= ($1 at time zone 'UTC')::date
-                         and day < (oldest.hour at time zone 'UTC')::date
-                 )
-             ),
-             $1
-         )",
+        include_str!("kept_from.sql"),
         &[
             (&period.from, Type::TIMESTAMPTZ),
             (&reader.span.fresh, Type::TIMESTAMPTZ_ARRAY),
