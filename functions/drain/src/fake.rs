@@ -1,11 +1,12 @@
 //! A topic and a database in memory, for tests of what lies between them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 use sitewatch::run::{Failure, Progress, Stop, Why};
 use sitewatch_kafka::{KafkaError, Range};
 
@@ -166,7 +167,7 @@ pub(crate) struct Database {
 
 impl Database {
     pub(crate) fn tables(&self) -> MutexGuard<'_, Tables> {
-        self.tables.lock().unwrap()
+        self.tables.lock()
     }
 
     /// Numbers of the events recorded, in their order.

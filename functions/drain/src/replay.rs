@@ -1,9 +1,10 @@
 //! Messages that could not be recorded before, tried again after a fix or an upgrade.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use std::vec;
 
+use parking_lot::Mutex;
 use sitewatch::postgres::{check_schema, connect};
 use sitewatch::run::{Exit, Failure, Progress, Run, Summary};
 use sitewatch::settings::DatabaseSettings;

@@ -1,11 +1,12 @@
 //! JSON lines on standard input: `probe | drain` without any Kafka.
 
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use sitewatch::event::MAX_EVENT;
 use sitewatch::postgres::{check_schema, connect, record_run};
 use sitewatch::run::{Failure, Progress, Run, Summary};

@@ -1,8 +1,9 @@
 //! A run over the topic: plan, acquire, read and write (`pump.rs`), tell Kafka's tools, finish.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use postgres::Client;
 use sitewatch::postgres::{check_schema, connect, record_run_over};
 use sitewatch::run::{Exit, Failure, Progress, Run, Summary};
@@ -35,7 +36,7 @@ pub(crate) fn drain(
     if !settings.dry_run
         && let Some(client) = Arc::into_inner(client)
     {
-        let client = client.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let client = client.into_inner();
         record_run_over(client, "drain", run, &result);
     }
     result
@@ -122,7 +123,7 @@ fn begin(
 ) -> Result<(Pump, PartitionLocks), Failure> {
     let (plan, topic) = (&survey.plan, &survey.topic);
     let decoder = {
-        let client = &mut store::lock(client);
+        let client = &mut client.lock();
         store::check_columns(client, &settings.database)?;
         store::end_zombies(client, &settings.database)?;
         Decoder::new(Window::read(client, &settings.database)?)

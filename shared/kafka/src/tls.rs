@@ -6,12 +6,12 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use openssl::error::ErrorStack;
-use openssl::pkey::PKey;
 use openssl::ssl::{
     HandshakeError, SslConnector, SslContextBuilder, SslMethod, SslOptions, SslStream,
     SslVerifyMode,
 };
 use openssl::x509::X509VerifyResult;
+use sitewatch::tls::{private_key, reason};
 
 use super::{KafkaError, Security};
 
@@ -47,8 +47,7 @@ fn context(security: &Security) -> Result<SslContextBuilder, KafkaError> {
     }
     if let Some(path) = &security.key_file {
         let pem = read(path, "KAFKA_KEY_FILE")?;
-        // Without a passphrase given, OpenSSL would ask the terminal for one.
-        let key = PKey::private_key_from_pem_passphrase(&pem, b"")
+        let key = private_key(&pem)
             .map_err(|error| malformed("KAFKA_KEY_FILE", path, "unencrypted key", &error))?;
         context
             .set_private_key(&key)
@@ -160,12 +159,11 @@ fn read(path: &Path, variable: &str) -> Result<Vec<u8>, KafkaError> {
 }
 
 fn malformed(variable: &str, path: &Path, wanted: &str, error: &ErrorStack) -> KafkaError {
-    let reason = error.errors().first().and_then(|error| error.reason());
     KafkaError::Configuration {
         what: format!(
             "{variable}: {} holds no {wanted} in PEM form ({})",
             path.display(),
-            reason.unwrap_or("unreadable")
+            reason(error)
         ),
     }
 }

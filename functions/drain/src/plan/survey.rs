@@ -31,7 +31,7 @@ impl Survey {
         client: &Shared,
         reader: &mut Reader,
     ) -> Result<Self, Failure> {
-        let stored = store::stored(&mut store::lock(client), &settings.database, topic)?;
+        let stored = store::stored(&mut client.lock(), &settings.database, topic)?;
         let bounds = reader.bounds()?;
         let id = topic_id(reader, &stored, topic)?;
         let recreated = id

@@ -11,7 +11,7 @@ use sitewatch::postgres::{Cancel, begin, explain, retried};
 use sitewatch::run::Failure;
 use sitewatch::settings::DatabaseSettings;
 
-use super::connections::{Shared, lock};
+use super::connections::Shared;
 use super::days::Days;
 use super::limits::Limits;
 use super::names::Names;
@@ -83,7 +83,7 @@ impl Store {
     /// Writes it in one transaction. What an attempt that failed found out is not remembered.
     /// `None` when names were forgotten since the run began.
     fn try_commit(&mut self, batch: &Batch) -> Result<Option<Committed>, postgres::Error> {
-        let mut client = lock(&self.client);
+        let mut client = self.client.lock();
         let mut transaction = begin(&mut client, &self.settings)?;
         // If this drain becomes a zombie here, others wait for it no longer than for a statement.
         let idle = format!(
@@ -138,7 +138,7 @@ impl Commit for Store {
     }
 
     fn interrupt(&self) -> Interrupt {
-        let cancel = Cancel::new(&lock(&self.client), &self.settings);
+        let cancel = Cancel::new(&self.client.lock(), &self.settings);
         Arc::new(move || cancel.clone().cancel())
     }
 }

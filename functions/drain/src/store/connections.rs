@@ -3,11 +3,12 @@
 //! A pooler may have a single connection for all of us, and a role a limit. So nothing waits for a
 //! connection while it keeps another from working: what is not there at once is done without.
 
+use std::sync::Arc;
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use postgres::Client;
 use sitewatch::postgres::{connect, root_cause};
 use sitewatch::settings::DatabaseSettings;
@@ -26,12 +27,6 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// A connection that the first writer has, and the run's own questions between its batches.
 pub(crate) type Shared = Arc<Mutex<Client>>;
-
-/// The connection, for a moment.
-pub(crate) fn lock(client: &Shared) -> MutexGuard<'_, Client> {
-    // Whoever panicked with it left no transaction open: dropping one rolls it back.
-    client.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// What could be had.
 pub(crate) struct Connections {
@@ -130,7 +125,7 @@ fn unless_in_the_way(mut locks: Client, first: &Shared) -> Option<Client> {
     let asked = Arc::clone(first);
     thread::spawn(move || {
         // Whether it failed, its next use will tell.
-        lock(&asked).batch_execute("").ok();
+        asked.lock().batch_execute("").ok();
         sender.send(()).ok();
     });
     if answered.recv_timeout(HELD_TIMEOUT).is_ok() {

@@ -18,7 +18,7 @@ mod zombies;
 
 pub(crate) use checks::check_columns;
 pub(crate) use commit::{Origin, Store, Topic};
-pub(crate) use connections::{Connections, Shared, lock};
+pub(crate) use connections::{Connections, Shared};
 pub(crate) use limits::Limits;
 pub(crate) use offsets::{Stored, record_losses, stored};
 pub(crate) use partition_locks::PartitionLocks;

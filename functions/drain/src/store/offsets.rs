@@ -9,7 +9,7 @@ use sitewatch::run::Failure;
 use sitewatch::settings::DatabaseSettings;
 
 use super::commit::Topic;
-use super::connections::{Shared, lock};
+use super::connections::Shared;
 use crate::batch::Batch;
 use crate::plan::Loss;
 
@@ -104,7 +104,7 @@ pub(crate) fn record_losses(
     losses: &[Loss],
 ) -> Result<(), Failure> {
     let record = || -> Result<(), postgres::Error> {
-        let mut client = lock(client);
+        let mut client = client.lock();
         let mut transaction = begin(&mut client, settings)?;
         for loss in losses {
             // With the group's offsets a partition may lose messages before it was ever drained.

@@ -10,7 +10,7 @@ use sitewatch::settings::DatabaseSettings;
 use sitewatch_kafka::Range;
 
 use super::commit::Topic;
-use super::connections::{Shared, lock};
+use super::connections::Shared;
 use super::offsets::stored;
 
 /// Partitions that no other drain works on while this lives.
@@ -57,7 +57,7 @@ impl PartitionLocks {
     ) -> Result<(BTreeSet<i32>, BTreeMap<i32, i64>), Failure> {
         let acquired = self.lock(ranges);
         // Once: between its batches, the first writer hardly lets go of it.
-        let client = &mut lock(&self.client);
+        let client = &mut self.client.lock();
         self.add(client, &acquired)?;
         if let Some(from) = back_from {
             self.go_back(client, &acquired, from)?;

@@ -9,7 +9,7 @@ use sitewatch::postgres::{begin, explain};
 use sitewatch::run::Failure;
 use sitewatch::settings::DatabaseSettings;
 
-use super::connections::{Shared, lock};
+use super::connections::Shared;
 use crate::batch::Batch;
 use crate::decode::DeadLetter;
 use crate::filling::MAX_BUFFERED;
@@ -31,7 +31,7 @@ pub(crate) fn dead_letters_after(
     let longest = i64::try_from(MAX_EVENT).unwrap_or(i64::MAX);
     let room = i64::try_from(MAX_BUFFERED).unwrap_or(i64::MAX);
     let read = || {
-        begin(&mut lock(client), settings)?.query_typed(
+        begin(&mut client.lock(), settings)?.query_typed(
             include_str!("replay_next.sql"),
             &[
                 (&after, Type::INT8),

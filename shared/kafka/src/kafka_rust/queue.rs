@@ -2,8 +2,10 @@
 //! is known, so that a thread that hangs can be left behind without losing one.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
 
 use crate::{Delivery, KafkaError, Undelivered};
 
@@ -62,15 +64,14 @@ struct State {
 impl Queue {
     /// Returns the item when there was no room until `deadline`.
     pub(super) fn push(&self, item: Item, deadline: Instant) -> Result<(), Item> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         while state.waiting_bytes + item.size() > ROOM_BYTES && !state.waiting.is_empty()
             || state.waiting.len() >= ROOM_MESSAGES
         {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if Instant::now() >= deadline {
                 return Err(item);
             }
-            state = self.wait(state, left);
+            self.changed.wait_until(&mut state, deadline);
         }
         state.waiting_bytes += item.size();
         state.waiting.push_back(Arc::new(item));
@@ -80,15 +81,12 @@ impl Queue {
 
     /// Waits for messages and takes up to `bytes` of them, at least one. `None`: no more will come.
     pub(super) fn take(&self, bytes: usize) -> Option<Vec<Arc<Item>>> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         while state.waiting.is_empty() {
             if state.closing || state.abandoned {
                 return None;
             }
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            self.changed.wait(&mut state);
         }
         let mut batch = Vec::new();
         let mut taken = 0;
@@ -111,7 +109,7 @@ impl Queue {
         fates: Vec<(Arc<Item>, Result<(), KafkaError>)>,
         rest: &[Arc<Item>],
     ) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.abandoned {
             return;
         }
@@ -133,34 +131,33 @@ impl Queue {
 
     /// Notes why the thread gets nowhere; `false` when it may stop trying.
     pub(super) fn note(&self, trouble: KafkaError) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.trouble = Some(trouble);
         !state.abandoned
     }
 
     pub(super) fn take_deliveries(&self) -> Vec<Delivery> {
-        std::mem::take(&mut self.lock().deliveries)
+        std::mem::take(&mut self.state.lock().deliveries)
     }
 
     /// Announces that no more will come, and waits until all is settled or `deadline` has passed.
     /// Whether all is settled.
     pub(super) fn close(&self, deadline: Instant) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.closing = true;
         self.changed.notify_all();
         while !(state.waiting.is_empty() && state.sending.is_empty()) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if Instant::now() >= deadline {
                 return false;
             }
-            state = self.wait(state, left);
+            self.changed.wait_until(&mut state, deadline);
         }
         true
     }
 
     /// Gives up whatever is not settled.
     pub(super) fn abandon(&self, reason: &KafkaError) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.abandoned = true;
         let reason = state.trouble.take().unwrap_or_else(|| reason.clone());
         let sending = std::mem::take(&mut state.sending);
@@ -170,19 +167,6 @@ impl Queue {
             state.deliveries.push(item.undelivered(reason.clone()));
         }
         self.changed.notify_all();
-    }
-
-    fn wait<'a>(
-        &'a self,
-        state: MutexGuard<'a, State>,
-        left: std::time::Duration,
-    ) -> MutexGuard<'a, State> {
-        let waited = self.changed.wait_timeout(state, left);
-        waited.unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,9 +3,9 @@
 //! A failed call says "timed out" or "transport failure"; why is said here only, and only while
 //! somebody polls.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
@@ -78,31 +78,31 @@ impl Watcher {
     }
 
     pub(super) fn take_deliveries(&self) -> Vec<Delivery> {
-        std::mem::take(&mut lock(&self.deliveries))
+        std::mem::take(&mut *self.deliveries.lock())
     }
 
     /// The messages to be sent again.
     pub(super) fn take_turned_away(&self) -> Vec<TurnedAway> {
-        std::mem::take(&mut lock(&self.turned_away))
+        std::mem::take(&mut *self.turned_away.lock())
     }
 
     /// Notes the fate of a message.
     pub(super) fn report(&self, id: u64, result: Result<(), Box<Undelivered>>) {
-        lock(&self.deliveries).push(Delivery { id, result });
+        self.deliveries.lock().push(Delivery { id, result });
     }
 
     /// Forgets complaints: something has worked since.
     pub(super) fn all_well(&self) {
-        *lock(&self.trouble) = Trouble::default();
+        *self.trouble.lock() = Trouble::default();
     }
 
     pub(super) fn all_down(&self) -> bool {
-        lock(&self.trouble).all_down
+        self.trouble.lock().all_down
     }
 
     /// The refusal, once `brokers` of them have refused us.
     pub(super) fn refusal(&self, brokers: usize) -> Option<KafkaError> {
-        let trouble = lock(&self.trouble);
+        let trouble = self.trouble.lock();
         let (_, cause) = trouble.refusals.last()?;
         (trouble.refusals.len() >= brokers).then(|| KafkaError::Refused {
             brokers: self.brokers.clone(),
@@ -114,7 +114,9 @@ impl Watcher {
     pub(super) fn why(&self, fallback: &str) -> KafkaError {
         self.refusal(1).unwrap_or_else(|| KafkaError::Unreachable {
             brokers: self.brokers.clone(),
-            cause: lock(&self.trouble)
+            cause: self
+                .trouble
+                .lock()
                 .cause
                 .clone()
                 .unwrap_or_else(|| fallback.to_owned()),
@@ -123,7 +125,9 @@ impl Watcher {
 
     /// Why a partition cannot be read, from the code and what was said along with it.
     pub(super) fn partition_cause(&self, code: Code) -> String {
-        let said = lock(&self.trouble)
+        let said = self
+            .trouble
+            .lock()
             .cause
             .take()
             .unwrap_or_else(|| code.to_string());
@@ -180,7 +184,7 @@ impl ClientContext for Watcher {
     fn error(&self, error: RdError, reason: &str) {
         self.events.fetch_add(1, Ordering::Relaxed);
         log::debug!(target: LIBRDKAFKA_LOG, "{error}: {reason}");
-        let mut trouble = lock(&self.trouble);
+        let mut trouble = self.trouble.lock();
         let (broker, cause) = describe(reason);
         match error.rdkafka_error_code() {
             Some(Code::AllBrokersDown) => trouble.all_down = true,
@@ -226,7 +230,7 @@ impl ProducerContext for Watcher {
         });
         match again(error, *ticket) {
             None => self.report(ticket.id, Err(undelivered)),
-            Some(ticket) => lock(&self.turned_away).push(TurnedAway {
+            Some(ticket) => self.turned_away.lock().push(TurnedAway {
                 ticket,
                 headers: message.headers().map(BorrowedHeaders::detach),
                 message: undelivered,
@@ -266,13 +270,6 @@ impl Watcher {
             },
         }
     }
-}
-
-/// A poisoned lock holds good data: nothing below it can panic half-way.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// Splits librdkafka's reason into the broker it is about and a sentence for people:
