@@ -51,32 +51,7 @@ pub(crate) fn show(
         checks.entry(due.site).or_insert((due.after, 0)).1 += 1;
     }
 
-    let names = sites.iter().map(|site| site.name.as_str());
-    let names = names.chain(disabled.iter().map(String::as_str));
-    let width = names.map(|name| name.chars().count()).max().unwrap_or(0);
-    let mut text = format!(
-        "{:>8} {:>6} {:>8}  {:<width$}  why\n",
-        "due", "checks", "interval", "site"
-    );
-    let mut line = |due: &str, checks: usize, interval: &str, name: &str, why: &str| {
-        let name = printable(name);
-        text.push_str(&format!(
-            "{due:>8} {checks:>6} {interval:>8}  {name:<width$}  {why}\n"
-        ));
-    };
-    for (number, site) in sites.iter().enumerate() {
-        let (first, checks) = checks.get(&number).copied().unwrap_or_default();
-        let due = match checks {
-            0 => "no".to_owned(),
-            _ if first.is_zero() => "now".to_owned(),
-            _ => format!("in {:.1}s", first.as_secs_f64()),
-        };
-        let interval = written(site.interval);
-        line(&due, checks, &interval, &site.name, &run.why(site, checks));
-    }
-    for name in &disabled {
-        line("no", 0, "", name, "disabled");
-    }
+    let text = table(&sites, &disabled, &checks, &run);
     // A reader that has seen enough is no failure.
     drop(std::io::stdout().write_all(text.as_bytes()));
 
@@ -120,6 +95,42 @@ pub(crate) fn show(
         ],
     );
     Ok(summary.exiting(exit))
+}
+
+/// A line for each site: whether it is due, when and how often, and why.
+fn table(
+    sites: &[Arc<Site>],
+    disabled: &[String],
+    checks: &BTreeMap<usize, (Duration, usize)>,
+    run: &This,
+) -> String {
+    let names = sites.iter().map(|site| site.name.as_str());
+    let names = names.chain(disabled.iter().map(String::as_str));
+    let width = names.map(|name| name.chars().count()).max().unwrap_or(0);
+    let mut text = format!(
+        "{:>8} {:>6} {:>8}  {:<width$}  why\n",
+        "due", "checks", "interval", "site"
+    );
+    let mut line = |due: &str, checks: usize, interval: &str, name: &str, why: &str| {
+        let name = printable(name);
+        text.push_str(&format!(
+            "{due:>8} {checks:>6} {interval:>8}  {name:<width$}  {why}\n"
+        ));
+    };
+    for (number, site) in sites.iter().enumerate() {
+        let (first, checks) = checks.get(&number).copied().unwrap_or_default();
+        let due = match checks {
+            0 => "no".to_owned(),
+            _ if first.is_zero() => "now".to_owned(),
+            _ => format!("in {:.1}s", first.as_secs_f64()),
+        };
+        let interval = written(site.interval);
+        line(&due, checks, &interval, &site.name, &run.why(site, checks));
+    }
+    for name in disabled {
+        line("no", 0, "", name, "disabled");
+    }
+    text
 }
 
 /// What the run is, as far as that decides which sites are due.

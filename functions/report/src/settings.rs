@@ -116,50 +116,8 @@ pub(crate) enum Kind {
 /// Reads them; `None` means that problems were added.
 pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
     let lines = reader.optional(&var::REPORT_RECENT, parse::count(1, MAX_LINES));
-    let kind = reader.or_default(
-        &var::REPORT_KIND,
-        parse::word(&[
-            ("sites", Kind::Sites),
-            ("recent", Kind::Recent),
-            ("incidents", Kind::Incidents),
-            ("days", Kind::Days),
-            ("runs", Kind::Runs),
-            ("notifications", Kind::Notifications),
-            ("sla", Kind::Sla),
-        ]),
-    );
-    let kind = if lines.is_some() && !reader.is_set(&var::REPORT_KIND) {
-        Kind::Recent
-    } else {
-        kind
-    };
-    let format = reader.or_default(
-        &var::REPORT_FORMAT,
-        parse::word(&[
-            ("table", Format::Table),
-            ("json", Format::Json),
-            ("csv", Format::Csv),
-            ("html", Format::Html),
-            ("prometheus", Format::Prometheus),
-            ("atom", Format::Atom),
-            ("badge", Format::Badge),
-        ]),
-    );
-    let of_kinds = match format {
-        Format::Table | Format::Json | Format::Csv => None,
-        Format::Html => Some(("html", [Kind::Sites, Kind::Sla].as_slice(), "sites or sla")),
-        Format::Prometheus => Some(("prometheus", [Kind::Sites].as_slice(), "sites")),
-        Format::Atom => Some(("atom", [Kind::Incidents].as_slice(), "incidents")),
-        Format::Badge => Some(("badge", [Kind::Sites, Kind::Sla].as_slice(), "sites or sla")),
-    };
-    if let Some((word, kinds, named)) = of_kinds
-        && !kinds.contains(&kind)
-    {
-        reader.problem(
-            var::REPORT_FORMAT.name,
-            format!("is {word}, which is of REPORT_KIND={named} only; wants table, json or csv with any other kind"),
-        );
-    }
+    let kind = kind(reader, lines.is_some());
+    let format = format(reader, kind);
     let pushgateway = reader.optional(&var::PROMETHEUS_PUSHGATEWAY_URL, gateway);
     if pushgateway.is_some() && format != Format::Prometheus {
         reader.problem(
@@ -183,17 +141,7 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
         states: reader.optional(&var::REPORT_STATE, filter::states),
     };
     let since = reader.optional(&var::REPORT_SINCE, |text| period::time(text, now));
-    let period = if kind == Kind::Sla {
-        Period::read(reader, since, now)
-    } else {
-        if reader.is_set(&var::REPORT_UNTIL) {
-            reader.problem(
-                var::REPORT_UNTIL.name,
-                "is set, but nothing would end there; wants REPORT_KIND=sla",
-            );
-        }
-        Period::new(None, None, now)
-    };
+    let period = period(reader, kind, since, now);
     // A page lists incidents in passing.
     let usual = match kind {
         Kind::Recent | Kind::Incidents | Kind::Notifications if since.is_some() => MAX_LINES,
@@ -234,6 +182,74 @@ pub(crate) fn read(reader: &mut Reader) -> Option<Settings> {
         database: database(reader)?,
     };
     Some(settings)
+}
+
+/// Reads it. A number of lines alone asks for recent checks.
+fn kind(reader: &mut Reader, with_lines: bool) -> Kind {
+    let kind = reader.or_default(
+        &var::REPORT_KIND,
+        parse::word(&[
+            ("sites", Kind::Sites),
+            ("recent", Kind::Recent),
+            ("incidents", Kind::Incidents),
+            ("days", Kind::Days),
+            ("runs", Kind::Runs),
+            ("notifications", Kind::Notifications),
+            ("sla", Kind::Sla),
+        ]),
+    );
+    if with_lines && !reader.is_set(&var::REPORT_KIND) {
+        Kind::Recent
+    } else {
+        kind
+    }
+}
+
+/// Reads it, one that there is for the kind.
+fn format(reader: &mut Reader, kind: Kind) -> Format {
+    let format = reader.or_default(
+        &var::REPORT_FORMAT,
+        parse::word(&[
+            ("table", Format::Table),
+            ("json", Format::Json),
+            ("csv", Format::Csv),
+            ("html", Format::Html),
+            ("prometheus", Format::Prometheus),
+            ("atom", Format::Atom),
+            ("badge", Format::Badge),
+        ]),
+    );
+    let of_kinds = match format {
+        Format::Table | Format::Json | Format::Csv => None,
+        Format::Html => Some(("html", [Kind::Sites, Kind::Sla].as_slice(), "sites or sla")),
+        Format::Prometheus => Some(("prometheus", [Kind::Sites].as_slice(), "sites")),
+        Format::Atom => Some(("atom", [Kind::Incidents].as_slice(), "incidents")),
+        Format::Badge => Some(("badge", [Kind::Sites, Kind::Sla].as_slice(), "sites or sla")),
+    };
+    if let Some((word, kinds, named)) = of_kinds
+        && !kinds.contains(&kind)
+    {
+        reader.problem(
+            var::REPORT_FORMAT.name,
+            format!("is {word}, which is of REPORT_KIND={named} only; wants table, json or csv with any other kind"),
+        );
+    }
+    format
+}
+
+/// Reads it, for what has one.
+fn period(reader: &mut Reader, kind: Kind, since: Option<Timestamp>, now: Timestamp) -> Period {
+    if kind == Kind::Sla {
+        Period::read(reader, since, now)
+    } else {
+        if reader.is_set(&var::REPORT_UNTIL) {
+            reader.problem(
+                var::REPORT_UNTIL.name,
+                "is set, but nothing would end there; wants REPORT_KIND=sla",
+            );
+        }
+        Period::new(None, None, now)
+    }
 }
 
 fn percentage(text: &str) -> Result<f64, String> {

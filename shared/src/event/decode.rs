@@ -107,6 +107,24 @@ impl<'a> CheckEvent<'a> {
         if self.v != VERSION {
             return Err(DecodeError::Version(u64::from(self.v)));
         }
+        self.validate_texts()?;
+        self.validate_times()?;
+        self.validate_verdict()?;
+        self.validate_numbers()?;
+        if self.labels.len() > MAX_LABELS {
+            return Err(field(
+                "labels",
+                format!("{} labels, at most {MAX_LABELS}", self.labels.len()),
+            ));
+        }
+        for (name, value) in &self.labels {
+            text("labels", name, 1, MAX_LABEL)?;
+            text("labels", value, 0, MAX_LABEL)?;
+        }
+        Ok(())
+    }
+
+    fn validate_texts(&self) -> Result<(), DecodeError> {
         text("site", &self.site, 1, MAX_NAME)?;
         visible("site", &self.site)?;
         if self.url.len() > MAX_URL {
@@ -146,6 +164,10 @@ impl<'a> CheckEvent<'a> {
                 return Err(field("evidence", problem));
             }
         }
+        Ok(())
+    }
+
+    fn validate_times(&self) -> Result<(), DecodeError> {
         for (name, time) in [
             ("checked_at", Some(self.checked_at)),
             ("scheduled_at", self.scheduled_at),
@@ -164,6 +186,10 @@ impl<'a> CheckEvent<'a> {
                 format!("{scheduled_at}, more than a year from checked_at"),
             ));
         }
+        Ok(())
+    }
+
+    fn validate_verdict(&self) -> Result<(), DecodeError> {
         if self.up != self.outcome.verdict().as_up() {
             return Err(field(
                 "up",
@@ -180,6 +206,10 @@ impl<'a> CheckEvent<'a> {
                 "set although the outcome is \"up\"".to_owned(),
             ));
         }
+        Ok(())
+    }
+
+    fn validate_numbers(&self) -> Result<(), DecodeError> {
         if let Some(status) = self.status
             && !(100..=999).contains(&status)
         {
@@ -210,16 +240,6 @@ impl<'a> CheckEvent<'a> {
                 "redirects",
                 "redirects or attempts out of range".to_owned(),
             ));
-        }
-        if self.labels.len() > MAX_LABELS {
-            return Err(field(
-                "labels",
-                format!("{} labels, at most {MAX_LABELS}", self.labels.len()),
-            ));
-        }
-        for (name, value) in &self.labels {
-            text("labels", name, 1, MAX_LABEL)?;
-            text("labels", value, 0, MAX_LABEL)?;
         }
         Ok(())
     }
