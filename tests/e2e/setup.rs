@@ -148,6 +148,36 @@ fn websites_are_never_removed() {
     }
 }
 
+/// What is not among the rollups has no partitions ahead, and is neither dropped nor forgotten.
+#[test]
+fn every_partitioned_table_but_the_checks_is_a_rollup() {
+    let prepared = Prepared::new("setup");
+    let differing: Vec<String> = prepared
+        .client()
+        .query(
+            "select coalesce(rollup.name, partitioned.name)
+             from rollups() as rollup
+             full join (
+                 select relname::text as name,
+                     bool_or(attname = 'hour') as is_by_hour, bool_or(attname = 'day') as is_by_day,
+                     bool_or(attname = 'location_id') as has_locations
+                 from pg_class join pg_attribute on attrelid = pg_class.oid
+                 where relkind = 'p' and relname <> 'checks'
+                     and relnamespace = 'public'::regnamespace
+                 group by relname
+             ) as partitioned on partitioned.name = rollup.name
+                 and partitioned.has_locations = rollup.has_locations
+                 and case rollup.unit when 'month' then is_by_hour else is_by_day end
+             where rollup.name is null or partitioned.name is null",
+            &[],
+        )
+        .unwrap()
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
+    assert_eq!(differing, Vec::<String>::new());
+}
+
 #[test]
 fn what_runs_with_the_owners_rights_looks_into_temporary_tables_last() {
     let prepared = Prepared::new("setup");
