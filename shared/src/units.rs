@@ -1,4 +1,4 @@
-//! Durations and sizes, read from text and written for people.
+//! Durations, sizes and numbers of things, read from text and written for people.
 
 use std::time::Duration;
 
@@ -53,6 +53,12 @@ pub fn size(text: &str) -> Result<u64, String> {
     number
         .checked_mul(factor)
         .ok_or_else(|| "too large".to_owned())
+}
+
+/// A number and the noun that goes with it: `1 site`, `7 sites`.
+#[must_use]
+pub fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 /// A duration as people say it: `8 ms`, `1.24 s`, `3 min 20 s`.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use sitewatch::run::{Exit, Summary};
+use sitewatch::units::counted;
 use sitewatch_kafka::Reader;
 
 /// Counters of a batch, or of a run.
@@ -38,7 +39,7 @@ impl Counters {
 
     /// The run's summary, of a run that did all it planned.
     pub(crate) fn summary(self) -> Summary {
-        let mut parts = vec![count(self.recorded, "check", "checks") + " recorded"];
+        let mut parts = vec![counted(self.recorded, "check", "checks") + " recorded"];
         for (number, text) in [
             (self.repeated, "repeated"),
             (self.dead_letters, "dead-lettered"),
@@ -49,7 +50,7 @@ impl Counters {
             }
         }
         if self.busy > 0 {
-            parts.push(count(self.busy, "partition", "partitions") + " left to another drain");
+            parts.push(counted(self.busy, "partition", "partitions") + " left to another drain");
         }
         if self.left > 0 {
             parts.push(format!("{} left for the next run", self.left));
@@ -90,8 +91,4 @@ pub(crate) fn commit_group(reader: &mut Reader, positions: &BTreeMap<i32, i64>) 
             "the group's offsets were not told to Kafka, so its tools show too much lag: {error}"
         );
     }
-}
-
-fn count(number: u64, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
 }

@@ -1,6 +1,7 @@
 //! The counters of a run of `maintain`: what it did.
 
 use sitewatch::run::{Exit, Summary, Why};
+use sitewatch::units::counted;
 
 /// Counters of a run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,7 +65,7 @@ impl Counters {
         ]
         .into_iter()
         .filter(|(number, ..)| *number > 0)
-        .map(|(number, one, many)| format!("{number} {}", if number == 1 { one } else { many }))
+        .map(|(number, one, many)| counted(number, one, many))
         .collect();
         if self.busy {
             parts.push("the rest left to another maintain".to_owned());

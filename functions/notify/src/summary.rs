@@ -1,6 +1,7 @@
 //! What a run of `notify` did, in counters.
 
 use sitewatch::run::{Exit, Summary, Why};
+use sitewatch::units::counted;
 
 use crate::outbox::{Attempt, Fate};
 
@@ -41,7 +42,7 @@ impl Counters {
             (self.given_up, "message given up", "messages given up"),
         ] {
             if number > 0 {
-                parts.push(format!("{number} {}", if number == 1 { one } else { many }));
+                parts.push(counted(number, one, many));
             }
         }
         if let Some(why) = ended {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use postgres::Client;
 use sitewatch::postgres::{check_schema, connect, explain, record_run_over, retried};
 use sitewatch::run::{Failure, Run, Stop, Summary};
+use sitewatch::units::counted;
 use sitewatch::words::printable;
 
 use crate::deliver::Delivery;
@@ -152,10 +153,7 @@ fn show(plan: &Plan, channels: &[Arc<Channel>]) -> Result<Summary, Failure> {
     // A closed pipe is no failure.
     std::io::stdout().write_all(text.as_bytes()).ok();
     Ok(Summary::done(
-        format!(
-            "{messages} {} would be sent",
-            if messages == 1 { "message" } else { "messages" }
-        ),
+        counted(messages, "message", "messages") + " would be sent",
         vec![("messages", messages)],
     ))
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sitewatch::run::{Exit, Failure, Summary};
 use sitewatch::site::Site;
+use sitewatch::units::counted;
 use sitewatch::words::printable;
 
 use crate::check::tls::TlsContexts;
@@ -57,8 +58,8 @@ pub(crate) fn show(
 
     let mut parts = vec![format!(
         "{} of {} due",
-        counted(due.len(), "check"),
-        counted(checks.len(), "site")
+        counted(due.len() as u64, "check", "checks"),
+        counted(checks.len() as u64, "site", "sites")
     )];
     let not_due = sites.len() - checks.len();
     for (number, what) in [
@@ -75,7 +76,7 @@ pub(crate) fn show(
     }
     let refused = refused.left_out();
     if refused > 0 {
-        let sites = counted(refused, "site");
+        let sites = counted(refused as u64, "site", "sites");
         parts.push(format!("{sites} of the table cannot be checked"));
     }
     let exit = if refused > 0 {
@@ -200,10 +201,6 @@ fn written(duration: Duration) -> String {
             || format!("{seconds}s"),
             |(unit, letter)| format!("{}{letter}", seconds / unit),
         )
-}
-
-fn counted(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

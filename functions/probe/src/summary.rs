@@ -1,6 +1,7 @@
 //! How a run ended: the line for people, the counters, the exit code.
 
 use sitewatch::run::{Exit, Summary, Why};
+use sitewatch::units::counted;
 
 use crate::sink::Delivered;
 
@@ -44,8 +45,8 @@ pub(crate) fn summary(ended: Ended) -> Summary {
     } = ended;
     let checks = counters.up + counters.down + counters.unknown;
     let mut parts = vec![format!(
-        "{checks} {}: {} up, {} down",
-        if checks == 1 { "check" } else { "checks" },
+        "{}: {} up, {} down",
+        counted(checks, "check", "checks"),
         counters.up,
         counters.down
     )];
@@ -76,8 +77,8 @@ pub(crate) fn summary(ended: Ended) -> Summary {
         parts.push(format!("{panicked} panicked"));
     }
     if refused > 0 {
-        let sites = if refused == 1 { "site" } else { "sites" };
-        parts.push(format!("{refused} {sites} of the table not checked"));
+        let sites = counted(refused as u64, "site", "sites");
+        parts.push(format!("{sites} of the table not checked"));
     }
     if let Some(why) = stopped {
         parts.push(format!("stopped by {why}"));

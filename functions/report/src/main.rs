@@ -22,6 +22,7 @@ use std::process::ExitCode;
 
 use sitewatch::postgres::{check_schema, connect};
 use sitewatch::run::{self, Exit, Failure, Function, Summary};
+use sitewatch::units::counted;
 
 use counts::Counts;
 use lines::SiteLine;
@@ -32,7 +33,6 @@ use read::recent::Recent;
 use read::sites::Sites;
 use read::sla::Sla;
 use settings::{Format, Kind, Settings};
-use words::number_of_sites;
 
 const REPORT: Function = Function {
     name: "report",
@@ -72,7 +72,7 @@ fn work(settings: &Settings) -> Result<Summary, Failure> {
         Kind::Recent => {
             let checks = Recent::open(reader, settings)?;
             output::lines(settings, &mut |each| checks.each(reader, each))?;
-            counted(settings, checks.rows(), "checks", |shown| {
+            latest(settings, checks.rows(), "checks", |shown| {
                 format!("the latest {shown} checks")
             })
         }
@@ -84,7 +84,7 @@ fn work(settings: &Settings) -> Result<Summary, Failure> {
                 output::lines(settings, &mut |each| incidents.each(reader, each))?;
                 incidents.rows()
             };
-            counted(settings, shown, "incidents", |shown| {
+            latest(settings, shown, "incidents", |shown| {
                 format!("{shown} incidents")
             })
         }
@@ -111,13 +111,8 @@ fn work(settings: &Settings) -> Result<Summary, Failure> {
         Kind::Notifications => {
             let notifications = Notifications::open(reader, settings)?;
             output::lines(settings, &mut |each| notifications.each(reader, each))?;
-            counted(settings, notifications.rows(), "notifications", |shown| {
-                let what = if shown == 1 {
-                    "notification"
-                } else {
-                    "notifications"
-                };
-                format!("{shown} {what} not taken")
+            latest(settings, notifications.rows(), "notifications", |shown| {
+                counted(shown, "notification", "notifications") + " not taken"
             })
         }
         Kind::Sla => {
@@ -128,7 +123,7 @@ fn work(settings: &Settings) -> Result<Summary, Failure> {
                 _ => output::lines(settings, &mut |each| sla.each(reader, each))?,
             }
             let sites = sla.sites();
-            Summary::done(number_of_sites(sites), vec![("sites", sites)])
+            Summary::done(counted(sites, "site", "sites"), vec![("sites", sites)])
         }
     };
     if settings.fail_on_down && read::sites::is_any_down(reader, settings)? {
@@ -138,7 +133,7 @@ fn work(settings: &Settings) -> Result<Summary, Failure> {
 }
 
 /// The summary of what is shown of something without a natural end, and whether that is all.
-fn counted(
+fn latest(
     settings: &Settings,
     shown: u64,
     what: &'static str,
@@ -181,8 +176,8 @@ fn sites(reader: &mut read::Reader<'_>, settings: &Settings) -> Result<Summary, 
     };
     let (all, down) = (counts.all(), counts.down);
     let mut sentence = format!(
-        "{all} {}: {} up, {down} down, {} unknown",
-        if all == 1 { "site" } else { "sites" },
+        "{}: {} up, {down} down, {} unknown",
+        counted(all as u64, "site", "sites"),
         counts.up,
         counts.unknown
     );

@@ -57,14 +57,6 @@ pub(crate) fn xml(text: &str) -> String {
     printable(text).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }
 
-/// `1 site`, `7 sites`.
-pub(crate) fn number_of_sites(sites: u64) -> String {
-    match sites {
-        1 => "1 site".to_owned(),
-        _ => format!("{sites} sites"),
-    }
-}
-
 /// Whole days that a certificate has left; once it has expired, those since then, one at least, as a
 /// negative number.
 pub(crate) fn days_left(seconds: i64) -> i64 {

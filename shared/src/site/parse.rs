@@ -5,6 +5,7 @@ mod request;
 mod tls;
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,35 +112,26 @@ pub(super) fn site(
         first_byte: timeout(&mut fields, "first_byte_timeout", shortest, defaults)
             .or(defaults.timeouts.first_byte),
     };
-    let most = defaults.limits.retries;
     let retries = fields
         .count("retries", u16::MAX)
         .unwrap_or(defaults.retries);
-    if retries > most {
-        fields.problem(
-            "retries",
-            format!("is {retries}; at most {most} (CHECK_MAX_RETRIES)"),
-        );
-    }
+    let most = defaults.limits.retries;
+    at_most(&mut fields, "retries", retries, most, "CHECK_MAX_RETRIES");
     let retry_delay = timeout(&mut fields, "retry_delay", Duration::ZERO, defaults)
         .unwrap_or(defaults.retry_delay);
     let most = defaults.body_limit;
     let body_limit = fields.size("body_limit").unwrap_or(most);
-    if body_limit > most {
-        fields.problem(
-            "body_limit",
-            format!("is {body_limit}; at most {most} (CHECK_MAX_BODY)"),
-        );
-    }
+    at_most(
+        &mut fields,
+        "body_limit",
+        body_limit,
+        most,
+        "CHECK_MAX_BODY",
+    );
     // What a page says reaches whoever reads events: that is the operator's choice.
     let most = defaults.capture;
     let capture = fields.size("capture").map_or(most, |size| size as usize);
-    if capture > most {
-        fields.problem(
-            "capture",
-            format!("is {capture}; at most {most} (CHECK_CAPTURE)"),
-        );
-    }
+    at_most(&mut fields, "capture", capture, most, "CHECK_CAPTURE");
     let verdict = verdict(&mut fields, &defaults.verdict);
     // No body would ever be found too large, or too small.
     for (name, size) in [
@@ -268,6 +260,19 @@ fn labels(fields: &mut Fields) -> BTreeMap<String, String> {
         }
     }
     labels
+}
+
+/// A number that the operator limits by a variable.
+fn at_most<T: PartialOrd + Display + Copy>(
+    fields: &mut Fields,
+    name: &str,
+    value: T,
+    most: T,
+    variable: &str,
+) {
+    if value > most {
+        fields.problem(name, format!("is {value}; at most {most} ({variable})"));
+    }
 }
 
 /// A duration that the operator limits.

@@ -3,16 +3,14 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use sitewatch::units::human;
+use sitewatch::units::{counted, human};
 
 use super::Line;
 use crate::lines::{
     CheckLine, DayLine, IncidentLine, NotificationLine, RunLine, SiteLine, SlaLine,
 };
 use crate::states::description;
-use crate::words::{
-    balance, lasting, milliseconds, number_of_sites, percentage, share_of_time, time, validity,
-};
+use crate::words::{balance, lasting, milliseconds, percentage, share_of_time, time, validity};
 
 fn site_and_location(site: &str, location: Option<&str>) -> String {
     match location {
@@ -430,7 +428,7 @@ impl Line for SlaLine {
     fn cells(&self) -> Vec<String> {
         let name = self.site.clone();
         vec![
-            name.unwrap_or_else(|| number_of_sites(self.sites)),
+            name.unwrap_or_else(|| counted(self.sites, "site", "sites")),
             self.group.clone().unwrap_or_default(),
             share_of_time(self.uptime),
             lasting(self.downtime_s),

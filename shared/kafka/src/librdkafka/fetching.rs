@@ -9,6 +9,7 @@ use rdkafka::error::{KafkaError as RdError, RDKafkaErrorCode as Code};
 use rdkafka::message::Message as _;
 
 use super::assignment::{Client, assign, partition_list, request_error, unassign};
+use super::watcher::is_of_connection;
 use super::{unpack, unreadable};
 use crate::progress::{Progress, Step};
 use crate::record::ClientRecord;
@@ -232,16 +233,9 @@ impl Fetching {
         let RdError::MessageConsumption(code) = *error else {
             return Err(request_error(client, "go on", error));
         };
-        match code {
-            // Connections come back by themselves, or `check_brokers` gives up.
-            Code::BrokerTransportFailure
-            | Code::AllBrokersDown
-            | Code::Resolve
-            | Code::OperationTimedOut
-            | Code::TimedOutQueue
-            | Code::SSL
-            | Code::Authentication => return Ok(None),
-            _ => {}
+        if is_of_connection(code) {
+            // They come back, or `check_brokers` gives up.
+            return Ok(None);
         }
         let suspects = self.progress.open();
         let culprit = match (self.alone, suspects) {

@@ -153,14 +153,9 @@ impl Watcher {
 
     pub(super) fn code_error(&self, what: &'static str, code: Code) -> KafkaError {
         match code {
-            Code::BrokerTransportFailure
-            | Code::AllBrokersDown
-            | Code::Resolve
-            | Code::OperationTimedOut
-            | Code::TimedOutQueue
-            | Code::WaitingForCoordinator
-            | Code::SSL
-            | Code::Authentication => self.why("no answer in time"),
+            code if is_of_connection(code) || code == Code::WaitingForCoordinator => {
+                self.why("no answer in time")
+            }
             Code::TopicAuthorizationFailed
             | Code::GroupAuthorizationFailed
             | Code::ClusterAuthorizationFailed => KafkaError::Refused {
@@ -270,6 +265,20 @@ impl Watcher {
             },
         }
     }
+}
+
+/// Whether an error is one of connections, which come back by themselves if they come back at all.
+pub(super) fn is_of_connection(code: Code) -> bool {
+    matches!(
+        code,
+        Code::BrokerTransportFailure
+            | Code::AllBrokersDown
+            | Code::Resolve
+            | Code::OperationTimedOut
+            | Code::TimedOutQueue
+            | Code::SSL
+            | Code::Authentication
+    )
 }
 
 /// Splits librdkafka's reason into the broker it is about and a sentence for people:

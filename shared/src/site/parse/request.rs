@@ -20,8 +20,7 @@ pub(super) fn request(
     let mut request = Request::clone(base);
     if let Some(method) = fields.text("method") {
         let method = method.to_ascii_uppercase();
-        let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-        if method.is_empty() || !method.chars().all(token) || method == "CONNECT" {
+        if !is_token(&method) || method == "CONNECT" {
             fields.problem(
                 "method",
                 format!("is {method:?}; wants GET, HEAD, POST or another method of HTTP"),
@@ -117,8 +116,7 @@ fn auth(fields: &mut Fields, credentials: Option<Auth>) -> Option<Auth> {
 
 /// Whether a header of a request may be called so.
 pub(super) fn header_name(name: &str) -> Result<(), String> {
-    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    if name.is_empty() || !name.chars().all(token) {
+    if !is_token(name) {
         return Err("is no name of a header".to_owned());
     }
     // The library below counts the body itself; a second opinion would break the request.
@@ -128,6 +126,12 @@ pub(super) fn header_name(name: &str) -> Result<(), String> {
         return Err("is set by the probe itself".to_owned());
     }
     Ok(())
+}
+
+/// Whether it is a token of HTTP (RFC 9110, section 5.6.2), as methods and names of headers are.
+fn is_token(text: &str) -> bool {
+    let is_of_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    !text.is_empty() && text.chars().all(is_of_token)
 }
 
 fn proxy(value: &Value) -> Result<Proxy, String> {
