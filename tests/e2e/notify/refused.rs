@@ -144,6 +144,58 @@ fn a_slow_channel_holds_up_none_of_the_others() {
     assert_eq!(pending(&prepared), 1);
 }
 
+/// A day passes for the rows, and not for anything else.
+#[test]
+fn a_receiver_that_is_away_for_a_day_is_told_all_of_it_in_order() {
+    let prepared = Prepared::new("notify");
+    let nobody = sitewatch_tests::port::reserve();
+    let away = format!("webhook+http://127.0.0.1:{nobody}/");
+    let minutes_pass = |minutes: i32| {
+        prepared.count(&format!(
+            "with older as (
+                 update notifications
+                 set decided_at = decided_at - interval '{minutes} minutes',
+                     next_attempt_at = next_attempt_at - interval '{minutes} minutes'
+                 returning id
+             )
+             select count(*) from older"
+        ));
+    };
+    record(&prepared, &[down("shop", 70)]);
+    let mut attempts = 0;
+    for half_hour in 0..48 {
+        if half_hour == 20 {
+            record(&prepared, &[up("shop", 10), down("blog", 10)]);
+        }
+        let before = prepared.count("select coalesce(sum(attempts), 0) from notifications");
+        let run = prepared.notify(&away).var("NOTIFY_GIVE_UP", "2d").run();
+        let tried = prepared.count("select coalesce(sum(attempts), 0) from notifications") - before;
+        run.exits(if tried > 0 { 75 } else { 0 });
+        attempts += tried;
+        minutes_pass(30);
+    }
+    // Ever more seldom, and at least once an hour.
+    assert!((24..=60).contains(&attempts), "{attempts}");
+
+    let back = Website::up("taken");
+    let notify = || {
+        minutes_pass(60);
+        prepared
+            .notify(&webhook(&back))
+            .var("NOTIFY_GIVE_UP", "2d")
+            .run()
+            .exits(0);
+    };
+    notify();
+    notify();
+    let mut told = told(&back);
+    let place = |of: &str| told.iter().position(|one| one == of);
+    assert!(place("down shop") < place("up shop"), "{told:?}");
+    told.sort_unstable();
+    assert_eq!(told, ["down blog", "down shop", "up shop"]);
+    assert_eq!(pending(&prepared), 0);
+}
+
 #[test]
 fn what_nobody_takes_is_given_up_once_and_nothing_overtakes_it() {
     let prepared = Prepared::new("notify");
