@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing and runs the tests: unit, then end-to-end on real servers.
 #
-#   tests/run.sh          all but `ticks`, `builds` and `connect`; 5 minutes on two idle cores after
+#   tests/run.sh          all but `ticks`, `builds` and `connect`; 7 minutes on two idle cores after
 #                         tests/demo.sh
 #   tests/run.sh NAME     those with NAME in their path, for example `chaos` or `drain::topic`
 #   tests/run.sh ticks    those that wait for minutes of the real clock, as cron's daemon does
@@ -11,7 +11,7 @@
 #                         directory SITEWATCH_OPENSEARCH_CONNECTOR names
 set -euo pipefail
 cd "$(dirname "$0")/.."
-budget=360
+budget=420
 
 case ${1:-} in
 builds | connect) ./tests/install.sh "$1" ;;

@@ -17,7 +17,8 @@ fn answering(pages: Vec<Page>) -> Website {
             at if at < pages.len() => pages[at].clone(),
             _ => Page::ok("taken"),
         };
-        out.write_all(&answer.bytes())
+        // It does close it: what is not told so would be sent on it, and may fail in another way.
+        out.write_all(&answer.header("Connection", "close").bytes())
     }))
 }
 
