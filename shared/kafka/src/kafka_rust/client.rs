@@ -41,7 +41,14 @@ pub(super) fn start(
     let (owned, connector) = (settings.clone(), connector.cloned());
     // The preflight keeps to the time limit by itself and knows the cause better than a clock does.
     let grace = settings.connect_timeout + Duration::from_millis(200);
-    Worker::start(move || open(&owned, connector.as_ref()), grace)
+    Worker::start(
+        move || open(&owned, connector.as_ref()),
+        grace,
+        || KafkaError::Unreachable {
+            brokers: settings.broker_list(),
+            cause: preflight::NO_ANSWER.to_owned(),
+        },
+    )
 }
 
 /// Finds a broker, and the topic there. May take longer than it should: run it on a worker.

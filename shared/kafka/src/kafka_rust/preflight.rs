@@ -18,6 +18,9 @@ use crate::{KafkaError, KafkaSettings};
 /// Between two rounds over all brokers while none can be reached.
 const BACKOFF: Duration = Duration::from_millis(100);
 
+/// Why a broker that said nothing cannot be used.
+pub(super) const NO_ANSWER: &str = "no answer in time (does KAFKA_SECURITY_PROTOCOL fit the port?)";
+
 /// The least that a step may take, so that an overrun deadline does not become no limit at all.
 const MIN_TIMEOUT: Duration = Duration::from_millis(1);
 
@@ -97,9 +100,7 @@ impl ConnectError {
 impl From<io::Error> for ConnectError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => Self::Broken(
-                "no answer in time (does KAFKA_SECURITY_PROTOCOL fit the port?)".to_owned(),
-            ),
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => Self::Broken(NO_ANSWER.to_owned()),
             ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset => Self::Broken(
                 "it closed the connection without an answer \
                  (does KAFKA_SECURITY_PROTOCOL fit the port?)"

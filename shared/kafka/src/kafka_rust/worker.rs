@@ -28,12 +28,13 @@ pub(super) enum Lost {
 }
 
 impl Worker {
-    /// Runs `open` on a new thread and waits for it for up to `timeout`.
+    /// Runs `open` on a new thread and waits for it for up to `timeout`; after that the error is
+    /// `late`'s.
     pub(super) fn start(
         open: impl FnOnce() -> Result<KafkaClient, KafkaError> + Send + 'static,
         timeout: Duration,
+        late: impl FnOnce() -> KafkaError,
     ) -> Result<Self, KafkaError> {
-        const WHAT: &str = "answer";
         let (jobs, inbox) = mpsc::channel::<Job>();
         let (opened, result) = mpsc::channel();
         let thread = thread::Builder::new()
@@ -61,11 +62,8 @@ impl Worker {
         };
         match worker.wait(&result, timeout) {
             Ok(opened) => opened.map(|()| worker),
-            Err(Lost::Overrun) => Err(KafkaError::Timeout {
-                what: WHAT,
-                after: timeout,
-            }),
-            Err(Lost::Dead) => Err(dead(WHAT)),
+            Err(Lost::Overrun) => Err(late()),
+            Err(Lost::Dead) => Err(dead("answer")),
         }
     }
 
@@ -133,5 +131,25 @@ impl Drop for Worker {
             // A panic in there has been reported by whoever waited for its answer.
             drop(thread.join());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_opens_too_late_is_answered_for_by_who_waits() {
+        let (_held, never) = mpsc::channel::<()>();
+        let open = move || {
+            never.recv().ok();
+            Err(dead("be reached"))
+        };
+        let late = || KafkaError::Unreachable {
+            brokers: "b".to_owned(),
+            cause: "late".to_owned(),
+        };
+        let started = Worker::start(open, Duration::from_millis(10), late);
+        assert!(matches!(started, Err(KafkaError::Unreachable { .. })));
     }
 }
