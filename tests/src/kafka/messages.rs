@@ -105,6 +105,8 @@ impl Kafka {
             .client()
             .set("compression.type", codec.name())
             .set("linger.ms", "1")
+            // What is sent again stays in its place: tests go by offsets.
+            .set("enable.idempotence", "true")
             .set("message.max.bytes", "100000000")
             .create_with_context(Deliveries::default())
             .expect("make a producer");
