@@ -1,6 +1,7 @@
 //! Control groups: what the limits of a container are made of.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -44,7 +45,13 @@ impl Cgroup {
                 continue;
             }
             let made = Self(path);
-            if fs::write(made.0.join(file), limit).is_ok() {
+            // Only into a file that the kernel has put there: where the first version is mounted, its
+            // parent is an ordinary directory, and an ordinary file limits nothing.
+            let limited = File::options()
+                .write(true)
+                .open(made.0.join(file))
+                .and_then(|mut file| file.write_all(limit.as_bytes()));
+            if limited.is_ok() {
                 return Some(made);
             }
         }
