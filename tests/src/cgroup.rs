@@ -1,7 +1,7 @@
 //! Control groups: what the limits of a container are made of.
 
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// What the processes of a group may have together.
 #[derive(Clone, Copy, Debug)]
 pub enum Limit {
-    /// So many bytes of memory; what takes more is killed.
+    /// So many bytes of memory, none of them swapped out; what takes more is killed.
     Memory(u64),
     /// So many hundredths of one CPU.
     Cpu(u32),
@@ -45,17 +45,23 @@ impl Cgroup {
                 continue;
             }
             let made = Self(path);
-            // Only into a file that the kernel has put there: where the first version is mounted, its
-            // parent is an ordinary directory, and an ordinary file limits nothing.
-            let limited = File::options()
-                .write(true)
-                .open(made.0.join(file))
-                .and_then(|mut file| file.write_all(limit.as_bytes()));
-            if limited.is_ok() {
+            if made.set(file, &limit).is_ok() {
+                // Not every kernel accounts for swap.
+                made.set("memory.swap.max", "0").ok();
+                made.set("memory.memsw.limit_in_bytes", &limit).ok();
                 return Some(made);
             }
         }
         None
+    }
+
+    /// Writes a file that the kernel has put there: where the first version is mounted, the parent of
+    /// its controllers is an ordinary directory, and an ordinary file limits nothing.
+    fn set(&self, file: &str, value: &str) -> io::Result<()> {
+        File::options()
+            .write(true)
+            .open(self.0.join(file))?
+            .write_all(value.as_bytes())
     }
 
     /// Where a process that writes its number belongs to the group from then on.
@@ -77,5 +83,29 @@ impl Cgroup {
 impl Drop for Cgroup {
     fn drop(&mut self) {
         fs::remove_dir(&self.0).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use super::*;
+
+    #[test]
+    fn what_takes_more_memory_than_its_group_may_is_killed() {
+        let Some(cgroup) = Cgroup::make(Limit::Memory(16 << 20)) else {
+            eprintln!("NOT TESTED: only root can make a control group");
+            return;
+        };
+        for (buffer, signal) in [("1M", None), ("64M", Some(9))] {
+            let status = cgroup
+                .command(Path::new("dd"))
+                .args(["if=/dev/zero", "of=/dev/null", "count=1", "status=none"])
+                .arg(format!("bs={buffer}"))
+                .status()
+                .expect("start dd");
+            assert_eq!(status.signal(), signal, "{buffer}: {status}");
+        }
     }
 }

@@ -16,6 +16,9 @@ use crate::documents::{FUNCTIONS, links, root};
 use crate::readme::{Block, Shell, block};
 use crate::support::unique;
 
+/// Of whoever installs the package, where a hosted Kafka's certificates are.
+const HOME: &str = "/home/admin";
+
 fn tool(program: &str, arguments: &[&str]) -> Finished {
     arguments
         .iter()
@@ -142,7 +145,7 @@ fn what_a_person_did_outlives_upgrades_and_removal_and_nothing_outlives_purge() 
 
     let doc = "/usr/share/doc/sitewatch";
     let follow = |block: &Block, directory: &str| {
-        shell(&format!("cd {directory}\nHOME=/root\n{}", block.script())).exits(0)
+        shell(&format!("cd {directory}\nHOME={HOME}\n{}", block.script())).exits(0)
     };
     follow(&block("cron/README.md", "apt-get install ./"), "/tmp");
     assert_eq!(
@@ -162,9 +165,9 @@ fn what_a_person_did_outlives_upgrades_and_removal_and_nothing_outlives_purge() 
     let kafka = shared::kafka(Version::V4_1);
     let database = shared::postgres().create_database("packaged");
     let website = Website::up("fine");
-    shell("mkdir /root/certs").exits(0);
+    shell(&format!("mkdir -p {HOME}/certs")).exits(0);
     for file in ["ca.pem", "service.cert", "service.key"] {
-        let to = format!("/root/certs/{file}");
+        let to = format!("{HOME}/certs/{file}");
         debian
             .copy(&kafka.certificate_dir().join(file), &to)
             .unwrap();
