@@ -10,11 +10,11 @@ use postgres::fallible_iterator::FallibleIterator as _;
 use postgres::types::Type;
 use postgres::{Row, Transaction};
 
-use crate::response_times::{self, Pair, Period};
+use crate::response_times::{self, Pair};
 use crate::rollup::{Parameter, portions};
-use crate::statistics::{Check, Coverage, Statistics};
+use crate::statistics::{Check, Statistics};
 
-/// Checks that are added up at once: bounds the memory, to some 80 MB.
+/// Checks that are added up at once: bounds the memory, to 100 MB.
 const CHECKS_AT_ONCE: i64 = 2_000_000;
 
 /// Replaces what the rollups hold of an hour by what its checks say.
@@ -39,18 +39,23 @@ pub(crate) fn count(
         )?
         .get(0);
     for (first, after) in portions(transaction, checks / CHECKS_AT_ONCE + 1)? {
-        let counted = read(transaction, hour, first, after)?;
-        write_counts(transaction, hour, &counted)?;
-        let times = counted
-            .iter()
-            .map(|(pair, (statistics, _))| (pair, &statistics.response_times));
-        response_times::store(transaction, Period::Hour(hour), times)?;
+        let mut counted = read(transaction, hour, first, after)?;
+        write_counts(transaction, hour, &mut counted)?;
+        response_times::store(
+            transaction,
+            "response_times_hourly",
+            "hour",
+            (&hour, Type::TIMESTAMPTZ),
+            counted
+                .iter()
+                .map(|(pair, statistics)| (pair, &statistics.response_times)),
+        )?;
     }
     Ok(())
 }
 
 /// In the order of the rollups' keys, so that neighbours lie together there.
-type Counted = BTreeMap<Pair, (Statistics, Option<Coverage>)>;
+type Counted = BTreeMap<Pair, Statistics>;
 
 fn read(
     transaction: &mut Transaction<'_>,
@@ -67,10 +72,7 @@ fn read(
     let mut rows = transaction.query_typed_raw(include_str!("hours_checks.sql"), parameters)?;
     while let Some(row) = rows.next()? {
         let pair = (row.get(0), row.get(1));
-        counted.entry(pair).or_default().0.add(&check(&row));
-    }
-    for (statistics, coverage) in counted.values_mut() {
-        *coverage = statistics.coverage();
+        counted.entry(pair).or_default().add(&check(&row));
     }
     Ok(counted)
 }
@@ -92,7 +94,7 @@ fn check(row: &Row) -> Check {
 fn write_counts(
     transaction: &mut Transaction<'_>,
     hour: Timestamp,
-    counted: &Counted,
+    counted: &mut Counted,
 ) -> Result<(), postgres::Error> {
     let times = Type::TIMESTAMPTZ;
     let types = [
@@ -120,7 +122,8 @@ fn write_counts(
          ) from stdin (format binary)",
     )?;
     let mut writer = BinaryCopyInWriter::new(sink, &types);
-    for ((website_id, location_id), (statistics, coverage)) in counted {
+    for ((website_id, location_id), statistics) in counted {
+        let coverage = statistics.coverage();
         writer.write(&[
             &hour,
             &statistics.span.map(|span| span.first),

@@ -8,7 +8,7 @@ use postgres::types::Type;
 use postgres::{Client, Transaction};
 use sitewatch::run::Failure;
 
-use crate::response_times::{self, PHASES, Pair, Period, ResponseTimes};
+use crate::response_times::{self, PHASES, Pair, ResponseTimes};
 use crate::rollup::{self, Parameter, Rolled};
 use crate::settings::Settings;
 
@@ -103,5 +103,11 @@ fn add_up_response_times(
         }
     }
     drop(rows);
-    response_times::store(transaction, Period::Day(day), sums.iter())
+    response_times::store(
+        transaction,
+        "response_times_daily",
+        "day",
+        (&day, Type::DATE),
+        sums.iter(),
+    )
 }

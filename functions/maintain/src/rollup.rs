@@ -73,7 +73,7 @@ pub(crate) fn roll_up(
 /// that are removed stood for. Waiting for the lock would make that view older than the lock, so
 /// the run that comes second leaves the work to the first.
 fn take(transaction: &mut Transaction<'_>) -> Result<bool, postgres::Error> {
-    // A portion is sorted and hashed in memory.
+    // What is evaluated is sorted and hashed in memory.
     transaction.batch_execute(
         "set transaction isolation level repeatable read;
          set local work_mem = '64MB'",
@@ -113,18 +113,40 @@ pub(crate) fn portions(
     let last: i32 = transaction
         .query_typed_one("select coalesce(max(id), 0) from websites", &[])?
         .get(0);
-    let sites = i32::try_from(i64::from(last) / number.max(1))
-        .unwrap_or(i32::MAX)
-        .saturating_add(1);
-    let mut portions = Vec::new();
-    let mut first: i32 = 0;
+    Ok(ranges(last, number))
+}
+
+/// The numbers from 0 to `last` in so many ranges or fewer.
+fn ranges(last: i32, number: i64) -> Vec<(i32, i32)> {
+    let length = i64::from(last) / number.max(1) + 1;
+    let mut ranges = Vec::new();
+    let mut first = 0;
     while first <= last {
-        let after = first.saturating_add(sites);
-        portions.push((first, after));
+        let after = i32::try_from(i64::from(first) + length).unwrap_or(i32::MAX);
+        ranges.push((first, after));
         if after == i32::MAX {
             break;
         }
         first = after;
     }
-    Ok(portions)
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_have_every_number_once() {
+        for (last, number, expected) in [
+            (0, 1, vec![(0, 1)]),
+            (9, 1, vec![(0, 10)]),
+            (9, 3, vec![(0, 4), (4, 8), (8, 12)]),
+            (2, 9, vec![(0, 1), (1, 2), (2, 3)]),
+            (i32::MAX - 1, 1, vec![(0, i32::MAX)]),
+            (i32::MAX - 1, 2, vec![(0, 1 << 30), (1 << 30, i32::MAX)]),
+        ] {
+            assert_eq!(ranges(last, number), expected, "{last} by {number}");
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! The status page: one file, nothing from elsewhere.
 //!
 //! Its Content-Security-Policy allows the one style sheet and, where there are sites to search, the one
-//! script, by their hashes, and nothing else. Names,
-//! errors and everything else from outside are escaped by the template engine.
+//! script, by their hashes, and nothing else. Names, errors and everything else from outside are escaped
+//! by the template engine.
 
 mod bar;
 mod groups;
