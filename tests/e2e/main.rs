@@ -23,4 +23,3 @@ mod report;
 mod setup;
 mod stack;
 mod support;
-mod verdicts;

@@ -6,6 +6,7 @@ mod disturbed;
 mod forgotten;
 mod incidents;
 mod old;
+mod verdicts;
 
 use jiff::{SignedDuration, Timestamp, Unit};
 use sitewatch::event::CheckEvent;

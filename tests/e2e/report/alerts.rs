@@ -13,19 +13,15 @@ use crate::support::{Prepared, down, lines, now, up};
 #[test]
 fn alerts_fire_when_they_should() {
     prometheus::check_rules(&rules("rules.yaml")).unwrap();
-    prometheus::test_rules(&rules("rules.test.yaml")).unwrap();
-    let found = |file: &str, pattern: &str| -> BTreeSet<String> {
-        let text = std::fs::read_to_string(rules(file)).unwrap();
-        let pattern = Regex::new(pattern).unwrap();
-        let found = pattern
-            .captures_iter(&text)
-            .map(|found| found[1].to_owned());
-        found.collect()
-    };
-    let fired = found(
-        "rules.test.yaml",
-        r"alertname: (\w+)\n +eval_time: \w+\n +exp_alerts:\n +- exp_labels",
-    );
+    let mut fired = BTreeSet::new();
+    // Hours of every minute cost little, weeks of every hour as well.
+    for tests in ["rules.test.yaml", "rules.days.test.yaml"] {
+        prometheus::test_rules(&rules(tests)).unwrap();
+        fired.extend(found(
+            tests,
+            r"alertname: (\w+)\n +eval_time: \w+\n +exp_alerts:\n +- exp_labels",
+        ));
+    }
     assert_eq!(fired, found("rules.yaml", r"- alert: (\w+)\n"));
 }
 
@@ -81,6 +77,16 @@ fn alerts_are_made_of_metrics_that_there_are() {
         seen += 1;
     }
     assert!(seen > 15, "{seen}");
+}
+
+/// What a pattern finds in a file of them.
+fn found(file: &str, pattern: &str) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(rules(file)).unwrap();
+    let pattern = Regex::new(pattern).unwrap();
+    let found = pattern
+        .captures_iter(&text)
+        .map(|found| found[1].to_owned());
+    found.collect()
 }
 
 fn rules(file: &str) -> PathBuf {

@@ -23,7 +23,8 @@ pub(super) const CLIENT_DIRECTORY: &str = "client";
 const JOINED_NODE_ID: u32 = NODE_ID + 1;
 
 /// For one broker with one user: no waiting for others that will not come, nothing made by chance,
-/// little memory. Durations are short where a test would otherwise wait for them.
+/// little memory, no record of metadata each half second that says that nothing happened. Durations
+/// are short where a test would otherwise wait for them.
 const SMALL: &str = "\
 auto.create.topics.enable=false
 offsets.topic.num.partitions=1
@@ -34,6 +35,7 @@ transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
 broker.heartbeat.interval.ms=500
 broker.session.timeout.ms=3000
+metadata.max.idle.interval.ms=0
 log.cleaner.dedupe.buffer.size=4194304
 ";
 
