@@ -13,7 +13,7 @@ set -u
 
 # `install.sh demo` leaves out what only the tests need; `install.sh builds` adds what only those of
 # that name need: Debian's tools that make and judge a package, and a Debian to install it in;
-# `install.sh connect` adds InfluxDB.
+# `install.sh connect` adds InfluxDB. `install.sh control-plane` is for that alone.
 for=${1:-tests}
 java=17
 # From here on Go fetches the release that a module asks for.
@@ -68,6 +68,13 @@ has_go() {
 look() {
     missing=()
     packages=()
+    if [ "$for" = control-plane ]; then
+        has_go || lacks "Go 1.$go or newer" golang-go
+        has etcd || lacks "etcd; it need not run" etcd-server
+        has openssl || lacks "OpenSSL" openssl
+        has python3 || lacks "Python" python3
+        return
+    fi
     has cc && has make || lacks "a C compiler and make" build-essential
     has pkg-config || lacks "pkg-config" pkg-config
     pkg-config --exists openssl 2>/dev/null || lacks "OpenSSL's headers" libssl-dev

@@ -10,12 +10,14 @@
 #   tests/run.sh connect  the recipes of k8s/connect, for which it fetches what nothing else needs
 #   tests/run.sh connect::indexed   the one of them that takes Aiven's sink for OpenSearch, whose
 #                         directory SITEWATCH_OPENSEARCH_CONNECTOR names
+#   tests/run.sh control-plane   what tests/control-plane.sh says of k8s/; neither Rust nor servers of ours
 set -euo pipefail
 cd "$(dirname "$0")/.."
 budget=240
 attacks=(drain::chaos drain::hostile kafka::{lifetime,producing,reading,unreadable} probe::hostile report::many)
 
 case ${1:-} in
+control-plane) exec ./tests/control-plane.sh ;;
 builds | connect) ./tests/install.sh "$1" ;;
 *) ./tests/install.sh ;;
 esac
