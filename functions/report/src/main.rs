@@ -148,7 +148,10 @@ fn latest(
 }
 
 fn sites(reader: &mut read::Reader<'_>, settings: &Settings) -> Result<Summary, Failure> {
-    let mut sites = Sites::open(reader, settings)?;
+    let mut sites = match settings.format {
+        Format::Badge | Format::Prometheus => Sites::open_rows(reader, settings)?,
+        _ => Sites::open(reader, settings)?,
+    };
     let counts = match settings.format {
         Format::Table | Format::Json | Format::Csv | Format::Atom => {
             let mut counts = Counts::default();

@@ -1,7 +1,8 @@
 //! Prometheus' text format (version 0.0.4), of gauges. Written as the sites are read: the client
 //! libraries want all of them in memory first.
 
-use std::fmt::Debug;
+use std::borrow::Cow;
+use std::fmt::{Debug, Write as _};
 use std::io::{self, Write};
 
 use crate::words::printable;
@@ -10,6 +11,8 @@ use crate::words::printable;
 pub(super) struct Family<'a> {
     to: &'a mut dyn Write,
     name: &'static str,
+    /// The sample that is being put together.
+    line: String,
 }
 
 /// Begins a metric.
@@ -19,28 +22,44 @@ pub(super) fn family<'a>(
     help: &str,
 ) -> io::Result<Family<'a>> {
     write!(to, "# HELP {name} {help}\n# TYPE {name} gauge\n")?;
-    Ok(Family { to, name })
+    Ok(Family {
+        to,
+        name,
+        line: String::new(),
+    })
 }
 
 impl Family<'_> {
     /// A sample; numbers are written as Rust does, 1 of a float as 1.0, which the format takes.
     pub(super) fn sample(&mut self, labels: &[(&str, &str)], value: impl Debug) -> io::Result<()> {
-        self.to.write_all(self.name.as_bytes())?;
+        self.line.clear();
+        self.line.push_str(self.name);
         for (number, (name, value)) in labels.iter().enumerate() {
-            let before = if number == 0 { '{' } else { ',' };
-            write!(self.to, "{before}{name}=\"{}\"", escaped(value))?;
+            self.line.push(if number == 0 { '{' } else { ',' });
+            self.line.push_str(name);
+            self.line.push_str("=\"");
+            self.line.push_str(&escaped(value));
+            self.line.push('"');
         }
         if !labels.is_empty() {
-            self.to.write_all(b"}")?;
+            self.line.push('}');
         }
-        writeln!(self.to, " {value:?}")
+        writeln!(self.line, " {value:?}").expect("writing to a String cannot fail");
+        self.to.write_all(self.line.as_bytes())
     }
 }
 
 /// A label's value as it stands between quotes. Labels are shown by whoever asks for them: what
 /// would be obeyed there is an escape.
-fn escaped(value: &str) -> String {
-    printable(value).replace('\\', "\\\\").replace('"', "\\\"")
+fn escaped(value: &str) -> Cow<'_, str> {
+    if value
+        .bytes()
+        .all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'\\' | b'"'))
+    {
+        return value.into();
+    }
+    let value = printable(value).replace('\\', "\\\\");
+    value.replace('"', "\\\"").into()
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! Rows that may be too many to be held: the server keeps them, and they are read some at a time, as
-//! often as they are wanted.
+//! often as they are wanted. Few rows that are wanted often are held after all.
 
 use postgres::{Row, Transaction};
 
@@ -12,6 +12,8 @@ const FETCHED: usize = 1_000;
 pub(crate) struct Cursor {
     name: &'static str,
     rows: u64,
+    /// All of them, or none.
+    held: Vec<Row>,
 }
 
 impl Cursor {
@@ -38,7 +40,30 @@ impl Cursor {
             parameters,
         )?;
         let rows = transaction.execute_typed(&format!("move forward all in {name}"), &[])?;
-        Ok(Self { name, rows })
+        Ok(Self {
+            name,
+            rows,
+            held: Vec::new(),
+        })
+    }
+
+    /// Holds all rows, if they are so many at most: reading them again asks nobody then.
+    pub(crate) fn hold(
+        &mut self,
+        transaction: &mut Transaction<'_>,
+        at_most: u64,
+    ) -> Result<(), postgres::Error> {
+        if self.rows <= at_most {
+            self.go_to(transaction, 0)?;
+            let all = format!("fetch forward all from {}", self.name);
+            self.held = transaction.query_typed(&all, &[])?;
+        }
+        Ok(())
+    }
+
+    /// All rows, where they are held.
+    pub(crate) fn held(&self) -> Option<&[Row]> {
+        (self.held.len() as u64 == self.rows).then_some(&self.held)
     }
 
     /// How many there are.

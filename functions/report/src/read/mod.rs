@@ -21,6 +21,7 @@ pub(crate) mod span;
 pub(crate) mod uptime;
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use postgres::fallible_iterator::FallibleIterator as _;
 use postgres::types::{ToSql, Type};
@@ -102,18 +103,38 @@ pub(crate) fn every_row(
     doing: &str,
     each: &mut dyn FnMut(&Row) -> Result<(), Interrupted>,
 ) -> Result<(), Interrupted> {
+    rows(reader, cursor, 0..cursor.rows(), doing, each)
+}
+
+/// Hands these rows of a cursor on, counted from the first one.
+///
+/// # Errors
+/// When PostgreSQL cannot be asked while `doing`, and those of `each`.
+pub(crate) fn rows(
+    reader: &mut Reader<'_>,
+    cursor: &Cursor,
+    wanted: Range<u64>,
+    doing: &str,
+    each: &mut dyn FnMut(&Row) -> Result<(), Interrupted>,
+) -> Result<(), Interrupted> {
     let wrong = |error: postgres::Error| explain(doing, &error);
-    let transaction = &mut reader.transaction;
-    cursor.go_to(transaction, 0).map_err(wrong)?;
-    loop {
-        let rows = cursor.next(transaction, u64::MAX).map_err(wrong)?;
-        if rows.is_empty() {
-            return Ok(());
-        }
-        for row in &rows {
-            each(row)?;
-        }
+    let mut left = wanted.end.saturating_sub(wanted.start);
+    if let Some(held) = cursor.held() {
+        let skipped = usize::try_from(wanted.start).unwrap_or(usize::MAX);
+        let wanted = usize::try_from(left).unwrap_or(usize::MAX);
+        return held.iter().skip(skipped).take(wanted).try_for_each(each);
     }
+    let transaction = &mut reader.transaction;
+    cursor.go_to(transaction, wanted.start).map_err(wrong)?;
+    while left > 0 {
+        let rows = cursor.next(transaction, left).map_err(wrong)?;
+        if rows.is_empty() {
+            break;
+        }
+        left = left.saturating_sub(rows.len() as u64);
+        rows.iter().try_for_each(&mut *each)?;
+    }
+    Ok(())
 }
 
 /// Labels as the database has them; what is no text is shown as it is.

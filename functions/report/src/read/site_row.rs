@@ -8,7 +8,13 @@ use super::{Key, labels};
 use crate::filter::Labels;
 use crate::states;
 
-/// A row of `sites.sql`.
+/// What is read of all that `sites.sql` has.
+pub(super) const COLUMNS: &str =
+    "website_id, location_id, site, location, state, since, checked_at,
+    dns_us, connect_us, tls_us, first_byte_us, body_us, total_us, certificate_not_after, verdict,
+    is_first, chain_not_after, chain_subject, chain_host, labels";
+
+/// A row that begins with [`COLUMNS`].
 pub(crate) struct SiteRow<'a>(pub(super) &'a Row);
 
 impl<'a> SiteRow<'a> {
@@ -20,7 +26,7 @@ impl<'a> SiteRow<'a> {
 
     /// Whether it is the first line of its site: the one that the site is counted by.
     pub(crate) fn is_first(&self) -> bool {
-        self.0.get(24)
+        self.0.get(15)
     }
 
     /// The site's name.
@@ -30,57 +36,57 @@ impl<'a> SiteRow<'a> {
 
     /// The site's labels.
     pub(crate) fn labels(&self) -> Labels {
-        labels(self.0.get(4))
+        labels(self.0.get(19))
     }
 
     /// Where the probe ran; `None` for a site that was never checked.
     pub(crate) fn location(&self) -> Option<&'a str> {
-        self.0.get(5)
+        self.0.get(3)
     }
 
     /// The site as seen from there.
     pub(crate) fn state(&self) -> &'static str {
-        states::word(self.0.get(6))
+        states::word(self.0.get(4))
     }
 
     /// Since when it is up or down; `None` otherwise.
     pub(crate) fn since(&self) -> Option<Timestamp> {
-        self.0.get(7)
+        self.0.get(5)
     }
 
     /// When the newest check began.
     pub(crate) fn checked_at(&self) -> Option<Timestamp> {
-        self.0.get(8)
+        self.0.get(6)
     }
 
     /// How long the phases of the newest check took, in microseconds: of the name's lookup, the
     /// connection, TLS, the first byte, the body, and the whole; `None` for what did not happen.
     pub(crate) fn phases_us(&self) -> [Option<i32>; 6] {
-        [11, 12, 13, 14, 15, 16].map(|column| self.0.get(column))
+        [7, 8, 9, 10, 11, 12].map(|column| self.0.get(column))
     }
 
     /// When the certificate that was seen last expires.
     pub(crate) fn certificate_not_after(&self) -> Option<Timestamp> {
-        self.0.get(17)
+        self.0.get(13)
     }
 
     /// The verdict on the site.
     pub(crate) fn verdict(&self) -> &'static str {
-        states::word(self.0.get(22))
+        states::word(self.0.get(14))
     }
 
     /// When the first expires of all certificates that the check depended on; `None`: not known.
     pub(crate) fn chain_not_after(&self) -> Option<Timestamp> {
-        self.0.get(25)
+        self.0.get(16)
     }
 
     /// Whose that certificate is; `None`: it names nobody.
     pub(crate) fn chain_subject(&self) -> Option<&'a str> {
-        self.0.get(26)
+        self.0.get(17)
     }
 
     /// The host that sent it.
     pub(crate) fn chain_host(&self) -> Option<&'a str> {
-        self.0.get(27)
+        self.0.get(18)
     }
 }

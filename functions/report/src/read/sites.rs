@@ -10,9 +10,9 @@ use sitewatch::run::Failure;
 
 use super::coverage::Watched;
 use super::cursor::Cursor;
-use super::site_row::SiteRow;
+use super::site_row::{self, SiteRow};
 use super::uptime::{self, Day, Uptime};
-use super::{Key, Reader, every_row, response_times};
+use super::{Key, Reader, every_row, response_times, rows};
 use crate::badge::{self, Badge};
 use crate::counts::Counts;
 use crate::filter::Labels;
@@ -38,10 +38,14 @@ pub(crate) struct Site {
 
 const QUERY: &str = include_str!("sites.sql");
 
+/// What a line has beyond [`site_row::COLUMNS`].
+const FURTHER_COLUMNS: &str =
+    "url, word, status, certificate_issuer, error, last_error, last_down_at, verdict_since";
+
 const DOING: &str = "reading the state of the sites";
 
-/// For how many lines statistics are held at a time: about 20 MB. What is more takes another look
-/// at the rollups for each as many.
+/// For how many lines statistics are held at a time: about 20 MB, or what metrics tell of them: about
+/// 40 MB. What is more takes another look at the rollups for each as many, or at the lines for each metric.
 const LINES_AT_ONCE: u64 = 50_000;
 
 /// The state of every site, what is broken first.
@@ -88,18 +92,35 @@ impl Sites {
     /// When PostgreSQL cannot be asked.
     pub(crate) fn open(reader: &mut Reader<'_>, settings: &Settings) -> Result<Self, Failure> {
         let states = settings.filter.states.as_ref();
-        Self::of_states(reader, settings, states)
+        let columns = format!("{}, {FURTHER_COLUMNS}", site_row::COLUMNS);
+        Self::of_states(reader, settings, states, &columns)
+    }
+
+    /// The same for [`Self::each_row`], which has no need of all columns: what is left is held, unless
+    /// there are many lines.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be asked.
+    pub(crate) fn open_rows(reader: &mut Reader<'_>, settings: &Settings) -> Result<Self, Failure> {
+        let states = settings.filter.states.as_ref();
+        let mut sites = Self::of_states(reader, settings, states, site_row::COLUMNS)?;
+        sites
+            .cursor
+            .hold(&mut reader.transaction, LINES_AT_ONCE)
+            .map_err(|error| explain(DOING, &error))?;
+        Ok(sites)
     }
 
     fn of_states(
         reader: &mut Reader<'_>,
         settings: &Settings,
         states: Option<&Vec<&str>>,
+        columns: &str,
     ) -> Result<Self, Failure> {
         let cursor = Cursor::open(
             &mut reader.transaction,
             "sites",
-            QUERY,
+            &format!("select {columns} from ({QUERY}) as lines order by rank, site, location"),
             &[
                 (&settings.stale_after.as_secs_f64(), Type::FLOAT8),
                 (&reader.only, Type::INT4_ARRAY),
@@ -154,9 +175,9 @@ impl Sites {
     pub(crate) fn badge(&self, reader: &mut Reader<'_>, words: &Words) -> Result<Badge, Failure> {
         let mut badge = None;
         let mut sites = 0;
-        let read = self.each(reader, &mut |site| {
-            if site.is_first {
-                badge = Some(Badge::state(&site.line.site, site.line.verdict, words));
+        let read = self.each_row(reader, &mut |site| {
+            if site.is_first() {
+                badge = Some(Badge::state(site.site(), site.verdict(), words));
                 sites += 1;
             }
             Ok(())
@@ -260,14 +281,14 @@ impl Sites {
             watched: None,
             line: SiteLine {
                 site: seen.site().to_owned(),
-                url: output::without_credentials(row.get(3)),
+                url: output::without_credentials(row.get(20)),
                 labels: text(&labels),
                 location: seen.location().map(str::to_owned),
                 state: seen.state(),
                 since: seen.since(),
                 checked_at: seen.checked_at(),
-                outcome: row.get(9),
-                status: row.get(10),
+                outcome: row.get(21),
+                status: row.get(22),
                 uptime_24h: None,
                 uptime_7d: None,
                 uptime_30d: None,
@@ -285,15 +306,15 @@ impl Sites {
                 certificate_not_after,
                 certificate_days: certificate_left_s.map(days_left),
                 certificate_left_s,
-                certificate_issuer: row.get(18),
-                error: row.get(19),
-                last_error: row.get::<_, Option<String>>(19).or_else(|| row.get(20)),
-                last_error_at: match row.get::<_, Option<&str>>(19) {
+                certificate_issuer: row.get(23),
+                error: row.get(24),
+                last_error: row.get::<_, Option<String>>(24).or_else(|| row.get(25)),
+                last_error_at: match row.get::<_, Option<&str>>(24) {
                     Some(_) => seen.checked_at(),
-                    None => row.get(21),
+                    None => row.get(26),
                 },
                 verdict: seen.verdict(),
-                verdict_since: row.get(23),
+                verdict_since: row.get(27),
                 coverage_24h: None,
                 coverage_7d: None,
                 coverage_30d: None,
@@ -330,28 +351,18 @@ impl Sites {
         lines: Stretch<'_>,
         each: &mut dyn FnMut(&Row) -> Result<(), Interrupted>,
     ) -> Result<(), Interrupted> {
-        let wrong = |error: postgres::Error| explain(DOING, &error);
-        self.cursor
-            .go_to(&mut reader.transaction, lines.from)
-            .map_err(wrong)?;
-        let mut left = lines.at_most;
         let mut numbers = 0..;
-        while left > 0 {
-            let rows = self
-                .cursor
-                .next(&mut reader.transaction, left)
-                .map_err(wrong)?;
-            if rows.is_empty() {
-                break;
-            }
-            left = left.saturating_sub(rows.len() as u64);
-            for (row, number) in rows.iter().zip(&mut numbers) {
-                if lines.takes(number) {
-                    each(row)?;
-                }
-            }
-        }
-        Ok(())
+        let wanted = lines.from..lines.from.saturating_add(lines.at_most);
+        rows(
+            reader,
+            &self.cursor,
+            wanted,
+            DOING,
+            &mut |row| match numbers.next() {
+                Some(number) if lines.takes(number) => each(row),
+                _ => Ok(()),
+            },
+        )
     }
 
     /// The statistics of some lines.
@@ -393,7 +404,7 @@ impl Sites {
 /// When PostgreSQL cannot be asked.
 pub(crate) fn is_any_down(reader: &mut Reader<'_>, settings: &Settings) -> Result<bool, Failure> {
     let down = vec!["down"];
-    Ok(Sites::of_states(reader, settings, Some(&down))?.rows() > 0)
+    Ok(Sites::of_states(reader, settings, Some(&down), site_row::COLUMNS)?.rows() > 0)
 }
 
 impl Statistics {

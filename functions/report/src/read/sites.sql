@@ -1,20 +1,20 @@
 -- $1 how old the newest check may be, in seconds; $2 the websites or null; $3 the states or null.
 -- A site appears once per location, and once without a location when it was never checked; what is
--- broken comes first, and the first line of each site is marked. Errors of failures that are over
--- come from the rollups: at most an hour late.
+-- broken has the lowest rank, and the first line of each site is marked. Errors of failures that are
+-- over come from the rollups: at most an hour late. What is not selected of it is not read either.
 with verdicts as materialized (
     select * from current_verdicts($2)
 )
 select
-    shown.website_id, shown.location_id, shown.site, shown.url, shown.labels, shown.location, shown.state,
+    shown.rank, shown.website_id, shown.location_id, shown.site, shown.location, shown.state,
     case when shown.state in ('up', 'down') then shown.since end as since,
-    shown.checked_at, shown.word, shown.status,
-    shown.dns_us, shown.connect_us, shown.tls_us, shown.first_byte_us, shown.body_us, shown.total_us,
-    shown.certificate_not_after, shown.certificate_issuer, shown.error, shown.last_error, shown.last_down_at,
-    shown.verdict,
-    case when shown.verdict in ('up', 'degraded', 'down') then shown.verdict_since end as verdict_since,
+    shown.checked_at, shown.dns_us, shown.connect_us, shown.tls_us, shown.first_byte_us, shown.body_us,
+    shown.total_us, shown.certificate_not_after, shown.verdict,
     row_number() over (partition by shown.website_id order by shown.rank, shown.location) = 1 as is_first,
-    shown.chain_not_after, shown.chain_subject, shown.chain_host
+    shown.chain_not_after, shown.chain_subject, shown.chain_host, shown.labels,
+    shown.url, shown.word, shown.status, shown.certificate_issuer, shown.error, shown.last_error,
+    shown.last_down_at,
+    case when shown.verdict in ('up', 'degraded', 'down') then shown.verdict_since end as verdict_since
 from (
     select judged.*,
         case judged.state when 'down' then 0 when 'up' then 2 else 1 end as rank,
@@ -27,7 +27,7 @@ from (
         end as verdict
     from (
         select websites.id as website_id, state.location_id, websites.name as site, websites.url,
-            websites.labels::text, locations.name as location, state.up,
+            websites.labels::text as labels, locations.name as location, state.up,
             case
                 when state.checked_at < now() - greatest(
                     make_interval(secs => $1),
@@ -73,4 +73,3 @@ from (
     window of_site as (partition by judged.website_id)
 ) as shown
 where $3::text[] is null or shown.verdict = any ($3)
-order by shown.rank, shown.site, shown.location
