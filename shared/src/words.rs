@@ -31,6 +31,9 @@ fn is_joiner(c: char) -> bool {
 /// and Cyrillic, where they would only hide.
 #[must_use]
 pub fn printable(text: &str) -> String {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let mut shown = String::with_capacity(text.len());
     let mut before = '\0';
     for c in text.chars() {

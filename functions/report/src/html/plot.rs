@@ -207,7 +207,7 @@ mod tests {
             .iter()
             .map(|ago| {
                 let mut histogram = Histogram::default();
-                histogram.add(&[(260 << 22) | 1]);
+                histogram.add([(260 << 22) | 1]);
                 let time = span().day_ago.as_second() + (24 - ago) * HOUR;
                 (Timestamp::from_second(time).unwrap(), histogram)
             })

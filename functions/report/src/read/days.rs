@@ -8,7 +8,7 @@ use sitewatch::run::Failure;
 
 use super::cursor::Cursor;
 use super::{Parameter, Reader, every_row};
-use crate::histogram::Histogram;
+use crate::histogram::{Elements, Histogram};
 use crate::lines::DayLine;
 use crate::output::{Each, Interrupted};
 use crate::settings::Settings;
@@ -68,7 +68,9 @@ const DOING: &str = "reading days";
 fn day(row: &Row) -> DayLine {
     let (up, down): (i32, i32) = (row.get(4), row.get(5));
     let mut total = Histogram::default();
-    total.add(&row.get::<_, Option<Vec<i32>>>(8).unwrap_or_default());
+    if let Some(elements) = row.get::<_, Option<Elements<'_>>>(8) {
+        total.add(elements.iter());
+    }
     DayLine {
         day: row.get(0),
         site: row.get(1),

@@ -9,7 +9,7 @@ use sitewatch::run::Failure;
 
 use super::span::midnight;
 use super::{Key, Reader};
-use crate::histogram::Histogram;
+use crate::histogram::{Elements, Histogram};
 
 /// A site's histograms by the time they begin.
 pub(crate) type Series = BTreeMap<Timestamp, Histogram>;
@@ -89,14 +89,14 @@ pub(crate) fn read(reader: &mut Reader<'_>, keys: &[Key]) -> Result<HashMap<Key,
     );
     for row in rows {
         let hour: Timestamp = row.get(2);
-        let elements: Vec<i32> = row.get(3);
+        let elements: Elements<'_> = row.get(3);
         let of_site = plots.entry((row.get(0), row.get(1))).or_default();
         if hour >= span.day_ago {
-            of_site.day.entry(hour).or_default().add(&elements);
+            of_site.day.entry(hour).or_default().add(elements.iter());
         }
         let step = hour.as_second().div_euclid(WEEK_STEP_S) * WEEK_STEP_S;
         if let Ok(step) = Timestamp::from_second(step) {
-            of_site.week.entry(step).or_default().add(&elements);
+            of_site.week.entry(step).or_default().add(elements.iter());
         }
     }
     let rows = transaction
@@ -109,13 +109,13 @@ pub(crate) fn read(reader: &mut Reader<'_>, keys: &[Key]) -> Result<HashMap<Key,
         )
         .map_err(wrong)?;
     for row in rows {
-        let elements: Vec<i32> = row.get(3);
+        let elements: Elements<'_> = row.get(3);
         let of_site = plots.entry((row.get(0), row.get(1))).or_default();
         of_site
             .quarter
             .entry(row.get(2))
             .or_default()
-            .add(&elements);
+            .add(elements.iter());
     }
     // Today is not over: its hours make its point.
     let today = midnight(span.today);

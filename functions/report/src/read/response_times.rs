@@ -8,7 +8,7 @@ use sitewatch::postgres::explain;
 use sitewatch::run::Failure;
 
 use super::{Key, Parameter, Reader};
-use crate::histogram::Histogram;
+use crate::histogram::{Elements, Histogram};
 
 const QUERY: &str = include_str!("response_times.sql");
 
@@ -35,11 +35,11 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<HashMap<Key, Histogram>, F
         .query_typed_raw(QUERY, parameters)
         .map_err(wrong)?;
     while let Some(row) = rows.next().map_err(wrong)? {
-        let elements: Vec<i32> = row.get(2);
+        let elements: Elements<'_> = row.get(2);
         histograms
             .entry((row.get(0), row.get(1)))
             .or_default()
-            .add(&elements);
+            .add(elements.iter());
     }
     Ok(histograms)
 }
