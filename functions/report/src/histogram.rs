@@ -67,25 +67,32 @@ impl Histogram {
 }
 
 /// The elements of a stored histogram, where they were received: there are hundreds of thousands.
-pub(crate) struct Elements<'a>(&'a [u8]);
+/// Each comes with its length, four bytes, before it.
+pub(crate) struct Elements<'a>(&'a [[u8; 8]]);
 
 impl<'a> FromSql<'a> for Elements<'a> {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
-        // Whether any is null, their type, and of each dimension its size and where it begins.
-        let header = if raw.starts_with(&[0; 4]) { 12 } else { 20 };
-        Ok(Self(raw.get(header..).ok_or("a histogram is cut off")?))
+        // How many dimensions, whether any element is null, their type, and of each dimension its
+        // size and where it begins.
+        let elements = match raw {
+            [0, 0, 0, 0, ..] => raw.get(12..),
+            [0, 0, 0, 1, 0, 0, 0, 0, ..] => raw.get(20..),
+            _ => None,
+        };
+        match elements.map(<[u8]>::as_chunks) {
+            Some((elements, [])) => Ok(Self(elements)),
+            _ => Err("not a list of numbers".into()),
+        }
     }
 
     accepts!(INT4_ARRAY);
 }
 
 impl Elements<'_> {
-    /// Each of them; they come with their length before them.
+    /// Each of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = i32> {
-        let (elements, _) = self.0.as_chunks();
-        elements
-            .iter()
-            .map(|[_, _, _, _, value @ ..]: &[u8; 8]| i32::from_be_bytes(*value))
+        let value = |[_, _, _, _, value @ ..]: &[u8; 8]| i32::from_be_bytes(*value);
+        self.0.iter().map(value)
     }
 }
 
@@ -140,5 +147,26 @@ mod tests {
         assert_eq!(one, other);
         assert_eq!(one.percentile(0.0), Some(middle(53)));
         assert!(one.percentile(0.99).unwrap() > 850_000);
+    }
+
+    #[test]
+    fn elements_are_read_as_postgresql_sends_them() {
+        let mut raw = Vec::new();
+        // One dimension, no null, int4; three elements, the first of which is the first.
+        for number in [1, 0, 23, 3, 1] {
+            raw.extend(i32::to_be_bytes(number));
+        }
+        for element in [7, -1, i32::MAX] {
+            raw.extend(i32::to_be_bytes(4));
+            raw.extend(i32::to_be_bytes(element));
+        }
+        let read = |raw: &[u8]| {
+            Elements::from_sql(&Type::INT4_ARRAY, raw).map(|read| read.iter().collect::<Vec<_>>())
+        };
+        assert_eq!(read(&raw).unwrap(), [7, -1, i32::MAX]);
+        // An empty array has no dimension.
+        let empty = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 23];
+        assert!(read(&empty).unwrap().is_empty());
+        assert!(read(raw.get(..12).unwrap()).is_err());
     }
 }
