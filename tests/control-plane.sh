@@ -44,7 +44,7 @@ bin=$cache/control-plane-$(cat "$sources"/go.{mod,sum} | sha256sum | cut -c1-16)
 if [ ! -d "$bin" ]; then
     say "Building Kubernetes $kubernetes"
     mkdir -p "$cache"
-    fresh=$(mktemp -d "$cache/.fresh-XXXXXX")
+    fresh=$(mktemp -d -p "$cache")
     # Without its version, the API server calls itself another.
     (cd "$sources" && CGO_ENABLED=0 go build -trimpath \
         -ldflags="-s -w -X k8s.io/component-base/version.gitVersion=$kubernetes" -o "$fresh" tool)

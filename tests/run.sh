@@ -14,7 +14,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 budget=240
-attacks=(drain::chaos drain::hostile kafka::{lifetime,producing,reading,unreadable} probe::hostile report::many)
+attacks=(
+    drain::chaos drain::hostile kafka::lifetime kafka::producing kafka::reading kafka::unreadable
+    probe::hostile report::many
+)
 
 case ${1:-} in
 control-plane) exec ./tests/control-plane.sh ;;

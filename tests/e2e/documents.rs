@@ -281,6 +281,27 @@ fn the_architecture_names_only_what_is_there() {
     }
 }
 
+/// A name that no test has would neither leave anything out nor run anything.
+#[test]
+fn the_sets_of_tests_are_modules_that_there_are() {
+    let script = std::fs::read_to_string(root().join("tests/run.sh")).unwrap();
+    let sets: BTreeSet<&str> = script
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .flat_map(str::split_whitespace)
+        .filter(|word| word.contains("::"))
+        .map(|word| word.trim_end_matches("::"))
+        .collect();
+    assert!(sets.len() > 10, "{sets:?}");
+    for set in sets {
+        let path = root().join("tests/e2e").join(set.replace("::", "/"));
+        assert!(
+            path.is_dir() || path.with_extension("rs").is_file(),
+            "{set}"
+        );
+    }
+}
+
 /// The text of the file that has a test function of this name.
 pub(crate) fn source_of(test: &str) -> Option<String> {
     fn find(directory: &Path, function: &str) -> Option<String> {

@@ -64,7 +64,10 @@ impl Directory {
 }
 
 /// Copies the files and directories below `from` to `to`, which must not exist yet.
-pub(crate) fn copy_all(from: &Path, to: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// When something cannot be read or written.
+pub fn copy_all(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir(to)?;
     fs::set_permissions(to, fs::metadata(from)?.permissions())?;
     for entry in fs::read_dir(from)? {

@@ -6,6 +6,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 use sitewatch_tests::command::Run;
+use sitewatch_tests::directory::copy_all;
 use sitewatch_tests::kafka::Version;
 use sitewatch_tests::websites::Website;
 use sitewatch_tests::{manifests, shared};
@@ -71,13 +72,9 @@ fn function(command: &str) -> &str {
 #[test]
 fn what_the_compose_specification_does_not_allow_would_be_refused() {
     let directory = tempfile::tempdir().unwrap();
-    Run::program("cp")
-        .arg("-r")
-        .arg(root().join("k8s"))
-        .arg(directory.path())
-        .run()
-        .exits(0);
-    let compose = directory.path().join("k8s/compose.yaml");
+    let k8s = directory.path().join("k8s");
+    copy_all(&root().join("k8s"), &k8s).unwrap();
+    let compose = k8s.join("compose.yaml");
     let text = fs::read_to_string(&compose).unwrap();
     for (wrong, place) in [
         (

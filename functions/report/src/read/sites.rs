@@ -44,8 +44,8 @@ const FURTHER_COLUMNS: &str =
 
 const DOING: &str = "reading the state of the sites";
 
-/// For how many lines statistics are held at a time: about 20 MB, or what metrics tell of them: about
-/// 40 MB. What is more takes another look at the rollups for each as many, or at the lines for each metric.
+/// How many lines are held at a time: their statistics, about 20 MB, or what metrics tell of them, about
+/// 40 MB. Of more, statistics are read from the rollups for each as many, and the lines for each metric.
 const LINES_AT_ONCE: u64 = 50_000;
 
 /// The state of every site, what is broken first.

@@ -10,7 +10,7 @@ use std::fs;
 use serde_json::{Value, json};
 use sitewatch::run::Exit;
 use sitewatch::settings::var;
-use sitewatch_tests::command::Run;
+use sitewatch_tests::directory::copy_all;
 use sitewatch_tests::manifests::{self, KUBERNETES};
 
 use super::{BIN, reads};
@@ -150,16 +150,12 @@ fn the_oldest_and_the_newest_kubernetes_know_every_field() {
 fn a_pod_that_is_not_restricted_would_be_refused() {
     // That the real ones are not is part of reading them.
     let directory = tempfile::tempdir().unwrap();
-    Run::program("cp")
-        .arg("-r")
-        .arg(root().join("k8s"))
-        .arg(directory.path())
-        .run()
-        .exits(0);
-    let drain = directory.path().join("k8s/base/drain.yaml");
+    let k8s = directory.path().join("k8s");
+    copy_all(&root().join("k8s"), &k8s).unwrap();
+    let drain = k8s.join("base/drain.yaml");
     let text = fs::read_to_string(&drain).unwrap();
     fs::write(&drain, text.replace("drop: [ALL]", "drop: []")).unwrap();
-    let refused = manifests::read_directory(&directory.path().join("k8s")).unwrap_err();
+    let refused = manifests::read_directory(&k8s).unwrap_err();
     for part in ["base: CronJob drain is not restricted", "capabilities"] {
         assert!(refused.to_string().contains(part), "{refused}");
     }

@@ -340,11 +340,21 @@ fn stored(prepared: &Prepared) -> Vec<String> {
     .collect()
 }
 
+/// All checks of theirs, oldest first.
 fn events(stories: &[Story]) -> Vec<CheckEvent<'static>> {
-    stories
+    let mut events: Vec<_> = stories
         .iter()
         .flat_map(|story| story.checks.iter().map(|check| event(&story.site, check)))
-        .collect()
+        .collect();
+    events.sort_by_key(|event| event.checked_at);
+    events
+}
+
+/// Stories of four days, and all checks of theirs.
+fn days(dice: &mut Dice) -> (Vec<Story>, Vec<CheckEvent<'static>>) {
+    let stories: Vec<Story> = (0..25).map(|number| story(dice, number, 100)).collect();
+    let events = events(&stories);
+    (stories, events)
 }
 
 #[test]
@@ -353,8 +363,7 @@ fn verdicts_are_what_the_checks_say_in_whatever_order_they_arrive() {
     // All of it among the hours that reports read before they are rolled up.
     let stories: Vec<Story> = (0..40).map(|number| story(&mut dice, number, 20)).collect();
     let in_time = known(&stories, "verdicts");
-    let mut all = events(&stories);
-    all.sort_by_key(|event| event.checked_at);
+    let all = events(&stories);
     record(&in_time, &all);
     agrees(&in_time, &stories, "in time, not rolled up");
     maintain(&in_time);
@@ -391,12 +400,8 @@ fn verdicts_are_what_the_checks_say_in_whatever_order_they_arrive() {
 #[test]
 fn a_check_that_is_days_late_changes_what_followed() {
     let mut dice = Dice::new("days-late");
-    let stories: Vec<Story> = (0..25)
-        .map(|number| story(&mut dice, number, 100))
-        .collect();
+    let (stories, all) = days(&mut dice);
     let prepared = known(&stories, "verdicts");
-    let mut all = events(&stories);
-    all.sort_by_key(|event| event.checked_at);
     let (late, in_time): (Vec<_>, Vec<_>) = all.into_iter().partition(|_| dice.one_in(40));
     record(&prepared, &in_time);
     maintain(&prepared);
@@ -412,12 +417,8 @@ fn a_check_that_is_days_late_changes_what_followed() {
 #[test]
 fn verdicts_outlive_the_checks_that_they_come_from() {
     let mut dice = Dice::new("outlive");
-    let stories: Vec<Story> = (0..25)
-        .map(|number| story(&mut dice, number, 100))
-        .collect();
+    let (stories, all) = days(&mut dice);
     let prepared = known(&stories, "verdicts");
-    let mut all = events(&stories);
-    all.sort_by_key(|event| event.checked_at);
     // Late ones of hours that reports read before they are rolled up.
     let kept = now() - SignedDuration::from_hours(24);
     let (late, in_time): (Vec<_>, Vec<_>) = all
