@@ -146,10 +146,12 @@ impl Checks {
 /// One thread's checks, from the first to the last, or to the stop: then what is under way is
 /// dropped.
 fn serve(shared: &Arc<Shared>, part: usize, mut stopped: watch::Receiver<bool>, _: &Sender<()>) {
+    let writer = Arc::clone(shared);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .max_io_events_per_tick(EVENTS)
+        .on_thread_park(move || writer.work.sink.write())
         .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,

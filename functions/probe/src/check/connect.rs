@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use sitewatch::event::Outcome;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::failure::{Failure, local_cause};
@@ -203,8 +203,6 @@ fn socket(address: SocketAddr, source: Option<IpAddr>) -> io::Result<Socket> {
         Type::STREAM.nonblocking(),
         Some(Protocol::TCP),
     )?;
-    // The request goes out in one write; waiting for more of it would be our delay, not the site's.
-    SockRef::from(&socket).set_tcp_nodelay(true)?;
     note_arrivals(&socket);
     if let Some(source) = source.filter(|source| source.is_ipv4() == address.is_ipv4()) {
         socket.bind(&SocketAddr::new(source, 0).into())?;

@@ -1,6 +1,7 @@
 //! One request and its response over a connection: `ureq-proto` knows HTTP/1.1, this moves the bytes.
 
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use memchr::memmem;
@@ -102,8 +103,9 @@ impl<'a> Exchange<'a> {
         let proceeded = call.proceed().map_err(|error| unsendable(&error))?;
         match proceeded.ok_or_else(no_progress)? {
             SendRequestResult::RecvResponse(call) => Ok(call),
-            SendRequestResult::SendBody(call) => self.send_body(call, body).await,
-            SendRequestResult::Await100(call) => self.await_continue(call, body).await,
+            // Apart: every check would have room for what few of them do.
+            SendRequestResult::SendBody(call) => Box::pin(self.send_body(call, body)).await,
+            SendRequestResult::Await100(call) => Box::pin(self.await_continue(call, body)).await,
         }
     }
 
@@ -144,7 +146,8 @@ impl<'a> Exchange<'a> {
         body: Option<&[u8]>,
     ) -> Result<Call<RecvResponse>, Failure> {
         while call.can_keep_await_100() {
-            match within(self.trace, CONTINUE, self.fill(Phase::FirstByte)).await {
+            let read = within(self.trace, CONTINUE, pin!(self.fill(Phase::FirstByte))).await;
+            match read {
                 None => break,
                 Some(read) => {
                     if read? == 0 {
@@ -206,7 +209,7 @@ impl<'a> Exchange<'a> {
         if self.input.is_empty() {
             let read = match limit {
                 None => self.fill(Phase::FirstByte).await?,
-                Some(limit) => within(self.trace, limit, self.fill(Phase::FirstByte))
+                Some(limit) => within(self.trace, limit, pin!(self.fill(Phase::FirstByte)))
                     .await
                     .ok_or_else(|| Failure::timeout(Phase::FirstByte))??,
             };

@@ -1,7 +1,7 @@
 //! Limits of the site's time: what we take ourselves does not shorten them.
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -11,10 +11,12 @@ use super::trace::Trace;
 ///
 /// When the time seems to be up the connection itself is asked once more: what had arrived by then
 /// counts, however late we are. And time that was not the site's is added.
+///
+/// `work` stays where its caller pinned it: moved in here, it would be copied and kept thrice.
 pub(super) async fn within<T>(
     trace: &Trace,
     limit: Duration,
-    work: impl Future<Output = T>,
+    work: Pin<&mut impl Future<Output = T>>,
 ) -> Option<T> {
     let in_all = trace.charged() + limit;
     let before = trace.limit(in_all);
@@ -28,9 +30,8 @@ async fn until<T>(
     trace: &Trace,
     limit: Duration,
     in_all: Duration,
-    work: impl Future<Output = T>,
+    mut work: Pin<&mut impl Future<Output = T>>,
 ) -> Option<T> {
-    let mut work = pin!(work);
     let mut deadline = Instant::now() + limit;
     loop {
         let done = match tokio::time::timeout_at(deadline.into(), work.as_mut()).await {
@@ -71,6 +72,8 @@ async fn once<T>(mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
     use crate::check::trace::Phase;
 
@@ -88,13 +91,17 @@ mod tests {
         let trace = Trace::start();
         trace.enter(Phase::Connect);
         let began = Instant::now();
-        let done = block_on(within(&trace, limit, async {
-            // Ours: between an arrival and the next sending.
-            std::thread::sleep(Duration::from_millis(40));
-            trace.sending();
-            tokio::time::sleep(Duration::from_millis(40)).await;
-            trace.happened_now();
-        }));
+        let done = block_on(within(
+            &trace,
+            limit,
+            pin!(async {
+                // Ours: between an arrival and the next sending.
+                std::thread::sleep(Duration::from_millis(40));
+                trace.sending();
+                tokio::time::sleep(Duration::from_millis(40)).await;
+                trace.happened_now();
+            }),
+        ));
         assert!(began.elapsed() >= Duration::from_millis(80));
         assert!(done.is_some());
     }
@@ -104,7 +111,7 @@ mod tests {
         let limit = Duration::from_millis(30);
         let trace = Trace::start();
         trace.enter(Phase::FirstByte);
-        let done = block_on(within(&trace, limit, std::future::pending::<()>()));
+        let done = block_on(within(&trace, limit, pin!(std::future::pending::<()>())));
         assert!(done.is_none());
         assert_eq!(trace.charged(), limit);
     }
@@ -113,11 +120,15 @@ mod tests {
     fn what_arrived_after_the_time_is_too_late_even_if_nobody_looked_before() {
         let trace = Trace::start();
         trace.enter(Phase::FirstByte);
-        let done = block_on(within(&trace, Duration::from_millis(5), async {
-            // As a thread that lost its CPU.
-            std::thread::sleep(Duration::from_millis(20));
-            trace.arrived(Some(std::time::SystemTime::now()));
-        }));
+        let done = block_on(within(
+            &trace,
+            Duration::from_millis(5),
+            pin!(async {
+                // As a thread that lost its CPU.
+                std::thread::sleep(Duration::from_millis(20));
+                trace.arrived(Some(std::time::SystemTime::now()));
+            }),
+        ));
         assert!(done.is_none());
     }
 
@@ -126,10 +137,14 @@ mod tests {
         let limit = Duration::from_millis(5);
         let trace = Trace::start();
         trace.enter(Phase::FirstByte);
-        let done = block_on(within(&trace, limit, async {
-            std::thread::sleep(Duration::from_millis(20));
-            trace.happened_now();
-        }));
+        let done = block_on(within(
+            &trace,
+            limit,
+            pin!(async {
+                std::thread::sleep(Duration::from_millis(20));
+                trace.happened_now();
+            }),
+        ));
         assert!(done.is_some());
         assert_eq!(trace.charged(), limit);
     }

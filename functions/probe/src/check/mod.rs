@@ -28,6 +28,7 @@ mod verdict;
 mod wire;
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -137,7 +138,7 @@ pub(crate) async fn check(site: Arc<Site>, tools: &Tools) -> Option<Checked> {
 pub(crate) async fn is_reachable(addresses: &[SocketAddr], limit: Duration) -> bool {
     let trace = Trace::start();
     trace.enter(Phase::Connect);
-    let connected = within(&trace, limit, connect(addresses, None, &trace)).await;
+    let connected = within(&trace, limit, pin!(connect(addresses, None, &trace))).await;
     connected.is_some_and(|connected| connected.is_ok())
 }
 
@@ -146,7 +147,7 @@ async fn observe(site: &Site, tools: &Tools, again: Option<Instant>) -> Observat
     let trace = Trace::start();
     let mut seen = Observation::default();
     let followed = follow(site, tools, &trace, again, &mut seen);
-    let failure = match within(&trace, site.timeouts.total, followed).await {
+    let failure = match within(&trace, site.timeouts.total, pin!(followed)).await {
         Some(result) => result.err(),
         None => Some(timed_out(&trace, tools).await),
     };
@@ -242,9 +243,9 @@ async fn ask<'a>(
         port: port(request.uri()),
         secure: request.uri().scheme_str() == Some("https"),
     };
-    let opening = open(&hop);
+    let mut opening = pin!(open(&hop));
     let opened = match site.timeouts.connect {
-        None => Some(opening.await),
+        None => Some(opening.as_mut().await),
         Some(limit) => within(trace, limit, opening).await,
     };
     let Some(channel) = opened else {

@@ -22,7 +22,21 @@ pub(super) struct Wire<'a> {
     waits_for_room: bool,
     /// Read too early, and next to be read.
     unread: Vec<u8>,
+    sent: Sent,
 }
+
+/// What was sent so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    Nothing,
+    /// One segment, which the kernel holds back for nobody.
+    Segment,
+    /// More, and the kernel was told not to hold back any of it.
+    More,
+}
+
+/// What is a segment on every path (RFC 9293, section 3.7.1).
+const SEGMENT: usize = 536;
 
 impl<'a> Wire<'a> {
     pub(super) fn new(stream: TcpStream, trace: &'a Trace) -> Self {
@@ -31,12 +45,28 @@ impl<'a> Wire<'a> {
             trace,
             waits_for_room: false,
             unread: Vec::new(),
+            sent: Sent::Nothing,
         }
     }
 
     /// Gives back what was read and belongs to whoever reads next.
     pub(super) fn unread(&mut self, bytes: Vec<u8>) {
         self.unread = bytes;
+    }
+
+    /// Before so many bytes are sent. What follows a segment would wait until the peer has seen that
+    /// (Nagle's algorithm): our delay, not the site's. A plain request is nothing but one segment,
+    /// and is spared the system call.
+    fn expedite(&mut self, length: usize) -> io::Result<()> {
+        self.sent = match self.sent {
+            Sent::Nothing if length <= SEGMENT => Sent::Segment,
+            Sent::Nothing | Sent::Segment => {
+                self.stream.set_nodelay(true)?;
+                Sent::More
+            }
+            Sent::More => Sent::More,
+        };
+        Ok(())
     }
 
     fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
@@ -107,6 +137,7 @@ impl AsyncWrite for Wire<'_> {
         } else {
             self.trace.sending();
         }
+        self.expedite(bytes.len())?;
         let sent = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.waits_for_room = sent.is_pending();
         sent

@@ -71,6 +71,15 @@ impl Sink {
         }
     }
 
+    /// Writes what was taken and waits for company: whoever publishes does so before it waits itself.
+    pub(crate) fn write(&self) {
+        match self {
+            Self::Stdout(sink) => sink.write(),
+            // A thread of its own does.
+            Self::Kafka(_) => {}
+        }
+    }
+
     /// Whether so many results wait that no further checks should begin for now.
     pub(crate) fn is_full(&self) -> bool {
         match self {

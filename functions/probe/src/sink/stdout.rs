@@ -13,11 +13,42 @@ use sitewatch::site::Site;
 use super::Delivered;
 use super::line::Look;
 
-/// Standard output. A line at a time: who reads along sees results as they come.
+/// Lines that wait to be written, in bytes, before whoever adds one writes them all.
+const MOST_WAITING: usize = 16 << 10;
+
+/// Standard output. Lines are written when a thread of the checks has nothing else to do, which is
+/// before it waits for anything: who reads along sees results as they come, and thousands that come
+/// at once are not a system call each.
 pub(crate) struct Stdout {
     /// `None`: JSON.
     look: Option<Look>,
-    delivered: Mutex<Delivered>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Whole lines that are not written yet.
+    waiting: Vec<u8>,
+    results_waiting: u64,
+    delivered: Delivered,
+}
+
+impl State {
+    fn write(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        match std::io::stdout().write_all(&self.waiting) {
+            Ok(()) => self.delivered.published += self.results_waiting,
+            Err(error) => {
+                self.delivered
+                    .trouble
+                    .get_or_insert(format!("standard output cannot be written: {error}"));
+            }
+        }
+        self.waiting.clear();
+        self.results_waiting = 0;
+    }
 }
 
 impl Stdout {
@@ -25,29 +56,30 @@ impl Stdout {
         let for_people = run.log_format == LogFormat::Text && std::io::stdout().is_terminal();
         Self {
             look: for_people.then(|| Look::new(run.colours, sites)),
-            delivered: Mutex::default(),
+            state: Mutex::default(),
         }
     }
 
     pub(super) fn publish(&self, event: &CheckEvent<'_>) {
-        let mut line = match &self.look {
+        let line = match &self.look {
             None => event.to_json(),
             Some(look) => look.line(event).into_bytes(),
         };
-        line.push(b'\n');
-        let mut delivered = self.delivered.lock();
-        match std::io::stdout().write_all(&line) {
-            Ok(()) => delivered.published += 1,
-            Err(error) => {
-                delivered
-                    .trouble
-                    .get_or_insert(format!("standard output cannot be written: {error}"));
-            }
+        let mut state = self.state.lock();
+        state.waiting.extend_from_slice(&line);
+        state.waiting.push(b'\n');
+        state.results_waiting += 1;
+        if state.waiting.len() >= MOST_WAITING {
+            state.write();
         }
     }
 
+    pub(super) fn write(&self) {
+        self.state.lock().write();
+    }
+
     pub(super) fn is_broken(&self) -> bool {
-        self.delivered.lock().trouble.is_some()
+        self.state.lock().delivered.trouble.is_some()
     }
 
     pub(super) fn is_watched(&self) -> bool {
@@ -55,6 +87,8 @@ impl Stdout {
     }
 
     pub(super) fn finish(&self) -> Delivered {
-        self.delivered.lock().clone()
+        let mut state = self.state.lock();
+        state.write();
+        state.delivered.clone()
     }
 }
