@@ -32,7 +32,7 @@ impl Random {
 }
 
 /// The seeds of a target, by name.
-fn corpus(target: &str) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn corpus(target: &str) -> BTreeMap<String, Vec<u8>> {
     let directory = root().join("tests/fuzz/corpus").join(target);
     let seeds: BTreeMap<String, Vec<u8>> = std::fs::read_dir(directory)
         .unwrap()
@@ -92,7 +92,7 @@ fn mutate(seed: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
 }
 
 /// So many mutations of the seeds, each of them given to `each`.
-fn mutations(target: &str, count: usize) -> Vec<Vec<u8>> {
+pub(crate) fn mutations(target: &str, count: usize) -> Vec<Vec<u8>> {
     let seeds: Vec<Vec<u8>> = corpus(target).into_values().collect();
     let mut random = Random(Random::SEED);
     (0..count)

@@ -5,14 +5,15 @@
     reason = "what each row took, for whoever looks into a failure"
 )]
 
-use std::thread;
 use std::time::Duration;
+use std::{fs, thread};
 
 use sitewatch::event::CheckEvent;
 use sitewatch_tests::kafka::{Codec, End, Kafka, Version};
 use sitewatch_tests::{memory, shared};
 
 use super::chaos::raw;
+use crate::fuzz;
 use crate::support::{Prepared, last_line, unique, up};
 
 /// A pod has 256 MiB. What is measured is the test build, which takes more than a release.
@@ -436,4 +437,72 @@ fn messages_of_every_kind_cost_little_and_stop_nothing_with_the_pure_rust_client
 #[test]
 fn batches_that_unpack_to_anything_cost_little_and_stop_nothing() {
     drained(Version::V4_1, "rdkafka", &batches());
+}
+
+/// Whatever a batch with a right checksum holds, which only a broker or its disk can make up: the run
+/// ends, everything else is recorded, and of what is neither recorded nor passed over it is said
+/// where it is.
+#[test]
+fn any_batch_is_recorded_passed_over_or_named() {
+    const BATCHES: i64 = 60;
+    /// Mutations in which a message says that its offset is beyond what is behind the batch. Who
+    /// stores the log is believed.
+    const CLAIMED: i64 = 1;
+    let kafka = shared::borrow_kafka(Version::V4_1);
+    let topic = unique("mutated");
+    kafka.create_topic(&topic, BATCHES as u16);
+    for partition in 0..BATCHES {
+        let event = up("before", 1_000 * partition).to_json();
+        kafka.produce(&topic, partition as i32, &[("a", event)]);
+    }
+    kafka.stop();
+    let seeds: Vec<Vec<u8>> = fuzz::corpus("batch").into_values().collect();
+    for (partition, mutated) in fuzz::mutations("batch", BATCHES as usize)
+        .iter()
+        .enumerate()
+    {
+        let directory = kafka.data_dir().join(format!("{topic}-{partition}"));
+        let file = |suffix| directory.join(format!("00000000000000000000.{suffix}"));
+        let mut log = fs::read(file("log")).unwrap();
+        // The head of a batch of five messages, with whatever they have become.
+        let head = &seeds[partition % seeds.len()];
+        log.extend(raw::with_records(head, 1, raw::records(mutated)));
+        let behind = up("behind", 1_000 * partition as i64).to_json();
+        let behind = raw::batch(
+            &[raw::Record {
+                value: &behind,
+                headers: &[],
+            }],
+            false,
+        );
+        log.extend(raw::with_records(&behind, 6, raw::records(&behind)));
+        fs::write(file("log"), log).unwrap();
+        // Made again from the log.
+        fs::remove_file(file("index")).unwrap();
+        fs::remove_file(file("timeindex")).unwrap();
+    }
+    kafka.start_again();
+    assert_eq!(kafka.end_offsets(&topic), vec![7; BATCHES as usize]);
+    let prepared = Prepared::new("mutated");
+    let run = prepared
+        .drain()
+        .var("KAFKA_BROKERS", kafka.bootstrap())
+        .var("KAFKA_TOPIC", &topic)
+        .var("KAFKA_TIMEOUT", "3s")
+        .timeout(TIMEOUT)
+        .spawn();
+    let process = run.pid();
+    let peak = thread::spawn(move || memory::peak_of(process));
+    let finished = run.wait();
+    let peak = peak.join().unwrap();
+    println!("{peak:.0} MB, {:?}", finished.elapsed);
+    assert!(peak < MEGABYTES, "{peak:.0} MB");
+    let recorded = |name| {
+        prepared.count(&format!(
+            "select count(*) from checks join websites on websites.id = website_id where name = '{name}'"
+        ))
+    };
+    let named = finished.stderr.matches("finds no whole message").count() as i64;
+    assert_eq!(recorded("before"), BATCHES);
+    assert_eq!(recorded("behind") + named + CLAIMED, BATCHES, "{finished}");
 }

@@ -39,6 +39,10 @@ pub(super) struct Fetching {
     broken: Option<Range>,
     /// When all brokers were found to be away; nothing has come since.
     away_since: Option<Instant>,
+    /// How long was waited since anything came. Whoever does not ask for long has not waited.
+    silence: Duration,
+    /// How long that is borne.
+    patience: Duration,
 }
 
 /// A partition that reported its end while its position was below the range's.
@@ -62,6 +66,8 @@ impl Fetching {
             excused: Vec::new(),
             broken: None,
             away_since: None,
+            silence: Duration::ZERO,
+            patience: settings.connect_timeout,
         }
     }
 
@@ -77,6 +83,7 @@ impl Fetching {
         self.excused.clear();
         self.broken = None;
         self.away_since = None;
+        self.silence = Duration::ZERO;
         self.fetch_open(client)
     }
 
@@ -96,7 +103,11 @@ impl Fetching {
         let mut deadline = None;
         let mut timeout = Duration::ZERO;
         while !self.is_done() {
-            let event = match client.poll(timeout) {
+            let polled = client.poll(timeout);
+            if polled.is_some() {
+                self.silence = Duration::ZERO;
+            }
+            let event = match polled {
                 Some(Ok(message)) => {
                     let (partition, offset) = (message.partition(), message.offset());
                     unpack::have_read(message.payload_len() + message.key_len() + unpack::MESSAGE);
@@ -117,7 +128,13 @@ impl Fetching {
                 Some(Err(error)) => self.failure(client, &error)?,
                 None => {
                     self.check_brokers(client)?;
-                    self.position_moved(client)?
+                    match self.position_moved(client)? {
+                        None => self.check_silence(client, timeout)?,
+                        moved => {
+                            self.silence = Duration::ZERO;
+                            moved
+                        }
+                    }
                 }
             };
             if event.is_some() {
@@ -345,6 +362,41 @@ impl Fetching {
             return Ok(());
         }
         Err(watcher.why("no broker has answered for too long"))
+    }
+
+    /// A partition of which nothing comes although its broker sends it holds up the others no longer.
+    /// It is not passed over: where its batch ends nobody says, and what is behind it may be well.
+    fn check_silence(
+        &mut self,
+        client: &Client,
+        waited: Duration,
+    ) -> Result<Option<Polled<'static>>, KafkaError> {
+        self.silence += waited;
+        let suspect = self
+            .alone
+            .or(self.progress.open().first().map(|range| range.partition));
+        let Some(range) = suspect.and_then(|partition| self.progress.find(partition)) else {
+            return Ok(None);
+        };
+        if self.silence < self.patience {
+            return Ok(None);
+        }
+        if !unreadable::has_answered_in_vain(client, &self.topic, range.partition, self.timeout) {
+            self.silence = Duration::ZERO;
+            return Ok(None);
+        }
+        if self.alone.is_some() {
+            // The others were not fetched meanwhile.
+            self.silence = Duration::ZERO;
+        }
+        // Where there is one, there may be many, and all of them want to be met before the deadline.
+        self.patience = unreadable::SILENCE.min(self.timeout);
+        let cause = format!(
+            "the broker sends what is there, and librdkafka finds no whole message in it; \
+             to go on behind it, raise next_offset of partition {} in the table kafka_offsets",
+            range.partition
+        );
+        self.fail(client, range, cause).map(Some)
     }
 
     /// Stops fetching a partition whose range was closed, unless all fetching is about to end.

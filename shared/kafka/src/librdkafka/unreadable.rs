@@ -19,10 +19,13 @@ use rdkafka::types::RDKafkaRespErr as Code;
 
 use super::assignment::{Client, assign, partition_list};
 use super::unpack;
-use crate::{KafkaError, Range};
+use crate::{KafkaError, LOG, Range};
 
 /// How long one poll of the queue may take.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How long nothing comes before the broker is asked whether it would.
+pub(super) const SILENCE: Duration = Duration::from_secs(1);
 
 /// A batch that cannot be read.
 #[derive(Debug)]
@@ -98,14 +101,23 @@ fn look_at(
     let deadline = Instant::now() + timeout;
     let list = partition_list(topic, [(partition, Offset::Offset(at))].into_iter())?;
     let mut is_asked = false;
+    let mut silent_from = Instant::now();
     while Instant::now() < deadline {
         if !is_asked {
             unpack::forget();
             assign(client, &list)?;
             is_asked = true;
+            silent_from = Instant::now();
         }
         let event = Event::next(client, POLL_INTERVAL);
         match event.and_then(|event| event.found(partition, at)) {
+            None if silent_from.elapsed() > SILENCE => {
+                // Whatever is there, it is not the batch that fails.
+                if has_answered_in_vain(client, topic, partition, timeout) {
+                    return Ok(Found::Other);
+                }
+                silent_from = Instant::now();
+            }
             None => {}
             Some(Found::Astray) => is_asked = false,
             Some(found) => return Ok(found),
@@ -114,6 +126,25 @@ fn look_at(
     Err(KafkaError::Timeout {
         what: "send messages",
         after: timeout,
+    })
+}
+
+/// Whether the broker of a partition of which nothing comes has sent what it was asked for: it answers
+/// what it is asked over a connection in that order. So librdkafka got it, and found no whole message
+/// in it: it takes that for the beginning of something longer, and asks again without a word.
+pub(super) fn has_answered_in_vain(
+    client: &Client,
+    topic: &str,
+    partition: i32,
+    timeout: Duration,
+) -> bool {
+    // What is asked for after the first answer is answered before the second.
+    (0..2).all(|_| {
+        let answer = client.fetch_watermarks(topic, partition, timeout);
+        if let Err(error) = &answer {
+            log::debug!(target: LOG, "nothing comes of partition {partition}: {error}");
+        }
+        answer.is_ok()
     })
 }
 

@@ -82,7 +82,7 @@ fn ask(kafka: &Kafka, body: &[u8], topic: &str) -> i16 {
 }
 
 /// A record batch of version 2.
-fn batch(records: &[Record<'_>], packed: bool) -> Vec<u8> {
+pub(crate) fn batch(records: &[Record<'_>], packed: bool) -> Vec<u8> {
     let mut counted = Vec::new();
     counted.extend(i16::from(packed).to_be_bytes()); // attributes: gzip is 1
     counted.extend((records.len() as i32 - 1).to_be_bytes()); // last offset
@@ -118,12 +118,30 @@ fn batch(records: &[Record<'_>], packed: bool) -> Vec<u8> {
     } else {
         counted.extend(all);
     }
+    sealed(0, &counted) // the first offset is the broker's to say
+}
+
+/// What the checksum counts of a batch is behind so many bytes, and its records behind so many.
+const COUNTED: usize = 21;
+const RECORDS: usize = 61;
+
+/// The batch with other records, as a broker that begins it at this offset has it on its disk.
+pub(crate) fn with_records(batch: &[u8], offset: i64, records: &[u8]) -> Vec<u8> {
+    sealed(offset, &[&batch[COUNTED..RECORDS], records].concat())
+}
+
+/// The records of a batch, as they are packed.
+pub(crate) fn records(batch: &[u8]) -> &[u8] {
+    batch.get(RECORDS..).unwrap_or_default()
+}
+
+fn sealed(offset: i64, counted: &[u8]) -> Vec<u8> {
     let mut batch = Vec::new();
-    batch.extend(0_i64.to_be_bytes()); // first offset: the broker's to say
+    batch.extend(offset.to_be_bytes());
     batch.extend((counted.len() as i32 + 9).to_be_bytes());
-    batch.extend((-1_i32).to_be_bytes()); // leader epoch
+    batch.extend(0_i32.to_be_bytes()); // the first leader's
     batch.push(2);
-    batch.extend(crc32c(&counted).to_be_bytes());
+    batch.extend(crc32c(counted).to_be_bytes());
     batch.extend(counted);
     batch
 }
