@@ -44,6 +44,9 @@ elif [ "$1" = attacks ]; then
     set -- --test e2e -- "${attacks[@]}"
 elif [ "$1" = connect ]; then
     set -- --test e2e -- deploy::connect:: --skip deploy::connect::indexed
+elif ! cargo test --workspace --locked --quiet "$@" -- --list | grep ': test$' >/dev/null; then
+    echo "tests/run.sh: no test has $* in its path" >&2
+    exit 1
 fi
 cargo test --workspace --locked --no-fail-fast "$@" || status=$?
 if [ -n "$whole" ]; then

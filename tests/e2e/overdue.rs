@@ -30,7 +30,7 @@ fn ended_by_force(finished: Finished, who: &str, deadline: &str) -> Finished {
     assert!(finished.elapsed < MAX_ELAPSED, "{finished}");
     finished
         .exits(75)
-        .logs(&format!("{who}: still waiting for a server or a file 8 s after its deadline ({deadline}), and ended by force; what was in hand is not done, the next run takes it up (exit code 75)\n"))
+        .logs(&format!("{who}: still at work, or waiting for a server or a file, 8 s after its deadline ({deadline}), and ended by force; what was in hand is not done, the next run takes it up (exit code 75)\n"))
 }
 
 /// As a crontab has it: a run that hangs would hold the lock, and no other would say a word.
@@ -80,7 +80,7 @@ fn a_signal_ends_a_run_that_waits_for_a_file() {
         });
         let asked = Instant::now();
         run.signal(Signal::TERM);
-        run.wait().exits(75).logs(&format!("{function}: stopped by a signal while waiting for a server or a file; what was in hand is not done, the next run takes it up (exit code 75)\n"));
+        run.wait().exits(75).logs(&format!("{function}: stopped by a signal while at work, or waiting for a server or a file; what was in hand is not done, the next run takes it up (exit code 75)\n"));
         assert!(asked.elapsed() < MAX_ELAPSED, "{function}");
     }
 }

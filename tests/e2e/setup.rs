@@ -294,7 +294,7 @@ fn a_signal_ends_functions_that_wait_for_a_lock() {
         run.signal(Signal::TERM);
         run.wait()
             .exits(75)
-            .logs(&format!("ERROR {function}: stopped by a signal while waiting for a server or a file; what was in hand is not done, the next run takes it up (exit code 75)\n"));
+            .logs(&format!("ERROR {function}: stopped by a signal while at work, or waiting for a server or a file; what was in hand is not done, the next run takes it up (exit code 75)\n"));
         assert!(
             asked.elapsed() < sitewatch_tests::wait::SOON,
             "{:?}",
