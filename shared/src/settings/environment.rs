@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use super::catalogue::{ALL, RawEnv};
-use super::{Problems, Variable};
+use super::{ALL, Problems, Variable};
 use crate::site::SECRET_PREFIX;
 use crate::words::nearest;
 
@@ -30,6 +29,23 @@ const PREFIXES: &[&str] = &[
     "LOG_",
     "HEARTBEAT_",
 ];
+
+/// The variables that are set, as text, so that reading cannot fail on a value. Deliberately without
+/// `Debug`: it holds secrets.
+#[derive(Default, serde::Deserialize)]
+#[serde(transparent)]
+pub(super) struct RawEnv {
+    /// By name in lower case: `envy` writes them so.
+    values: BTreeMap<String, String>,
+}
+
+impl RawEnv {
+    /// The text of a variable; `None` when it is not set.
+    pub(super) fn text(&self, variable: &Variable) -> Option<&str> {
+        let name = variable.name.to_ascii_lowercase();
+        self.values.get(&name).map(String::as_str)
+    }
+}
 
 /// The variables of this process, gathered but not yet parsed.
 pub struct Environment {

@@ -2,9 +2,9 @@
 //!
 //! Reading goes in two steps, so that a person sees every mistake at once and no mistake shows a
 //! secret. First [`Environment`] gathers pairs (the process, a `.env` file, `NAME_FILE` secrets,
-//! other accepted names) and `envy` lays them into [`RawEnv`], whose fields are all optional text:
-//! nothing can fail on a value there. Then a function's settings parse that text through a
-//! [`Reader`], which collects every [`Problem`] instead of stopping at the first.
+//! other accepted names) and `envy` hands them over as text, so that nothing can fail on a value
+//! there. Then a function's settings parse that text through a [`Reader`], which collects every
+//! [`Problem`] instead of stopping at the first.
 //!
 //! Nothing else in the workspace reads the process's environment.
 
@@ -22,7 +22,7 @@ mod run;
 mod tests;
 mod variable;
 
-pub use catalogue::{ALL, RawEnv, var};
+pub use catalogue::{ALL, var};
 pub use checks::{SiteSource, check_defaults, site_source};
 pub use database::{DatabaseSettings, SslMode, database};
 pub use environment::Environment;

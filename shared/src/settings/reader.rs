@@ -1,6 +1,7 @@
 //! Text → typed values, with every problem kept.
 
-use super::{Environment, Problems, RawEnv, Variable};
+use super::environment::RawEnv;
+use super::{Environment, Problems, Variable};
 
 /// Parses variables one by one and remembers what was wrong with each.
 pub struct Reader {
@@ -39,7 +40,7 @@ impl Reader {
             self.function,
             variable.name
         );
-        (variable.value)(&self.raw)
+        self.raw.text(variable)
     }
 
     /// Whether the variable is set.

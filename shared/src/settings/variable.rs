@@ -1,7 +1,5 @@
 //! What is known about one environment variable.
 
-use super::RawEnv;
-
 /// Which heading a variable stands under in `--help`, `.env.example` and `shared/README.md`, and who
 /// reads it. In the order of `--help`: what a function is for comes before what it connects to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,8 +85,6 @@ pub struct Variable {
     pub secret: bool,
     /// The functions that read it, where they are not all of its group's.
     pub(super) read_by: &'static [&'static str],
-    /// Where `envy` puts its text.
-    pub(super) value: fn(&RawEnv) -> Option<&str>,
 }
 
 impl Variable {
@@ -103,7 +99,6 @@ impl Variable {
         help: "",
         secret: false,
         read_by: &[],
-        value: |_| None,
     };
 
     /// The name of the variable that names the file with this secret, if it is one.
@@ -138,27 +133,9 @@ impl Variable {
     }
 }
 
-/// Declares the variables: a constant each, the struct that `envy` fills, and the list of all.
+/// Declares the variables: a constant each, and the list of all.
 macro_rules! catalogue {
     ($( $name:ident { $( $key:ident : $value:expr ),* $(,)? } )*) => {
-        /// The environment as text: a field per variable, all optional, so that reading cannot
-        /// fail on a value. Deliberately without `Debug`: it holds secrets.
-        #[derive(Default)]
-        #[expect(non_snake_case, reason = "the fields have the names of the variables")]
-        pub struct RawEnv {
-            $( pub(super) $name: Option<String>, )*
-        }
-
-        // `envy` names the variables in lower case, for which serde's derive has no rule.
-        impl<'de> serde::Deserialize<'de> for RawEnv {
-            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                let mut given = std::collections::HashMap::<String, String>::deserialize(from)?;
-                Ok(Self {
-                    $( $name: given.remove(&stringify!($name).to_ascii_lowercase()), )*
-                })
-            }
-        }
-
         /// A constant for each variable.
         pub mod var {
             use super::super::variable::{Group::*, Variable};
@@ -166,7 +143,6 @@ macro_rules! catalogue {
                 #[doc = concat!("`", stringify!($name), "`.")]
                 pub static $name: Variable = Variable {
                     name: stringify!($name),
-                    value: |raw| raw.$name.as_deref(),
                     $( $key: $value, )*
                     ..Variable::EMPTY
                 };

@@ -1,7 +1,6 @@
 //! The part of the catalogue that is `notify`'s.
 
-/// Declares the variables before it, those of `notify` and those after it: they are one list, and
-/// `envy` fills one struct.
+/// Declares the variables before it, those of `notify` and those after it: they are one list.
 macro_rules! with_notify {
     ({ $($before:tt)* } { $($after:tt)* }) => { catalogue! {
         $($before)*
