@@ -10,4 +10,5 @@ pub mod settings;
 pub mod site;
 pub mod tls;
 pub mod units;
+pub mod wildcard;
 pub mod words;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use regex::Regex;
+use sitewatch::wildcard;
 
 use crate::states::STATES;
 
@@ -12,8 +12,8 @@ pub(crate) type Labels = BTreeMap<String, String>;
 /// What was asked for; everything when nothing was.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
-    /// Names, as one pattern.
-    pub(crate) names: Option<Regex>,
+    /// Patterns of names, of which one must fit.
+    pub(crate) names: Option<Vec<String>>,
     /// Labels that must all be there.
     pub(crate) labels: Labels,
     /// States, of which one must hold.
@@ -28,7 +28,12 @@ impl Filter {
 
     /// Whether a site of this name with these labels is shown.
     pub(crate) fn takes_site(&self, name: &str, labels: &Labels) -> bool {
-        self.names.as_ref().is_none_or(|names| names.is_match(name))
+        let is_named = self.names.as_ref().is_none_or(|patterns| {
+            patterns
+                .iter()
+                .any(|pattern| wildcard::matches(pattern, name))
+        });
+        is_named
             && self
                 .labels
                 .iter()
@@ -43,23 +48,18 @@ impl Filter {
     }
 }
 
-/// `shop,blog-*` as a pattern that matches whole names.
-pub(crate) fn names(text: &str) -> Result<Regex, String> {
+/// `shop,blog-*`.
+pub(crate) fn names(text: &str) -> Result<Vec<String>, String> {
     let names: Vec<String> = text
         .split(',')
         .map(str::trim)
         .filter(|name| !name.is_empty())
-        .map(|name| {
-            name.split('*')
-                .map(regex::escape)
-                .collect::<Vec<_>>()
-                .join(".*")
-        })
+        .map(str::to_owned)
         .collect();
     if names.is_empty() {
         return Err(String::new());
     }
-    Regex::new(&format!("(?s)^(?:{})$", names.join("|"))).map_err(|_| "too long".to_owned())
+    Ok(names)
 }
 
 /// `team=web,env=live`.
