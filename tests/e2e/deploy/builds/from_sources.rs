@@ -173,12 +173,30 @@ fn the_dockerfile_builds_an_image_that_has_all_that_its_executables_need() {
 
     let image = directory.join("image");
     for path in [
-        "etc/ssl/certs",
+        "etc/ssl/certs/ca-certificates.crt",
         "usr/lib/ssl/openssl.cnf",
         "usr/share/zoneinfo/Europe/Berlin",
     ] {
         assert!(image.join(path).symlink_metadata().is_ok(), "{path}");
     }
+    // What OpenSSL looks for by a certificate's hash, and other names of time zones.
+    for directory in ["etc/ssl/certs", "usr/share/zoneinfo"] {
+        let astray = Run::program("find")
+            .arg(image.join(directory))
+            .arg("-xtype")
+            .arg("l")
+            .run();
+        astray.exits(0).stdout_is("");
+    }
+    let trusted = Run::program("openssl")
+        .arg("verify")
+        .arg("-CApath")
+        .arg(image.join("etc/ssl/certs"))
+        .arg("-no-CAfile")
+        .arg("-no-CAstore")
+        .arg(image.join("etc/ssl/certs/ISRG_Root_X1.pem"))
+        .run();
+    trusted.exits(0);
     let passwd = fs::read_to_string(image.join("etc/passwd")).unwrap();
     assert!(passwd.contains(":65532:65532:"), "{passwd}");
 

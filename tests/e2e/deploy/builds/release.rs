@@ -1,8 +1,8 @@
-//! What `.github/workflows/release.yml` does that needs no GitHub: `.ci/release`, `.ci/sbom` and
-//! `.ci/release-notes`.
+//! What `.github/workflows/release.yml` does that needs no GitHub: `.ci/release`, `.ci/image-size`,
+//! `.ci/sbom` and `.ci/release-notes`.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 
 use serde_json::Value;
@@ -93,6 +93,19 @@ fn a_release_is_an_archive_of_stripped_functions_with_their_manual_and_a_package
     ] {
         assert_eq!(fs::read_to_string(tree.join(file)).unwrap(), text(file));
     }
+}
+
+#[test]
+fn an_image_of_50_mb_is_too_large() {
+    let image = tempfile::tempdir().unwrap();
+    let probe = File::create(image.path().join("probe")).unwrap();
+    let size = || script("image-size").arg(image.path()).run();
+    probe.set_len(49_900_000).unwrap();
+    size().exits(0);
+    probe.set_len(50_000_000).unwrap();
+    size()
+        .exits(1)
+        .stderr_is("50 MB or more; the largest files:\n50000000\tprobe\n");
 }
 
 #[test]
