@@ -38,13 +38,13 @@ fn states(prepared: &Prepared) -> Vec<String> {
 struct Sites {
     list: String,
     _running: Vec<Website>,
+    _ca: tempfile::NamedTempFile,
 }
 
 fn sites() -> Sites {
     let authority = shared::authority();
     let ca = tempfile::NamedTempFile::new().unwrap();
-    let (_, ca) = ca.keep().unwrap();
-    std::fs::write(&ca, authority.pem()).unwrap();
+    std::fs::write(ca.path(), authority.pem()).unwrap();
     let page = || Behaviour::Page(Page::ok("<h1>Welcome</h1>"));
     let running = vec![
         Website::start(page()),
@@ -68,7 +68,7 @@ fn sites() -> Sites {
                 "regex": "Welcome",
                 // Long enough that a busy machine's own delay is a small part of it.
                 "timeout": "4s",
-                "tls_ca_file": ca,
+                "tls_ca_file": ca.path(),
             })
         })
         .collect();
@@ -76,6 +76,7 @@ fn sites() -> Sites {
     Sites {
         list: serde_json::Value::from(list).to_string(),
         _running: running,
+        _ca: ca,
     }
 }
 
