@@ -11,6 +11,7 @@ use sitewatch::run::Failure;
 use crate::response_times::{self, PHASES, Pair, ResponseTimes};
 use crate::rollup::{self, Parameter, Rolled};
 use crate::settings::Settings;
+use crate::trailing;
 
 /// Sites, each as often as it has locations, whose response times are added up at once: bounds the
 /// memory, to some 60 MB.
@@ -58,6 +59,7 @@ fn add_up(transaction: &mut Transaction<'_>, day: Date) -> Result<Rolled, postgr
         return Ok(Rolled::Nothing);
     }
     rollup::make_partitions(transaction, day)?;
+    trailing::day_changes(transaction, day)?;
     for statement in [
         "delete from checks_daily where day = $1",
         "delete from response_times_daily where day = $1",

@@ -10,7 +10,7 @@ use sitewatch::run::Failure;
 use crate::counting;
 use crate::rollup::{self, Parameter, Rolled};
 use crate::settings::Settings;
-use crate::verdicts;
+use crate::{trailing, verdicts};
 
 /// Hours to be rolled up, oldest first. Not the one that is not over: it would have to be done
 /// again, and reports read its checks themselves.
@@ -73,6 +73,7 @@ fn count(transaction: &mut Transaction<'_>, hour: Timestamp) -> Result<Rolled, p
     }
     let before = verdicts::Before::keep(transaction, hour)?;
     rollup::make_partitions(transaction, day)?;
+    trailing::hour_changes(transaction, hour)?;
     counting::count(transaction, hour)?;
     transaction.execute_typed("delete from outages_hourly where hour = $1", only_hour)?;
     transaction.execute_typed(include_str!("hours_outages.sql"), only_hour)?;

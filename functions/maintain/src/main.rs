@@ -12,6 +12,7 @@ mod rollup;
 mod settings;
 mod statistics;
 mod summary;
+mod trailing;
 mod verdicts;
 mod work;
 

@@ -1,4 +1,4 @@
-//! The story of a run: partitions ahead, hours, days, then what is old.
+//! The story of a run: partitions ahead, hours, days, then what is old, then the sums for reports.
 //!
 //! Every step is a transaction that leaves things true: a run that is killed anywhere has done
 //! less, and nothing wrong.
@@ -14,7 +14,7 @@ use crate::clock::{self, Clock, Doubt};
 use crate::rollup::Rolled;
 use crate::settings::Settings;
 use crate::summary::Counters;
-use crate::{ahead, days, hours, retention, verdicts};
+use crate::{ahead, days, hours, retention, trailing, verdicts};
 
 /// Does a run's work.
 ///
@@ -83,7 +83,11 @@ fn steps(
         counters.busy = true;
         return Ok(Finished::Early);
     }
-    drop_what_is_old(client, settings, stop, &clock, counters)
+    let dropped = drop_what_is_old(client, settings, stop, &clock, counters)?;
+    if matches!(dropped, Finished::Everything) {
+        trailing::add_up(client, settings)?;
+    }
+    Ok(dropped)
 }
 
 /// Rolls up what is pending, one after the other; `Busy` when another run is at it.

@@ -21,11 +21,18 @@ pub(crate) struct Histogram(Vec<(u16, u32)>);
 impl Histogram {
     /// Adds the elements of a stored histogram.
     pub(crate) fn add(&mut self, elements: impl IntoIterator<Item = i32>) {
-        self.put(elements.into_iter().map(|element| {
-            let bucket = u16::try_from(element >> COUNT_BITS).unwrap_or(u16::MAX);
-            let count = u32::try_from(element & COUNT_MASK).unwrap_or(0);
-            (bucket, count)
-        }));
+        self.put(elements.into_iter().map(parts));
+    }
+
+    /// Takes the elements of a stored histogram away, which was added before.
+    pub(crate) fn take(&mut self, elements: impl IntoIterator<Item = i32>) {
+        for (bucket, count) in elements.into_iter().map(parts) {
+            if let Ok(at) = self.0.binary_search_by_key(&bucket, |(bucket, _)| *bucket)
+                && let Some((_, counted)) = self.0.get_mut(at)
+            {
+                *counted = counted.saturating_sub(count);
+            }
+        }
     }
 
     /// Adds another one.
@@ -64,6 +71,14 @@ impl Histogram {
         }
         None
     }
+}
+
+/// The bucket of an element, and its count.
+fn parts(element: i32) -> (u16, u32) {
+    (
+        u16::try_from(element >> COUNT_BITS).unwrap_or(u16::MAX),
+        u32::try_from(element & COUNT_MASK).unwrap_or(0),
+    )
 }
 
 /// The elements of a stored histogram, where they were received: there are hundreds of thousands.

@@ -18,4 +18,5 @@ mod search;
 mod since;
 mod sla;
 mod states;
+mod trailing;
 mod words;

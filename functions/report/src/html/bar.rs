@@ -62,16 +62,18 @@ impl Default for Bar {
 }
 
 impl Bar {
-    /// Adds counts of a day so many days before today.
+    /// Adds counts of a day so many days before today; below nothing they take away what was added.
     pub(super) fn add(&mut self, ago: usize, counts: Counts) {
-        let narrow = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
+        let narrow = |count: i64| i32::try_from(count).unwrap_or(i32::MAX);
         if let Some(day) = (STROKES - 1)
             .checked_sub(ago)
             .and_then(|at| self.0.get_mut(at))
         {
-            day.up = day.up.saturating_add(narrow(counts.up));
-            day.down = day.down.saturating_add(narrow(counts.down));
-            day.covered_ms = day.covered_ms.saturating_add(narrow(counts.covered_ms));
+            day.up = day.up.saturating_add_signed(narrow(counts.up));
+            day.down = day.down.saturating_add_signed(narrow(counts.down));
+            day.covered_ms = day
+                .covered_ms
+                .saturating_add_signed(narrow(counts.covered_ms));
         }
     }
 

@@ -188,6 +188,7 @@ fn adapt(svg: &str) -> String {
 mod tests {
     use super::*;
     use crate::histogram::Histogram;
+    use crate::read::trailing::Ends;
 
     fn span() -> Span {
         let now: Timestamp = "2026-03-17T10:20:00Z".parse().unwrap();
@@ -198,6 +199,7 @@ mod tests {
             fresh: Vec::new(),
             dirty_days: Vec::new(),
             waiting: 0,
+            kept: Ends::default(),
         }
     }
 

@@ -18,6 +18,7 @@ pub(crate) mod site_row;
 pub(crate) mod sites;
 pub(crate) mod sla;
 pub(crate) mod span;
+pub(crate) mod trailing;
 pub(crate) mod uptime;
 
 use std::collections::HashMap;

@@ -3,12 +3,12 @@
 //! A day that is over is read from the daily rollups, the running one and those that wait to be
 //! added up again from the hourly ones, and the hours that those lack from the checks themselves.
 
-use std::collections::BTreeSet;
-
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 use postgres::Transaction;
+
+use super::trailing::Ends;
 
 /// The longest that statistics by day go back, in days.
 pub(crate) const DAYS: i32 = 90;
@@ -34,6 +34,8 @@ pub(crate) struct Span {
     pub(crate) dirty_days: Vec<Date>,
     /// Hours older than the fresh ones that wait to be rolled up.
     pub(crate) waiting: i64,
+    /// Where the sums that `maintain` keeps end.
+    pub(crate) kept: Ends,
 }
 
 impl Span {
@@ -49,6 +51,10 @@ impl Span {
             fresh: row.get(1),
             dirty_days: row.get(2),
             waiting: row.get(3),
+            kept: Ends {
+                day: row.get(4),
+                hour: row.get(5),
+            },
         })
     }
 
@@ -57,22 +63,18 @@ impl Span {
         self.today.saturating_sub(DAYS.days())
     }
 
+    /// How many days before today a day is.
+    pub(crate) fn days_ago(&self, day: Date) -> i32 {
+        let ago = self.today.duration_since(day).as_hours() / 24;
+        i32::try_from(ago).unwrap_or(i32::MAX)
+    }
+
     /// When a window begins.
     pub(crate) fn window_from(&self, window: usize) -> Timestamp {
         match WINDOW_DAYS.get(window) {
             Some(days) if window > 0 => midnight(self.today.saturating_sub(days.days())),
             _ => self.day_ago,
         }
-    }
-
-    /// Hours to be read from the hourly rollups: of the last 24, of today, of days that wait.
-    pub(crate) fn rolled_hours(&self) -> Vec<Timestamp> {
-        let mut hours: BTreeSet<Timestamp> = self.hours_from(self.day_ago).collect();
-        hours.extend(self.hours_from(midnight(self.today)));
-        for day in &self.dirty_days {
-            hours.extend(self.hours_from(midnight(*day)).take(24));
-        }
-        self.without_fresh(hours)
     }
 
     /// Hours from `from` to the running one.

@@ -11,4 +11,6 @@ select now(), fresh_hours(),
     (
         select count(distinct hour) from dirty_hours
         where hour < date_trunc('hour', now(), 'UTC') - interval '25 hours'
-    )
+    ),
+    day, hour
+from trailing_ends

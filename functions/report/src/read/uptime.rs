@@ -2,14 +2,20 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use postgres::Row;
 use postgres::fallible_iterator::FallibleIterator as _;
 use postgres::types::Type;
 use sitewatch::postgres::explain;
 use sitewatch::run::Failure;
 
 use super::coverage::{self, Watched};
-use super::span::{Span, WINDOW_DAYS, WINDOWS};
+use super::span::{DAYS, Span, WINDOW_DAYS, WINDOWS};
+use super::trailing::{self, HourChange};
 use super::{Key, Parameter, Reader};
+use crate::histogram::Elements;
 
 /// Counts in each of the windows; checks that could not be made and those in maintenance do not
 /// count.
@@ -92,7 +98,18 @@ pub(crate) struct Counts {
     pub(crate) covered_ms: i64,
 }
 
-/// Counts of a site's day.
+impl Counts {
+    /// So often; below nothing to take them away.
+    fn times(self, factor: i64) -> Self {
+        Self {
+            up: self.up * factor,
+            down: self.down * factor,
+            covered_ms: self.covered_ms * factor,
+        }
+    }
+}
+
+/// Counts of a site's day, or a part of them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Day {
     pub(crate) key: Key,
@@ -101,8 +118,8 @@ pub(crate) struct Day {
     pub(crate) counts: Counts,
 }
 
-/// Reads the counts of every site, and hands each of its 90 days and today to `each_day`, in no
-/// order. Without one, PostgreSQL adds the days up, which takes half the time.
+/// Reads the counts of every site, and hands each of its 90 days and today to `each_day`, in no order
+/// and in parts that add up: what takes away comes after what it is taken from.
 ///
 /// # Errors
 /// When PostgreSQL cannot be asked.
@@ -111,12 +128,7 @@ pub(crate) fn read(
     each_day: Option<&mut dyn FnMut(Day)>,
 ) -> Result<HashMap<Key, Uptime>, Failure> {
     let mut uptimes: HashMap<Key, Uptime> = HashMap::new();
-    let counted = match each_day {
-        None => add_sums(reader, &mut uptimes)
-            .and_then(|()| add_recent(reader, &mut uptimes, &mut |_| ())),
-        Some(each_day) => add_days(reader, &mut uptimes, each_day)
-            .and_then(|()| add_recent(reader, &mut uptimes, each_day)),
-    };
+    let counted = add_all(reader, &mut uptimes, each_day);
     let watched = counted.and_then(|()| coverage::read(reader));
     for (key, watched) in watched.map_err(|error| explain("counting checks", &error))? {
         uptimes.entry(key).or_default().watch(watched, &reader.span);
@@ -124,40 +136,43 @@ pub(crate) fn read(
     Ok(uptimes)
 }
 
-/// $1 today, $2 days that only their hours have all of, $3 the websites or null.
-const DAYS: &str = "
-    from checks_daily
-    where day >= $1 - 90 and day < $1 and not (day = any ($2))
-        and ($3::int4[] is null or website_id = any ($3))";
+fn add_all(
+    reader: &mut Reader<'_>,
+    uptimes: &mut HashMap<Key, Uptime>,
+    each_day: Option<&mut dyn FnMut(Day)>,
+) -> Result<(), postgres::Error> {
+    let has_days = each_day.is_some();
+    let mut nobody = |_| ();
+    let each_day = each_day.unwrap_or(&mut nobody);
+    if reader.span.kept.day.is_some() {
+        add_kept_sums(reader, uptimes)?;
+        if has_days {
+            hand_on_kept_days(reader, each_day)?;
+        }
+    }
+    add_days(reader, uptimes, each_day)?;
+    if reader.span.kept.hour.is_some() {
+        add_kept_hours(reader, uptimes, each_day)?;
+    }
+    add_hours(reader, uptimes, each_day)
+}
 
-fn add_sums(
+fn add_kept_sums(
     reader: &mut Reader<'_>,
     uptimes: &mut HashMap<Key, Uptime>,
 ) -> Result<(), postgres::Error> {
     // The statement names the windows one by one.
     const { assert!(WINDOW_DAYS[1] == 7 && WINDOW_DAYS[2] == 30 && WINDOW_DAYS[3] == 90) };
-    let rows = reader.transaction.query_typed(
-        &format!(
-            "select website_id, location_id,
-                coalesce(sum(up) filter (where day >= $1 - 7), 0)::int8,
-                coalesce(sum(up) filter (where day >= $1 - 30), 0)::int8,
-                sum(up)::int8,
-                coalesce(sum(down) filter (where day >= $1 - 7), 0)::int8,
-                coalesce(sum(down) filter (where day >= $1 - 30), 0)::int8,
-                sum(down)::int8,
-                coalesce(sum(covered_ms) filter (where day >= $1 - 7), 0)::int8,
-                coalesce(sum(covered_ms) filter (where day >= $1 - 30), 0)::int8,
-                coalesce(sum(covered_ms), 0)::int8
-             {DAYS}
-             group by website_id, location_id"
-        ),
-        &[
-            (&reader.span.today, Type::DATE),
-            (&reader.span.dirty_days, Type::DATE_ARRAY),
-            (&reader.only, Type::INT4_ARRAY),
-        ],
+    let only = reader.only.clone();
+    let parameters: [Parameter<'_>; 1] = [(&only, Type::INT4_ARRAY)];
+    let mut rows = reader.transaction.query_typed_raw(
+        "select website_id, location_id, up_7d, up_30d, up_90d, down_7d, down_30d, down_90d,
+             covered_ms_7d, covered_ms_30d, covered_ms_90d
+         from trailing_days
+         where $1::int4[] is null or website_id = any ($1)",
+        parameters,
     )?;
-    for row in rows {
+    while let Some(row) = rows.next()? {
         let uptime = uptimes.entry((row.get(0), row.get(1))).or_default();
         for window in 1..WINDOWS {
             let column = |of: usize| row.get(1 + of * (WINDOWS - 1) + window);
@@ -172,88 +187,206 @@ fn add_sums(
     Ok(())
 }
 
+/// Those of the kept days that are wanted.
+fn hand_on_kept_days(
+    reader: &mut Reader<'_>,
+    each_day: &mut dyn FnMut(Day),
+) -> Result<(), postgres::Error> {
+    let (today, end, dirty) = (
+        reader.span.today,
+        reader.span.kept.day,
+        reader.span.dirty_days.clone(),
+    );
+    let only = reader.only.clone();
+    let parameters: [Parameter<'_>; 4] = [
+        (&only, Type::INT4_ARRAY),
+        (&today, Type::DATE),
+        (&end, Type::DATE),
+        (&dirty, Type::DATE_ARRAY),
+    ];
+    let mut rows = reader.transaction.query_typed_raw(
+        "select website_id, location_id, days_ago, up, down, covered_ms,
+             $2 - $3, array(select $3 - day from unnest($4::date[]) as day)
+         from trailing_days
+         where $1::int4[] is null or website_id = any ($1)",
+        parameters,
+    )?;
+    while let Some(row) = rows.next()? {
+        let key = (row.get(0), row.get(1));
+        let (days_ago, up, down): (Elements<'_>, Elements<'_>, Elements<'_>) =
+            (row.get(2), row.get(3), row.get(4));
+        let covered_ms: Vec<i64> = row.get(5);
+        let later: i32 = row.get(6);
+        let dirty: Vec<i32> = row.get(7);
+        let counts = up.iter().zip(down.iter()).zip(covered_ms);
+        for (ago, ((up, down), covered_ms)) in days_ago.iter().zip(counts) {
+            if (1..=DAYS).contains(&(ago + later)) && !dirty.contains(&ago) {
+                each_day(Day {
+                    key,
+                    ago: ago + later,
+                    counts: Counts {
+                        up: up.into(),
+                        down: down.into(),
+                        covered_ms,
+                    },
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The days by which the kept sums differ.
 fn add_days(
     reader: &mut Reader<'_>,
     uptimes: &mut HashMap<Key, Uptime>,
     each_day: &mut dyn FnMut(Day),
 ) -> Result<(), postgres::Error> {
-    let (today, dirty, only) = (
-        reader.span.today,
-        reader.span.dirty_days.clone(),
-        reader.only.clone(),
-    );
+    let changes = trailing::day_changes(&reader.span);
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let days: Vec<Date> = changes.keys().copied().collect();
+    let (today, only) = (reader.span.today, reader.only.clone());
     let parameters: [Parameter<'_>; 3] = [
-        (&today, Type::DATE),
-        (&dirty, Type::DATE_ARRAY),
         (&only, Type::INT4_ARRAY),
+        (&days, Type::DATE_ARRAY),
+        (&today, Type::DATE),
     ];
-    // A row at a time: there are ninety of each site.
+    // A row at a time: there may be ninety of each site.
     let mut rows = reader.transaction.query_typed_raw(
-        &format!(
-            "select website_id, location_id, $1 - day, up, down, coalesce(covered_ms, 0) {DAYS}"
-        ),
+        "select website_id, location_id, day, $3 - day, up, down, coalesce(covered_ms, 0)
+         from checks_daily
+         where day = any ($2) and ($1::int4[] is null or website_id = any ($1))",
         parameters,
     )?;
     while let Some(row) = rows.next()? {
         let day = Day {
             key: (row.get(0), row.get(1)),
-            ago: row.get(2),
+            ago: row.get(3),
             counts: Counts {
-                up: row.get::<_, i32>(3).into(),
-                down: row.get::<_, i32>(4).into(),
-                covered_ms: row.get(5),
+                up: row.get::<_, i32>(4).into(),
+                down: row.get::<_, i32>(5).into(),
+                covered_ms: row.get(6),
             },
         };
-        uptimes.entry(day.key).or_default().add_day(&day);
-        each_day(day);
+        let Some(windows) = changes.get(&row.get(2)) else {
+            continue;
+        };
+        let uptime = uptimes.entry(day.key).or_default();
+        for (window, change) in windows.iter().enumerate() {
+            uptime.add(window, day.counts.times(*change));
+        }
+        // Of the kept days only those that are wanted were handed on.
+        if windows.last().is_some_and(|change| *change > 0) {
+            each_day(day);
+        }
     }
     Ok(())
 }
 
-/// What is not told by days that are over.
-const RECENT: &str = include_str!("uptime_recent.sql");
-
-fn add_recent(
+fn add_kept_hours(
     reader: &mut Reader<'_>,
     uptimes: &mut HashMap<Key, Uptime>,
     each_day: &mut dyn FnMut(Day),
 ) -> Result<(), postgres::Error> {
-    let span = &reader.span;
-    let hours = span.rolled_hours();
-    let (fresh_from, fresh_to) = span.fresh_stretch();
-    let rows = reader.transaction.query_typed(
-        RECENT,
-        &[
-            (&span.day_ago, Type::TIMESTAMPTZ),
-            (&hours, Type::TIMESTAMPTZ_ARRAY),
-            (&span.today, Type::DATE),
-            (&span.fresh, Type::TIMESTAMPTZ_ARRAY),
-            (&fresh_from, Type::TIMESTAMPTZ),
-            (&fresh_to, Type::TIMESTAMPTZ),
-            (&reader.only, Type::INT4_ARRAY),
-            (&span.dirty_days, Type::DATE_ARRAY),
-        ],
+    let ago = trailing::kept_day(&reader.span).map(|day| reader.span.days_ago(day));
+    let only = reader.only.clone();
+    let parameters: [Parameter<'_>; 1] = [(&only, Type::INT4_ARRAY)];
+    let mut rows = reader.transaction.query_typed_raw(
+        "select website_id, location_id, up_24h, down_24h, covered_ms_24h, duplicates_24h,
+             up_of_day, down_of_day, covered_ms_of_day
+         from trailing_hours
+         where $1::int4[] is null or website_id = any ($1)",
+        parameters,
     )?;
-    // A day whose hours are partly in the first window comes in two parts, which add up.
-    for row in rows {
-        let day = Day {
-            key: (row.get(0), row.get(1)),
-            ago: row.get(2),
-            counts: Counts {
-                up: row.get(5),
-                down: row.get(6),
-                covered_ms: row.get(7),
-            },
+    while let Some(row) = rows.next()? {
+        let key = (row.get(0), row.get(1));
+        let counts = |first| Counts {
+            up: row.get(first),
+            down: row.get(first + 1),
+            covered_ms: row.get(first + 2),
         };
-        let uptime = uptimes.entry(day.key).or_default();
-        if row.get(3) {
-            uptime.add(0, day.counts);
-            uptime.duplicates += row.get::<_, i64>(8);
-        }
-        if row.get(4) {
+        let uptime = uptimes.entry(key).or_default();
+        uptime.add(0, counts(2));
+        uptime.duplicates += row.get::<_, i64>(5);
+        if let Some(ago) = ago {
+            let day = Day {
+                key,
+                ago,
+                counts: counts(6),
+            };
             uptime.add_day(&day);
             each_day(day);
         }
+    }
+    Ok(())
+}
+
+/// The hours that the hourly rollups have all of and by which the kept sums differ.
+const BY_HOUR: &str = "
+    select hour, website_id, location_id, up::int8, down::int8, coalesce(covered_ms, 0),
+        coalesce(duplicates, 0)::int8
+    from checks_hourly
+    where hour = any ($2) and ($1::int4[] is null or website_id = any ($1))";
+
+/// Hours that only the checks have all of.
+const FRESH: &str = include_str!("uptime_fresh.sql");
+
+fn add_hours(
+    reader: &mut Reader<'_>,
+    uptimes: &mut HashMap<Key, Uptime>,
+    each_day: &mut dyn FnMut(Day),
+) -> Result<(), postgres::Error> {
+    let span = reader.span.clone();
+    let only = reader.only.clone();
+    let of_only: Parameter<'_> = (&only, Type::INT4_ARRAY);
+    let changes = trailing::hour_changes(&span);
+    let hours: Vec<Timestamp> = changes.keys().copied().collect();
+    let mut add = |row: &Row, change: HourChange| {
+        let hour: Timestamp = row.get(0);
+        let counts = Counts {
+            up: row.get(3),
+            down: row.get(4),
+            covered_ms: row.get(5),
+        };
+        let day = Day {
+            key: (row.get(1), row.get(2)),
+            ago: span.days_ago(TimeZone::UTC.to_datetime(hour).date()),
+            counts: counts.times(change.of_day),
+        };
+        let uptime = uptimes.entry(day.key).or_default();
+        uptime.add(0, counts.times(change.of_24h));
+        uptime.duplicates += row.get::<_, i64>(6) * change.of_24h;
+        if change.of_day != 0 {
+            uptime.add_day(&day);
+            each_day(day);
+        }
+    };
+    if !hours.is_empty() {
+        let parameters = [of_only.clone(), (&hours, Type::TIMESTAMPTZ_ARRAY)];
+        let mut rows = reader.transaction.query_typed_raw(BY_HOUR, parameters)?;
+        while let Some(row) = rows.next()? {
+            if let Some(change) = changes.get(&row.get(0)) {
+                add(&row, *change);
+            }
+        }
+    }
+    let (fresh_from, fresh_to) = span.fresh_stretch();
+    let parameters: [Parameter<'_>; 4] = [
+        of_only,
+        (&span.fresh, Type::TIMESTAMPTZ_ARRAY),
+        (&fresh_from, Type::TIMESTAMPTZ),
+        (&fresh_to, Type::TIMESTAMPTZ),
+    ];
+    let mut rows = reader.transaction.query_typed_raw(FRESH, parameters)?;
+    while let Some(row) = rows.next()? {
+        // The day of a fresh hour is today or waits to be added up again.
+        let change = HourChange {
+            of_24h: i64::from(row.get::<_, Timestamp>(0) >= span.day_ago),
+            of_day: 1,
+        };
+        add(&row, change);
     }
     Ok(())
 }

@@ -60,6 +60,7 @@ mod tests {
     use jiff::civil::date;
 
     use super::*;
+    use crate::read::trailing::Ends;
 
     #[test]
     fn whole_days_are_read_by_day_and_what_is_left_by_hour() {
@@ -72,6 +73,7 @@ mod tests {
             fresh: vec![time("2026-03-10T11:00:00Z"), time("2026-03-10T12:00:00Z")],
             dirty_days: vec![date(2026, 3, 8)],
             waiting: 0,
+            kept: Ends::default(),
         };
         let sources = Sources::of(&span, time("2026-03-06T22:00:00Z"), now);
         assert_eq!(sources.days.start, date(2026, 3, 7));

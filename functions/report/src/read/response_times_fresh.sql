@@ -1,9 +1,5 @@
--- $1 hours to be read from the rollups, $2 the fresh hours, $3 and $4 their ends, $5 the websites
--- or null. As `response_times_hourly` has them: checks in which an answer came.
-select website_id, location_id, total
-from response_times_hourly
-where hour = any ($1) and ($5::int4[] is null or website_id = any ($5))
-union all
+-- $1 the websites or null, $2 the fresh hours, $3 and $4 their ends. As `response_times_hourly` has
+-- them: checks in which an answer came.
 select website_id, location_id, array_agg(histogram_element(bucket, counted))
 from (
     select website_id, location_id, bucket, count(*) as counted
@@ -13,7 +9,7 @@ from (
         where checked_at >= $3 and checked_at < $4
             and date_trunc('hour', checked_at, 'UTC') = any ($2)
             and up is not null and not maintenance and status is not null
-            and ($5::int4[] is null or website_id = any ($5))
+            and ($1::int4[] is null or website_id = any ($1))
     ) as measured
     group by website_id, location_id, bucket
 ) as buckets
