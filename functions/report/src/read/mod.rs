@@ -6,6 +6,7 @@ pub(crate) mod cursor;
 pub(crate) mod days;
 pub(crate) mod dead_letters;
 pub(crate) mod evidence;
+mod fresh;
 pub(crate) mod incidents;
 pub(crate) mod notifications;
 pub(crate) mod offsets;
@@ -61,7 +62,12 @@ pub(crate) fn open<'a>(
     let mut transaction = begin(client, settings).map_err(wrong)?;
     transaction
         .batch_execute(
-            "set transaction isolation level repeatable read, read only; set local work_mem = '32MB'",
+            // What is looked up for a site is looked up once: remembering it, as PostgreSQL does since
+            // 14, is a third of the time that the state of all sites takes.
+            "set transaction isolation level repeatable read, read only;
+             set local work_mem = '32MB';
+             select set_config('enable_memoize', 'off', true)
+             where current_setting('server_version_num')::integer >= 140000",
         )
         .map_err(wrong)?;
     let span = Span::read(&mut transaction).map_err(wrong)?;

@@ -21,9 +21,7 @@ const BY_HOUR: &str = "
     from response_times_hourly
     where hour = any ($2) and ($1::int4[] is null or website_id = any ($1))";
 
-const FRESH: &str = include_str!("response_times_fresh.sql");
-
-/// Reads how long whole checks took, of every site.
+/// Reads how long whole checks took, of every site, as far as they are rolled up.
 ///
 /// # Errors
 /// When PostgreSQL cannot be asked.
@@ -52,7 +50,7 @@ fn add_all(reader: &mut Reader<'_>) -> Result<HashMap<Key, Histogram>, postgres:
     let changes = trailing::changes_of_24h(&span);
     let hours: Vec<Timestamp> = changes.keys().copied().collect();
     if !hours.is_empty() {
-        let parameters = [of_only.clone(), (&hours, Type::TIMESTAMPTZ_ARRAY)];
+        let parameters = [of_only, (&hours, Type::TIMESTAMPTZ_ARRAY)];
         let mut rows = reader.transaction.query_typed_raw(BY_HOUR, parameters)?;
         while let Some(row) = rows.next()? {
             let elements: Elements<'_> = row.get(2);
@@ -63,21 +61,6 @@ fn add_all(reader: &mut Reader<'_>) -> Result<HashMap<Key, Histogram>, postgres:
                 histogram.add(elements.iter());
             }
         }
-    }
-    let (fresh_from, fresh_to) = span.fresh_stretch();
-    let parameters: [Parameter<'_>; 4] = [
-        of_only,
-        (&span.fresh, Type::TIMESTAMPTZ_ARRAY),
-        (&fresh_from, Type::TIMESTAMPTZ),
-        (&fresh_to, Type::TIMESTAMPTZ),
-    ];
-    let mut rows = reader.transaction.query_typed_raw(FRESH, parameters)?;
-    while let Some(row) = rows.next()? {
-        let elements: Elements<'_> = row.get(2);
-        histograms
-            .entry((row.get(0), row.get(1)))
-            .or_default()
-            .add(elements.iter());
     }
     Ok(histograms)
 }

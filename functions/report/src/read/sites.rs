@@ -386,16 +386,24 @@ impl Sites {
             websites.dedup();
             restored = Some(reader.only.replace(websites));
         }
-        let uptimes = uptime::read(reader, each_day);
-        let response_times = response_times::read(reader);
+        let statistics = read_statistics(reader, each_day);
         if let Some(only) = restored {
             reader.only = only;
         }
-        Ok(Statistics {
-            uptimes: uptimes?,
-            response_times: response_times?,
-        })
+        statistics
     }
+}
+
+fn read_statistics(
+    reader: &mut Reader<'_>,
+    each_day: Option<&mut dyn FnMut(Day)>,
+) -> Result<Statistics, Failure> {
+    let mut response_times = response_times::read(reader)?;
+    let uptimes = uptime::read(reader, each_day, &mut response_times)?;
+    Ok(Statistics {
+        uptimes,
+        response_times,
+    })
 }
 
 /// Whether a site is down, whatever states are shown.

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use postgres::Row;
 use postgres::fallible_iterator::FallibleIterator as _;
 use postgres::types::Type;
 use sitewatch::postgres::explain;
@@ -14,8 +13,8 @@ use sitewatch::run::Failure;
 use super::coverage::{self, Watched};
 use super::span::{DAYS, Span, WINDOW_DAYS, WINDOWS};
 use super::trailing::{self, HourChange};
-use super::{Key, Parameter, Reader};
-use crate::histogram::Elements;
+use super::{Key, Parameter, Reader, fresh};
+use crate::histogram::{Elements, Histogram};
 
 /// Counts in each of the windows; checks that could not be made and those in maintenance do not
 /// count.
@@ -119,16 +118,18 @@ pub(crate) struct Day {
 }
 
 /// Reads the counts of every site, and hands each of its 90 days and today to `each_day`, in no order
-/// and in parts that add up: what takes away comes after what it is taken from.
+/// and in parts that add up: what takes away comes after what it is taken from. Of the hours that are
+/// read from checks, the response times are added to `response_times`.
 ///
 /// # Errors
 /// When PostgreSQL cannot be asked.
 pub(crate) fn read(
     reader: &mut Reader<'_>,
     each_day: Option<&mut dyn FnMut(Day)>,
+    response_times: &mut HashMap<Key, Histogram>,
 ) -> Result<HashMap<Key, Uptime>, Failure> {
     let mut uptimes: HashMap<Key, Uptime> = HashMap::new();
-    let counted = add_all(reader, &mut uptimes, each_day);
+    let counted = add_all(reader, &mut uptimes, each_day, response_times);
     let watched = counted.and_then(|()| coverage::read(reader));
     for (key, watched) in watched.map_err(|error| explain("counting checks", &error))? {
         uptimes.entry(key).or_default().watch(watched, &reader.span);
@@ -140,6 +141,7 @@ fn add_all(
     reader: &mut Reader<'_>,
     uptimes: &mut HashMap<Key, Uptime>,
     each_day: Option<&mut dyn FnMut(Day)>,
+    response_times: &mut HashMap<Key, Histogram>,
 ) -> Result<(), postgres::Error> {
     let has_days = each_day.is_some();
     let mut nobody = |_| ();
@@ -154,7 +156,8 @@ fn add_all(
     if reader.span.kept.hour.is_some() {
         add_kept_hours(reader, uptimes, each_day)?;
     }
-    add_hours(reader, uptimes, each_day)
+    add_hours(reader, uptimes, each_day)?;
+    add_fresh(reader, uptimes, response_times, each_day)
 }
 
 fn add_kept_sums(
@@ -330,9 +333,6 @@ const BY_HOUR: &str = "
     from checks_hourly
     where hour = any ($2) and ($1::int4[] is null or website_id = any ($1))";
 
-/// Hours that only the checks have all of.
-const FRESH: &str = include_str!("uptime_fresh.sql");
-
 fn add_hours(
     reader: &mut Reader<'_>,
     uptimes: &mut HashMap<Key, Uptime>,
@@ -340,53 +340,71 @@ fn add_hours(
 ) -> Result<(), postgres::Error> {
     let span = reader.span.clone();
     let only = reader.only.clone();
-    let of_only: Parameter<'_> = (&only, Type::INT4_ARRAY);
     let changes = trailing::hour_changes(&span);
     let hours: Vec<Timestamp> = changes.keys().copied().collect();
-    let mut add = |row: &Row, change: HourChange| {
+    if hours.is_empty() {
+        return Ok(());
+    }
+    let parameters: [Parameter<'_>; 2] =
+        [(&only, Type::INT4_ARRAY), (&hours, Type::TIMESTAMPTZ_ARRAY)];
+    let mut rows = reader.transaction.query_typed_raw(BY_HOUR, parameters)?;
+    while let Some(row) = rows.next()? {
         let hour: Timestamp = row.get(0);
+        let Some(change) = changes.get(&hour) else {
+            continue;
+        };
+        let key = (row.get(1), row.get(2));
         let counts = Counts {
             up: row.get(3),
             down: row.get(4),
             covered_ms: row.get(5),
         };
+        add_hour(&span, uptimes, each_day, (hour, key, counts), *change);
+        let uptime = uptimes.entry(key).or_default();
+        uptime.duplicates += row.get::<_, i64>(6) * change.of_24h;
+    }
+    Ok(())
+}
+
+/// Hours that only the checks have all of.
+fn add_fresh(
+    reader: &mut Reader<'_>,
+    uptimes: &mut HashMap<Key, Uptime>,
+    response_times: &mut HashMap<Key, Histogram>,
+    each_day: &mut dyn FnMut(Day),
+) -> Result<(), postgres::Error> {
+    let span = reader.span.clone();
+    fresh::read(reader, &mut |fresh| {
+        // Its day is today or waits to be added up again.
+        let change = HourChange {
+            of_24h: i64::from(fresh.hour >= span.day_ago),
+            of_day: 1,
+        };
+        let counted = (fresh.hour, fresh.key, fresh.counts);
+        add_hour(&span, uptimes, each_day, counted, change);
+        if let Some(elements) = fresh.response_times {
+            let histogram = response_times.entry(fresh.key).or_default();
+            histogram.add(elements.iter());
+        }
+    })
+}
+
+fn add_hour(
+    span: &Span,
+    uptimes: &mut HashMap<Key, Uptime>,
+    each_day: &mut dyn FnMut(Day),
+    (hour, key, counts): (Timestamp, Key, Counts),
+    change: HourChange,
+) {
+    let uptime = uptimes.entry(key).or_default();
+    uptime.add(0, counts.times(change.of_24h));
+    if change.of_day != 0 {
         let day = Day {
-            key: (row.get(1), row.get(2)),
+            key,
             ago: span.days_ago(TimeZone::UTC.to_datetime(hour).date()),
             counts: counts.times(change.of_day),
         };
-        let uptime = uptimes.entry(day.key).or_default();
-        uptime.add(0, counts.times(change.of_24h));
-        uptime.duplicates += row.get::<_, i64>(6) * change.of_24h;
-        if change.of_day != 0 {
-            uptime.add_day(&day);
-            each_day(day);
-        }
-    };
-    if !hours.is_empty() {
-        let parameters = [of_only.clone(), (&hours, Type::TIMESTAMPTZ_ARRAY)];
-        let mut rows = reader.transaction.query_typed_raw(BY_HOUR, parameters)?;
-        while let Some(row) = rows.next()? {
-            if let Some(change) = changes.get(&row.get(0)) {
-                add(&row, *change);
-            }
-        }
+        uptime.add_day(&day);
+        each_day(day);
     }
-    let (fresh_from, fresh_to) = span.fresh_stretch();
-    let parameters: [Parameter<'_>; 4] = [
-        of_only,
-        (&span.fresh, Type::TIMESTAMPTZ_ARRAY),
-        (&fresh_from, Type::TIMESTAMPTZ),
-        (&fresh_to, Type::TIMESTAMPTZ),
-    ];
-    let mut rows = reader.transaction.query_typed_raw(FRESH, parameters)?;
-    while let Some(row) = rows.next()? {
-        // The day of a fresh hour is today or waits to be added up again.
-        let change = HourChange {
-            of_24h: i64::from(row.get::<_, Timestamp>(0) >= span.day_ago),
-            of_day: 1,
-        };
-        add(&row, change);
-    }
-    Ok(())
 }
