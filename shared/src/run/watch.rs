@@ -175,7 +175,9 @@ impl Limits {
             .as_ref()
             .is_some_and(|stop| stop.requested().is_some());
         if requested && now > *self.signalled.get_or_insert(now) + SIGNAL_GRACE {
-            return Some("stopped by a signal while at work, or waiting for a server or a file".to_owned());
+            return Some(
+                "stopped by a signal while at work, or waiting for a server or a file".to_owned(),
+            );
         }
         let passed = now.checked_duration_since(self.deadline?)?;
         (passed > DEADLINE_GRACE).then(|| {
