@@ -9,6 +9,7 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use sitewatch::event::CheckEvent;
+use sitewatch_tests::command::{Finished, Run};
 use sitewatch_tests::kafka::{Codec, End, Kafka, Version};
 use sitewatch_tests::{memory, shared};
 
@@ -371,6 +372,19 @@ fn batches() -> Vec<Row> {
     rows
 }
 
+/// A run, which takes no more time or memory than it may.
+#[track_caller]
+fn affordable(name: &str, run: Run) -> Finished {
+    let run = run.timeout(TIMEOUT).spawn();
+    let process = run.pid();
+    let peak = thread::spawn(move || memory::peak_of(process));
+    let finished = run.wait();
+    let peak = peak.join().unwrap();
+    println!("{name}: {peak:.0} MB, {:?}", finished.elapsed);
+    assert!(peak < MEGABYTES, "{name}: {peak:.0} MB");
+    finished
+}
+
 /// Every row on a topic of its own, with an event before it and one behind.
 fn drained(version: Version, client: &str, rows: &[Row]) {
     let kafka = shared::kafka(version);
@@ -381,19 +395,12 @@ fn drained(version: Version, client: &str, rows: &[Row]) {
         kafka.produce(&topic, 0, &[("z", up("behind", 1).to_json())]);
         kafka.produce(&topic, 1, &[("z", up("beside", 1).to_json())]);
         let prepared = Prepared::new("hostile");
-        let run = prepared
+        let drain = prepared
             .drain()
             .var("KAFKA_BROKERS", kafka.bootstrap())
             .var("KAFKA_TOPIC", &topic)
-            .var("KAFKA_CLIENT", client)
-            .timeout(TIMEOUT)
-            .spawn();
-        let process = run.pid();
-        let peak = thread::spawn(move || memory::peak_of(process));
-        let finished = run.wait();
-        let peak = peak.join().unwrap();
-        println!("{}: {peak:.0} MB, {:?}", row.name, finished.elapsed);
-        let finished = finished.exits(0);
+            .var("KAFKA_CLIENT", client);
+        let finished = affordable(row.name, drain).exits(0);
         let reasons: Vec<String> = prepared.reasons().into_values().collect();
         let (recorded, dead_letters, reason) = match row.verdict {
             Recorded(checks) => (checks + 2, 0, ""),
@@ -410,7 +417,6 @@ fn drained(version: Version, client: &str, rows: &[Row]) {
             "{}: {reasons:?}",
             row.name
         );
-        assert!(peak < MEGABYTES, "{}: {peak:.0} MB", row.name);
         // Said once: the next run has nothing left.
         if reason.starts_with("offsets") {
             let again = prepared
@@ -484,19 +490,12 @@ fn any_batch_is_recorded_passed_over_or_named() {
     kafka.start_again();
     assert_eq!(kafka.end_offsets(&topic), vec![7; BATCHES as usize]);
     let prepared = Prepared::new("mutated");
-    let run = prepared
+    let drain = prepared
         .drain()
         .var("KAFKA_BROKERS", kafka.bootstrap())
         .var("KAFKA_TOPIC", &topic)
-        .var("KAFKA_TIMEOUT", "3s")
-        .timeout(TIMEOUT)
-        .spawn();
-    let process = run.pid();
-    let peak = thread::spawn(move || memory::peak_of(process));
-    let finished = run.wait();
-    let peak = peak.join().unwrap();
-    println!("{peak:.0} MB, {:?}", finished.elapsed);
-    assert!(peak < MEGABYTES, "{peak:.0} MB");
+        .var("KAFKA_TIMEOUT", "3s");
+    let finished = affordable("mutated batches", drain);
     let recorded = |name| {
         prepared.count(&format!(
             "select count(*) from checks join websites on websites.id = website_id where name = '{name}'"
