@@ -182,6 +182,34 @@ fn late_checks_are_in_no_report_twice_and_in_none_not_at_all() {
 }
 
 #[test]
+fn a_check_of_25_hours_ago_that_is_not_rolled_up_is_in_no_response_time_of_a_day() {
+    let standing = Standing::start();
+    let prepared = set_up(&standing);
+    let slowest = || -> Vec<i64> {
+        let told = prepared
+            .report()
+            .var("REPORT_FORMAT", "json")
+            .run()
+            .exits(0);
+        let lines = told.stdout.lines();
+        lines
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+            .map(|line| line["p99_us"].as_i64().unwrap())
+            .collect()
+    };
+    let before = slowest();
+    let slow = |hours: i64| CheckEvent {
+        location: "north".into(),
+        total_us: 90_000_000,
+        ..up("shop", hours * 3_600)
+    };
+    record(&prepared, &[slow(25)]);
+    assert_eq!(slowest(), before);
+    record(&prepared, &[slow(23)]);
+    assert_ne!(slowest(), before);
+}
+
+#[test]
 fn what_takes_from_the_rollups_says_that_sums_do_not_hold() {
     let standing = Standing::start();
     let prepared = set_up(&standing);

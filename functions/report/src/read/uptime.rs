@@ -382,7 +382,9 @@ fn add_fresh(
         };
         let counted = (fresh.hour, fresh.key, fresh.counts);
         add_hour(&span, uptimes, each_day, counted, change);
-        if let Some(elements) = fresh.response_times {
+        if let Some(elements) = fresh.response_times
+            && change.of_24h == 1
+        {
             let histogram = response_times.entry(fresh.key).or_default();
             histogram.add(elements.iter());
         }
