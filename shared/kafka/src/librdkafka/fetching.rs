@@ -43,6 +43,8 @@ pub(super) struct Fetching {
     silence: Duration,
     /// How long that is borne.
     patience: Duration,
+    /// The range, as it stood, of which nothing came for so long, so that it was asked for anew.
+    silent: Option<Range>,
 }
 
 /// A partition that reported its end while its position was below the range's.
@@ -68,6 +70,7 @@ impl Fetching {
             away_since: None,
             silence: Duration::ZERO,
             patience: settings.connect_timeout,
+            silent: None,
         }
     }
 
@@ -84,6 +87,7 @@ impl Fetching {
         self.broken = None;
         self.away_since = None;
         self.silence = Duration::ZERO;
+        self.silent = None;
         self.fetch_open(client)
     }
 
@@ -381,13 +385,15 @@ impl Fetching {
         if self.silence < self.patience {
             return Ok(None);
         }
-        if !unreadable::has_answered_in_vain(client, &self.topic, range.partition, self.timeout) {
-            self.silence = Duration::ZERO;
+        self.silence = Duration::ZERO;
+        // librdkafka may not have seen yet that the partition has another leader.
+        if self.silent != Some(range) {
+            self.silent = Some(range);
+            self.fetch_open(client)?;
             return Ok(None);
         }
-        if self.alone.is_some() {
-            // The others were not fetched meanwhile.
-            self.silence = Duration::ZERO;
+        if !unreadable::has_answered_in_vain(client, &self.topic, range.partition, self.timeout) {
+            return Ok(None);
         }
         // Where there is one, there may be many, and all of them want to be met before the deadline.
         self.patience = unreadable::SILENCE.min(self.timeout);
