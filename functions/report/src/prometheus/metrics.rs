@@ -1,20 +1,19 @@
 //! Which metrics there are. All samples of one stand together, as the format has it, so that the
 //! sites are read once for each.
 
-use std::collections::HashMap;
 use std::io::{self, Write};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::text::family;
 use crate::lines::RunLine;
 use crate::output::Interrupted;
+use crate::read::Reader;
 use crate::read::notifications::Undelivered;
 use crate::read::offsets::Offset;
 use crate::read::probes::Probes;
 use crate::read::site_row::SiteRow;
 use crate::read::sites::Sites;
-use crate::read::{Key, Reader};
 use crate::settings::MetricLabel;
 use crate::states::STATES;
 
@@ -23,8 +22,6 @@ use crate::states::STATES;
 pub(super) struct Metrics<'a> {
     /// Labels that sites are told with; none: no metric of them.
     pub(super) labels: &'a [MetricLabel],
-    /// How much of the time sites were looked at, from 0 to 1.
-    pub(super) coverage: HashMap<Key, f64>,
     pub(super) probes: Vec<Probes>,
     pub(super) runs: Vec<RunLine>,
     pub(super) offsets: Vec<Offset>,
@@ -177,9 +174,11 @@ impl Metrics<'_> {
             "sitewatch_site_coverage_ratio",
             "The part of the last 24 hours, as far as they are rolled up, that the checks of the site cover, from 0 to 1; left out where it is not known.",
         )?;
+        let span = &reader.span;
+        let rolled_up = span.without_fresh(span.hours_from(span.day_ago));
         sites.each_row(reader, &mut |site| {
-            if let Some(ratio) = site.key().and_then(|key| self.coverage.get(&key)) {
-                coverage.sample(&seen_from(site), *ratio)?;
+            if let Some(ratio) = covered(site, now, &rolled_up) {
+                coverage.sample(&seen_from(site), ratio)?;
             }
             Ok(())
         })?;
@@ -318,6 +317,17 @@ fn seen_from<'a>(site: &SiteRow<'a>) -> [(&'static str, &'a str); 2] {
         ("site", site.site()),
         ("location", site.location().unwrap_or_default()),
     ]
+}
+
+/// The part that checks cover of the time for which the site should have been looked at in these hours,
+/// from 0 to 1; `None` when there is none.
+fn covered(site: &SiteRow<'_>, now: Timestamp, hours: &[Timestamp]) -> Option<f64> {
+    let watched = site.watched(now)?;
+    let wanted: i64 = hours
+        .iter()
+        .map(|hour| watched.within(*hour, *hour + SignedDuration::from_hours(1)))
+        .sum();
+    (wanted > 0).then(|| (site.covered_ms_24h() as f64 / wanted as f64).min(1.0))
 }
 
 /// A probe's clock may be a little ahead; an age below nothing is no age.

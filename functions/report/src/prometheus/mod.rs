@@ -11,7 +11,7 @@ use sitewatch::run::Failure;
 
 use crate::output;
 use crate::read::sites::Sites;
-use crate::read::{Reader, coverage, dead_letters, notifications, offsets, probes, runs};
+use crate::read::{Reader, dead_letters, notifications, offsets, probes, runs};
 use crate::settings::Settings;
 use metrics::Metrics;
 
@@ -26,7 +26,6 @@ pub(crate) fn write(
 ) -> Result<(), Failure> {
     let metrics = Metrics {
         labels: &settings.metric_labels,
-        coverage: coverage::of_rollups(reader)?,
         probes: probes::read(reader, settings)?,
         runs: runs::read(reader)?,
         offsets: offsets::read(reader)?,

@@ -20,15 +20,18 @@ pub(crate) struct Probes {
 
 /// $1 how old a site's newest check may be, as in the state of sites.
 const QUERY: &str = "
-    select locations.name, least(max(state.checked_at), now()),
-        count(*) filter (where state.checked_at >= now() - greatest(
-            make_interval(secs => $1),
-            make_interval(secs => 3 * coalesce(websites.check_interval, 0))
-        ))
-    from current_states as state
-    join websites on websites.id = state.website_id
-    join locations on locations.id = state.location_id
-    group by locations.name
+    select locations.name, least(seen.newest, now()), seen.sites
+    from (
+        select state.location_id, max(state.checked_at) as newest,
+            count(*) filter (where state.checked_at >= now() - greatest(
+                make_interval(secs => $1),
+                make_interval(secs => 3 * coalesce(websites.check_interval, 0))
+            )) as sites
+        from current_states as state
+        join websites on websites.id = state.website_id
+        group by state.location_id
+    ) as seen
+    join locations on locations.id = seen.location_id
     order by locations.name";
 
 /// Reads it, of every location.

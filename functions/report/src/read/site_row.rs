@@ -1,9 +1,10 @@
 //! A line of the state of sites as the server sent it: what is asked for is decoded, and no more.
 //! Whoever reads all lines once for each of a dozen figures has most of the work in that.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use postgres::Row;
 
+use super::coverage::Watched;
 use super::{Key, labels};
 use crate::filter::Labels;
 use crate::states;
@@ -12,7 +13,10 @@ use crate::states;
 pub(super) const COLUMNS: &str =
     "website_id, location_id, site, location, state, since, checked_at,
     dns_us, connect_us, tls_us, first_byte_us, body_us, total_us, certificate_not_after, verdict,
-    is_first, chain_not_after, chain_subject, chain_host, labels";
+    is_first, chain_not_after, chain_subject, chain_host, labels, first_scheduled_at, newest_at, interval_ms";
+
+/// What metrics are made of besides.
+pub(super) const OF_METRICS: &str = "covered_ms_24h";
 
 /// A row that begins with [`COLUMNS`].
 pub(crate) struct SiteRow<'a>(pub(super) &'a Row);
@@ -88,5 +92,20 @@ impl<'a> SiteRow<'a> {
     /// The host that sent it.
     pub(crate) fn chain_host(&self) -> Option<&'a str> {
         self.0.get(18)
+    }
+
+    /// For which time the site should have been looked at; `None`: nobody said how often.
+    pub(crate) fn watched(&self, now: Timestamp) -> Option<Watched> {
+        let interval_ms: Option<i32> = self.0.get(22);
+        let interval = SignedDuration::from_millis(interval_ms?.into());
+        let (first, newest): (Option<Timestamp>, Option<Timestamp>) =
+            (self.0.get(20), self.0.get(21));
+        Some(Watched::new(first?, newest?, interval, now))
+    }
+
+    /// The time that the checks of the last 24 hours cover as far as they are rolled up, in
+    /// milliseconds. [`OF_METRICS`] follow in rows that have it.
+    pub(crate) fn covered_ms_24h(&self) -> i64 {
+        self.0.get(23)
     }
 }

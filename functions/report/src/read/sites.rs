@@ -11,8 +11,9 @@ use sitewatch::run::Failure;
 use super::coverage::Watched;
 use super::cursor::Cursor;
 use super::site_row::{self, SiteRow};
+use super::span::Span;
 use super::uptime::{self, Day, Uptime};
-use super::{Key, Reader, every_row, response_times, rows};
+use super::{Key, Reader, every_row, response_times, rows, trailing};
 use crate::badge::{self, Badge};
 use crate::counts::Counts;
 use crate::filter::Labels;
@@ -31,7 +32,7 @@ pub(crate) struct Site {
     pub(crate) is_first: bool,
     /// The value of the label that groups; `None`: it has none, or no label does.
     pub(crate) group: Option<String>,
-    /// When it should have been looked at, once its statistics are known; `None`: that is not known.
+    /// When it should have been looked at; `None`: that is not known.
     pub(crate) watched: Option<Watched>,
     pub(crate) line: SiteLine,
 }
@@ -103,7 +104,8 @@ impl Sites {
     /// When PostgreSQL cannot be asked.
     pub(crate) fn open_rows(reader: &mut Reader<'_>, settings: &Settings) -> Result<Self, Failure> {
         let states = settings.filter.states.as_ref();
-        let mut sites = Self::of_states(reader, settings, states, site_row::COLUMNS)?;
+        let columns = format!("{}, {}", site_row::COLUMNS, site_row::OF_METRICS);
+        let mut sites = Self::of_states(reader, settings, states, &columns)?;
         sites
             .cursor
             .hold(&mut reader.transaction, LINES_AT_ONCE)
@@ -117,6 +119,12 @@ impl Sites {
         states: Option<&Vec<&str>>,
         columns: &str,
     ) -> Result<Self, Failure> {
+        let (added, taken): (Vec<_>, Vec<_>) = trailing::changes_of_24h(&reader.span)
+            .into_iter()
+            .partition(|(_, change)| *change > 0);
+        let hours =
+            |changes: Vec<(Timestamp, i64)>| changes.into_iter().map(|(hour, _)| hour).collect();
+        let (added, taken): (Vec<Timestamp>, Vec<Timestamp>) = (hours(added), hours(taken));
         let cursor = Cursor::open(
             &mut reader.transaction,
             "sites",
@@ -125,6 +133,9 @@ impl Sites {
                 (&settings.stale_after.as_secs_f64(), Type::FLOAT8),
                 (&reader.only, Type::INT4_ARRAY),
                 (&states, Type::TEXT_ARRAY),
+                (&reader.span.kept.hour.is_some(), Type::BOOL),
+                (&added, Type::TIMESTAMPTZ_ARRAY),
+                (&taken, Type::TIMESTAMPTZ_ARRAY),
             ],
         )
         .map_err(|error| explain(DOING, &error))?;
@@ -278,17 +289,17 @@ impl Sites {
             key: seen.key(),
             is_first: seen.is_first(),
             group: group.filter(|value| !value.is_empty()).cloned(),
-            watched: None,
+            watched: seen.watched(now),
             line: SiteLine {
                 site: seen.site().to_owned(),
-                url: output::without_credentials(row.get(20)),
+                url: output::without_credentials(row.get(23)),
                 labels: text(&labels),
                 location: seen.location().map(str::to_owned),
                 state: seen.state(),
                 since: seen.since(),
                 checked_at: seen.checked_at(),
-                outcome: row.get(21),
-                status: row.get(22),
+                outcome: row.get(24),
+                status: row.get(25),
                 uptime_24h: None,
                 uptime_7d: None,
                 uptime_30d: None,
@@ -306,15 +317,15 @@ impl Sites {
                 certificate_not_after,
                 certificate_days: certificate_left_s.map(days_left),
                 certificate_left_s,
-                certificate_issuer: row.get(23),
-                error: row.get(24),
-                last_error: row.get::<_, Option<String>>(24).or_else(|| row.get(25)),
-                last_error_at: match row.get::<_, Option<&str>>(24) {
+                certificate_issuer: row.get(26),
+                error: row.get(27),
+                last_error: row.get::<_, Option<String>>(27).or_else(|| row.get(28)),
+                last_error_at: match row.get::<_, Option<&str>>(27) {
                     Some(_) => seen.checked_at(),
-                    None => row.get(26),
+                    None => row.get(29),
                 },
                 verdict: seen.verdict(),
-                verdict_since: row.get(27),
+                verdict_since: row.get(30),
                 coverage_24h: None,
                 coverage_7d: None,
                 coverage_30d: None,
@@ -335,11 +346,11 @@ impl Sites {
         lines: Stretch<'_>,
         each: &mut dyn FnMut(Site) -> Result<(), Interrupted>,
     ) -> Result<(), Interrupted> {
-        let now = reader.span.now;
+        let span = reader.span.clone();
         self.some_rows(reader, lines, &mut |row| {
-            let mut site = self.site(row, now);
+            let mut site = self.site(row, span.now);
             if let (Some(key), Some(statistics)) = (site.key, &self.statistics) {
-                statistics.add_to(key, &mut site);
+                statistics.add_to(key, &mut site, &span);
             }
             each(site)
         })
@@ -416,21 +427,21 @@ pub(crate) fn is_any_down(reader: &mut Reader<'_>, settings: &Settings) -> Resul
 }
 
 impl Statistics {
-    fn add_to(&self, key: Key, site: &mut Site) {
+    fn add_to(&self, key: Key, site: &mut Site, span: &Span) {
         let line = &mut site.line;
-        if let Some(uptime) = self.uptimes.get(&key) {
-            site.watched = uptime.watched();
-            line.coverage_24h = uptime.coverage(0);
-            line.coverage_7d = uptime.coverage(1);
-            line.coverage_30d = uptime.coverage(2);
-            line.coverage_90d = uptime.coverage(3);
-            line.duplicates_24h = uptime.duplicates();
-            line.checks_24h = uptime.known(0);
-            line.uptime_24h = uptime.percentage(0);
-            line.uptime_7d = uptime.percentage(1);
-            line.uptime_30d = uptime.percentage(2);
-            line.uptime_90d = uptime.percentage(3);
-        }
+        // Without any checks it may have been looked at in no part of the time all the same.
+        let uptime = self.uptimes.get(&key).copied().unwrap_or_default();
+        let coverage = |window| uptime.coverage(window, site.watched?, span);
+        line.coverage_24h = coverage(0);
+        line.coverage_7d = coverage(1);
+        line.coverage_30d = coverage(2);
+        line.coverage_90d = coverage(3);
+        line.duplicates_24h = uptime.duplicates();
+        line.checks_24h = uptime.known(0);
+        line.uptime_24h = uptime.percentage(0);
+        line.uptime_7d = uptime.percentage(1);
+        line.uptime_30d = uptime.percentage(2);
+        line.uptime_90d = uptime.percentage(3);
         if let Some(histogram) = self.response_times.get(&key) {
             line.p50_us = histogram.percentile(0.5);
             line.p95_us = histogram.percentile(0.95);

@@ -1,4 +1,5 @@
--- $1 how old the newest check may be, in seconds; $2 the websites or null; $3 the states or null.
+-- $1 how old the newest check may be, in seconds; $2 the websites or null; $3 the states or null; $4 whether
+-- trailing_hours is taken; $5 and $6 the hours that are added to it and taken away from it.
 -- A site appears once per location, and once without a location when it was never checked; what is
 -- broken has the lowest rank, and the first line of each site is marked. Errors of failures that are
 -- over come from the rollups: at most an hour late. What is not selected of it is not read either.
@@ -14,6 +15,7 @@ select
     shown.chain_not_after, shown.chain_subject, shown.chain_host, shown.labels,
     shown.url, shown.word, shown.status, shown.certificate_issuer, shown.error, shown.last_error,
     shown.last_down_at,
+    shown.first_scheduled_at, shown.newest_at, shown.interval_ms, shown.covered_ms_24h,
     case when shown.verdict in ('up', 'degraded', 'down') then shown.verdict_since end as verdict_since
 from (
     select judged.*,
@@ -44,7 +46,9 @@ from (
             newest.dns_us, newest.connect_us, newest.tls_us, newest.first_byte_us, newest.body_us, newest.total_us,
             state.certificate_not_after, state.certificate_issuer,
             stored.chain_not_after, stored.chain_subject, stored.chain_host, newest.error,
-            incident.error as last_error, incident.last_down_at
+            incident.error as last_error, incident.last_down_at,
+            stored.first_scheduled_at, stored.checked_at as newest_at, stored.interval_ms,
+            coalesce(kept.covered_ms_24h, 0) + coalesce(differing.covered_ms, 0) as covered_ms_24h
         from websites
         left join current_states as state on state.website_id = websites.id
         left join website_states as stored
@@ -67,6 +71,15 @@ from (
             where hour >= now() - interval '31 days'
             order by website_id, location_id, started_at desc
         ) as incident on incident.website_id = state.website_id and incident.location_id = state.location_id
+        left join trailing_hours as kept
+            on kept.website_id = state.website_id and kept.location_id = state.location_id and $4
+        left join (
+            select website_id, location_id,
+                sum(case when hour = any ($6) then -covered_ms else covered_ms end)::int8 as covered_ms
+            from checks_hourly
+            where hour = any ($5::timestamptz[] || $6::timestamptz[])
+            group by website_id, location_id
+        ) as differing on differing.website_id = state.website_id and differing.location_id = state.location_id
         where (websites.enabled or state.website_id is not null)
             and ($2::int4[] is null or websites.id = any ($2))
     ) as judged

@@ -10,7 +10,7 @@ use postgres::types::Type;
 use sitewatch::postgres::explain;
 use sitewatch::run::Failure;
 
-use super::coverage::{self, Watched};
+use super::coverage::Watched;
 use super::span::{DAYS, Span, WINDOW_DAYS, WINDOWS};
 use super::trailing::{self, HourChange};
 use super::{Key, Parameter, Reader, fresh};
@@ -24,9 +24,6 @@ pub(crate) struct Uptime {
     known: [i64; WINDOWS],
     /// The time that its checks cover, in milliseconds.
     covered: [i64; WINDOWS],
-    /// The time that they should cover, likewise; nothing where that is not known.
-    wanted: [i64; WINDOWS],
-    watched: Option<Watched>,
     duplicates: i64,
 }
 
@@ -43,27 +40,16 @@ impl Uptime {
     }
 
     /// Percentage of the time in which the site should have been looked at that its checks cover;
-    /// `None` where it is not known when that was.
-    pub(crate) fn coverage(&self, window: usize) -> Option<f64> {
-        let (covered, wanted) = (*self.covered.get(window)?, *self.wanted.get(window)?);
+    /// `None` when that was no part of the window.
+    pub(crate) fn coverage(&self, window: usize, watched: Watched, span: &Span) -> Option<f64> {
+        let covered = *self.covered.get(window)?;
+        let wanted = watched.within(span.window_from(window), span.now);
         (wanted > 0).then(|| (100.0 * covered as f64 / wanted as f64).min(100.0))
-    }
-
-    /// When it should have been looked at; `None`: that is not known.
-    pub(crate) fn watched(&self) -> Option<Watched> {
-        self.watched
     }
 
     /// Checks of the first window for slots that had one already; of the hours that are rolled up.
     pub(crate) fn duplicates(&self) -> i64 {
         self.duplicates
-    }
-
-    fn watch(&mut self, watched: Watched, span: &Span) {
-        self.watched = Some(watched);
-        for (window, wanted) in self.wanted.iter_mut().enumerate() {
-            *wanted = watched.within(span.window_from(window), span.now);
-        }
     }
 
     fn add(&mut self, window: usize, counts: Counts) {
@@ -129,11 +115,8 @@ pub(crate) fn read(
     response_times: &mut HashMap<Key, Histogram>,
 ) -> Result<HashMap<Key, Uptime>, Failure> {
     let mut uptimes: HashMap<Key, Uptime> = HashMap::new();
-    let counted = add_all(reader, &mut uptimes, each_day, response_times);
-    let watched = counted.and_then(|()| coverage::read(reader));
-    for (key, watched) in watched.map_err(|error| explain("counting checks", &error))? {
-        uptimes.entry(key).or_default().watch(watched, &reader.span);
-    }
+    add_all(reader, &mut uptimes, each_day, response_times)
+        .map_err(|error| explain("counting checks", &error))?;
     Ok(uptimes)
 }
 
