@@ -7,7 +7,7 @@ use std::time::Instant;
 use sitewatch::run::Stop;
 use sitewatch_kafka::{KafkaError, KafkaSettings, Producer};
 
-use super::kafka::LINGER;
+use super::kafka::DELIVERY_INTERVAL;
 use super::message::Message;
 use super::spool::{Spool, Spooled};
 
@@ -88,7 +88,7 @@ impl<'a> Backlog<'a> {
                     after: 2 * self.settings.connect_timeout,
                 });
             }
-            std::thread::sleep(LINGER / 2);
+            std::thread::sleep(DELIVERY_INTERVAL);
         }
     }
 

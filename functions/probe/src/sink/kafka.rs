@@ -23,9 +23,11 @@ use super::message::Message;
 use super::queue::Queue;
 use super::{Delivered, Spool};
 
-/// How long results may linger before they are handed to the producer: longer than a wake-up
-/// costs, too short to notice.
-pub(super) const LINGER: Duration = Duration::from_millis(2);
+/// How long results may linger before they are handed to the producer, so that many of them share a
+/// request: longer than a request costs, too short to notice. Once all checks are made nothing lingers.
+const LINGER: Duration = Duration::from_millis(20);
+/// How often deliveries are asked for while nothing else is left to do.
+pub(super) const DELIVERY_INTERVAL: Duration = Duration::from_millis(1);
 /// How often deliveries are asked for while no results come.
 const IDLE: Duration = Duration::from_millis(100);
 /// How often somebody who waits for Kafka looks whether the run is to stop.
@@ -223,7 +225,7 @@ impl<'a> Publishing<'a> {
                 break;
             }
             if open && any {
-                std::thread::sleep(LINGER);
+                self.queue.linger(LINGER);
             }
         }
         if let Some(producer) = producer {
@@ -252,7 +254,7 @@ impl<'a> Publishing<'a> {
                 stopped = true;
                 deadline = deadline.min(Instant::now() + STOPPED);
             }
-            std::thread::sleep(LINGER / 2);
+            std::thread::sleep(DELIVERY_INTERVAL);
             let deliveries = producer.poll();
             self.note(deliveries);
         }
