@@ -101,7 +101,9 @@ pub(super) fn consumer(settings: &KafkaSettings) -> Result<ClientConfig, KafkaEr
         .set("fetch.queue.backoff.ms", "2")
         // After a batch that cannot be read: there is no use in waiting half a second for it.
         .set("fetch.error.backoff.ms", "20")
-        .set("fetch.wait.max.ms", "100")
+        // One fetch is under way at a time. One that waits at the end of a partition that is read
+        // to its end holds up those that are to be read next.
+        .set("fetch.wait.max.ms", "5")
         // Bounds a deferred commit while the group has no coordinator; the group is never joined.
         .set("session.timeout.ms", milliseconds(timeout, 1000, 3_600_000))
         .set("max.poll.interval.ms", "86400000");
