@@ -11,7 +11,7 @@ use crate::store::PartitionLocks;
 /// Offsets that a drain acquires at a time, whole partitions at least. Few enough that a second
 /// drain, started on the same backlog, finds partitions to work on, and that a batch is of few
 /// sites: their rows lie close together, and each has one state to be written.
-const SHARE: u64 = 50_000;
+const SHARE: u64 = 100_000;
 
 /// Cuts the plan into what is acquired at a time.
 pub(crate) fn shares(ranges: &[Range], workers: usize) -> Vec<&[Range]> {
