@@ -15,8 +15,11 @@ use crate::settings::Settings;
 /// How far back, in hours, when nothing is said.
 const USUAL_H: i64 = 30 * 24;
 
-/// Where there are many, the latest are found in a short stretch; after these all that is asked for.
+/// Where there are many, a few of the latest are found in a short stretch; after these all that is asked
+/// for.
 const STRETCHES_H: [i64; 2] = [24, 7 * 24];
+/// The most lines that are a few.
+const FEW: u64 = 1_000;
 
 const QUERY: &str = include_str!("incidents.sql");
 
@@ -39,7 +42,7 @@ impl Incidents {
             .into_iter()
             .any(|state| settings.filter.takes_state(state));
         let closed = settings.filter.takes_state("up");
-        let mut stretches = STRETCHES_H.into_iter();
+        let mut stretches = STRETCHES_H.into_iter().filter(|_| settings.lines <= FEW);
         loop {
             let from = stretches
                 .next()

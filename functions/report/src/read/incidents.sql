@@ -23,12 +23,12 @@ cross join lateral (
     from locations
     where locations.id = any (incidents.locations)
 ) as seen
--- Looked up one by one: how many incidents there will be cannot be foreseen, and a plan for
--- one would read all states for each of thousands.
+-- For those that go on; looked up one by one: how many incidents there will be cannot be foreseen, and a
+-- plan for one would read all states for each of thousands.
 left join lateral (
     select max(checked_at) as checked_at
     from current_states
-    where current_states.website_id = incidents.website_id
+    where current_states.website_id = incidents.website_id and incidents.closed_at is null
     offset 0
 ) as state on true
 order by incidents.closed_at is not null, incidents.opened_at desc, incidents.website_id

@@ -119,12 +119,11 @@ impl Sites {
         states: Option<&Vec<&str>>,
         columns: &str,
     ) -> Result<Self, Failure> {
-        let (added, taken): (Vec<_>, Vec<_>) = trailing::changes_of_24h(&reader.span)
-            .into_iter()
-            .partition(|(_, change)| *change > 0);
-        let hours =
-            |changes: Vec<(Timestamp, i64)>| changes.into_iter().map(|(hour, _)| hour).collect();
-        let (added, taken): (Vec<Timestamp>, Vec<Timestamp>) = (hours(added), hours(taken));
+        let changes = trailing::changes_of_24h(&reader.span);
+        let hours = |are_added: bool| -> Vec<Timestamp> {
+            let wanted = changes.iter().filter(|(_, by)| (**by > 0) == are_added);
+            wanted.map(|(hour, _)| *hour).collect()
+        };
         let cursor = Cursor::open(
             &mut reader.transaction,
             "sites",
@@ -134,8 +133,8 @@ impl Sites {
                 (&reader.only, Type::INT4_ARRAY),
                 (&states, Type::TEXT_ARRAY),
                 (&reader.span.kept.hour.is_some(), Type::BOOL),
-                (&added, Type::TIMESTAMPTZ_ARRAY),
-                (&taken, Type::TIMESTAMPTZ_ARRAY),
+                (&hours(true), Type::TIMESTAMPTZ_ARRAY),
+                (&hours(false), Type::TIMESTAMPTZ_ARRAY),
             ],
         )
         .map_err(|error| explain(DOING, &error))?;
