@@ -398,6 +398,17 @@ fn verdicts_are_what_the_checks_say_in_whatever_order_they_arrive() {
 }
 
 #[test]
+fn what_is_known_for_less_than_an_hour_is_up_since_its_first_check() {
+    let mut dice = Dice::new("young");
+    let stories: Vec<Story> = (0..150).map(|number| story(&mut dice, number, 1)).collect();
+    let prepared = known(&stories, "verdicts");
+    record(&prepared, &events(&stories));
+    agrees(&prepared, &stories, "young, not rolled up");
+    maintain(&prepared);
+    agrees(&prepared, &stories, "young");
+}
+
+#[test]
 fn a_check_that_is_days_late_changes_what_followed() {
     let mut dice = Dice::new("days-late");
     let (stories, all) = days(&mut dice);
