@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Between two looks: runs of the functions are timed this exactly, and it still leaves the CPU alone.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
+pub(crate) const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
 
 /// What ends by itself has ended after this, on a machine that has much else to do as well; what
 /// hangs in a test takes a minute or more.

@@ -1,7 +1,7 @@
 //! A process while it runs.
 
 use std::{
-    io::{Read, Write},
+    io::{self, ErrorKind, Read, Write},
     os::unix::process::{CommandExt, ExitStatusExt},
     process::{Child, Command, ExitStatus},
     sync::Arc,
@@ -51,9 +51,7 @@ impl Running {
             ours
         });
         let started = Instant::now();
-        let mut child = command
-            .process_group(0)
-            .spawn()
+        let mut child = spawn(command.process_group(0))
             .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         watchdog::watch_process(child.id(), Farewell::Kill);
         let mut pipe = child.stdin.take().expect("its input is a pipe");
@@ -200,5 +198,45 @@ impl Capture {
             reader.join().expect("reading a pipe does not panic");
         }
         self.text()
+    }
+}
+
+/// Starts it. A program that a test has just written may be open for writing still: a process that another
+/// thread starts meanwhile has all our files until it runs its own program.
+fn spawn(command: &mut Command) -> io::Result<Child> {
+    let end = Instant::now() + wait::SOON;
+    loop {
+        match command.spawn() {
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy && Instant::now() < end => {
+                thread::sleep(wait::BETWEEN_LOOKS);
+            }
+            spawned => return spawned,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_program_that_is_open_for_writing_still_is_started_once_it_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let program = directory.path().join("program");
+        fs::write(&program, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let open = File::options().append(true).open(&program).unwrap();
+        let busy = Command::new(&program).spawn().unwrap_err();
+        assert_eq!(busy.kind(), ErrorKind::ExecutableFileBusy);
+        let closing = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(50));
+            drop(open);
+        });
+        let ended = spawn(&mut Command::new(&program)).unwrap().wait().unwrap();
+        assert!(ended.success());
+        closing.join().unwrap();
     }
 }
