@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(sizes(&[250_000; 4], 2), [2, 2]);
         assert_eq!(sizes(&[250_000; 4], 1), [1, 1, 1, 1]);
         assert_eq!(sizes(&[250_000; 3], 2), [2, 1]);
-        assert_eq!(sizes(&[20_000, 20_000, 20_000, 20_000], 1), [3, 1]);
+        assert_eq!(sizes(&[40_000; 4], 1), [3, 1]);
         assert_eq!(sizes(&[], 2), Vec::<usize>::new());
     }
 

@@ -14,6 +14,9 @@ use crate::settings::DatabaseSettings;
 /// How long recording a run may take at each step: it must not hold up the end of what it tells of.
 const LIMIT: Duration = Duration::from_secs(1);
 
+/// How long the server may wait for another run's row: it gives up first, and says why.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// Records how a run of `function` went, over a connection of its own. Never fails the run: what
 /// counts is done by then, and the log says the same. A run that could not reach the database,
 /// found another schema there or was asked to end leaves no trace.
@@ -107,7 +110,7 @@ impl Trace {
                 (&self.duration_ms, Type::INT8),
                 (&self.exit_code, Type::INT2),
                 (&self.counters, Type::TEXT),
-                (&LIMIT.as_millis().to_string(), Type::TEXT),
+                (&LOCK_TIMEOUT.as_millis().to_string(), Type::TEXT),
             ],
         )?;
         Ok(())

@@ -122,9 +122,8 @@ fn a_run_does_not_wait_to_leave_it() {
     drain(&prepared, &topic)
         .run()
         .exits(0)
-        .logs(r#"WARN  drain: how this run went could not be recorded in function_runs: PostgreSQL does not answer
-INFO  drain: 0 checks recorded
-"#);
+        // And why: the server gives up first, unless it had no CPU.
+        .stderr_has("WARN  drain: how this run went could not be recorded in function_runs: ");
     assert!(began.elapsed() < wait::SOON, "{:?}", began.elapsed());
     wait::until("nobody waits in the server", TIMEOUT, || {
         prepared.count(
