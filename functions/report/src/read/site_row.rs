@@ -13,12 +13,9 @@ use crate::states;
 pub(super) const COLUMNS: &str =
     "website_id, location_id, site, location, state, since, checked_at,
     dns_us, connect_us, tls_us, first_byte_us, body_us, total_us, certificate_not_after, verdict,
-    is_first, chain_not_after, chain_subject, chain_host, labels, first_scheduled_at, newest_at, interval_ms";
+    is_first, chain_not_after, chain_subject, chain_host, first_scheduled_at, newest_at, interval_ms";
 
-/// What metrics are made of besides.
-pub(super) const OF_METRICS: &str = "covered_ms_24h";
-
-/// A row that begins with [`COLUMNS`].
+/// A row that begins with [`COLUMNS`]; next are the labels, where they are asked for.
 pub(crate) struct SiteRow<'a>(pub(super) &'a Row);
 
 impl<'a> SiteRow<'a> {
@@ -38,9 +35,9 @@ impl<'a> SiteRow<'a> {
         self.0.get(2)
     }
 
-    /// The site's labels.
+    /// The site's labels; only of rows that have them.
     pub(crate) fn labels(&self) -> Labels {
-        labels(self.0.get(19))
+        labels(self.0.get(22))
     }
 
     /// Where the probe ran; `None` for a site that was never checked.
@@ -96,15 +93,15 @@ impl<'a> SiteRow<'a> {
 
     /// For which time the site should have been looked at; `None`: nobody said how often.
     pub(crate) fn watched(&self, now: Timestamp) -> Option<Watched> {
-        let interval_ms: Option<i32> = self.0.get(22);
+        let interval_ms: Option<i32> = self.0.get(21);
         let interval = SignedDuration::from_millis(interval_ms?.into());
         let (first, newest): (Option<Timestamp>, Option<Timestamp>) =
-            (self.0.get(20), self.0.get(21));
+            (self.0.get(19), self.0.get(20));
         Some(Watched::new(first?, newest?, interval, now))
     }
 
     /// The time that the checks of the last 24 hours cover as far as they are rolled up, in
-    /// milliseconds. [`OF_METRICS`] follow in rows that have it.
+    /// milliseconds; only of rows for metrics.
     pub(crate) fn covered_ms_24h(&self) -> i64 {
         self.0.get(23)
     }
