@@ -16,6 +16,9 @@ use crate::table::{self, Line, Look};
 
 pub(crate) use crate::words::state;
 
+/// What is written to a file at a time: thousands of small pieces take the kernel longer than few large ones.
+const FILE_BUFFER: usize = 256 << 10;
+
 /// Why writing came to its end before it was done.
 pub(crate) enum Interrupted {
     /// There is no more to be read.
@@ -205,7 +208,7 @@ pub(crate) fn write(
             .suffix(".new")
             .permissions(Permissions::from_mode(0o666))
             .tempfile_in(directory)?;
-        let mut to = BufWriter::new(file.as_file_mut());
+        let mut to = BufWriter::with_capacity(FILE_BUFFER, file.as_file_mut());
         fill(&mut to)?;
         to.flush()?;
         drop(to);
