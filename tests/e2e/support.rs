@@ -235,6 +235,16 @@ impl State {
     }
 }
 
+/// Has `drain` record these.
+pub(crate) fn record(prepared: &Prepared, events: &[CheckEvent<'_>]) {
+    prepared
+        .drain()
+        .var("DRAIN_SOURCE", "stdin")
+        .stdin(lines(events))
+        .run()
+        .exits(0);
+}
+
 /// JSON lines.
 pub(crate) fn lines(events: &[CheckEvent<'_>]) -> Vec<u8> {
     events

@@ -11,7 +11,7 @@ mod verdicts;
 use jiff::{SignedDuration, Timestamp, Unit};
 use sitewatch::event::CheckEvent;
 
-use crate::support::{Prepared, lines, now};
+use crate::support::{now, record};
 
 /// The beginning of an hour, so many hours before the one that is running.
 pub(super) fn hours_ago(hours: i64) -> Timestamp {
@@ -34,13 +34,4 @@ pub(super) fn at(event: CheckEvent<'static>, time: Timestamp) -> CheckEvent<'sta
 
 pub(super) fn minutes(minutes: i64) -> SignedDuration {
     SignedDuration::from_mins(minutes)
-}
-
-pub(super) fn record(prepared: &Prepared, events: &[CheckEvent<'_>]) {
-    prepared
-        .drain()
-        .var("DRAIN_SOURCE", "stdin")
-        .stdin(lines(events))
-        .run()
-        .exits(0);
 }

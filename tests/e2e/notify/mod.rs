@@ -13,27 +13,17 @@ mod trap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use sitewatch::event::CheckEvent;
 use sitewatch_tests::command::{Finished, Run};
 use sitewatch_tests::python;
 use sitewatch_tests::websites::{Request, Website};
 
-use crate::support::{Prepared, lines};
+use crate::support::{Prepared, record};
 
 /// A file beside this one.
 pub(super) fn beside(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("e2e/notify")
         .join(name)
-}
-
-pub(super) fn record(prepared: &Prepared, events: &[CheckEvent<'_>]) {
-    prepared
-        .drain()
-        .var("DRAIN_SOURCE", "stdin")
-        .stdin(lines(events))
-        .run()
-        .exits(0);
 }
 
 /// The address of a webhook.

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use sitewatch::event::CheckEvent;
 use sitewatch_tests::postgres::Postgres;
 
-use crate::support::{Prepared, down, lines, now, up};
+use crate::support::{Prepared, down, now, record, up};
 
 /// A check of each site and location on most of 100 days, then one every 40 minutes: with a schedule,
 /// some down, some slow. The newest are of two minutes ago, so that what is covered ends there.
@@ -39,15 +39,6 @@ fn history() -> Vec<CheckEvent<'static>> {
         }
     }
     events
-}
-
-fn record(prepared: &Prepared, events: &[CheckEvent<'_>]) {
-    prepared
-        .drain()
-        .var("DRAIN_SOURCE", "stdin")
-        .stdin(lines(events))
-        .run()
-        .exits(0);
 }
 
 /// A server whose clock stands still, so that a report can be asked for twice at the same time.

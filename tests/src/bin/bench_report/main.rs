@@ -31,7 +31,7 @@ const REPORT_LIMIT: Limit = Limit {
 };
 /// A scheduler asks for these every minute.
 const METRICS_LIMIT: Limit = Limit {
-    wall: Duration::from_secs(1),
+    wall: Duration::from_millis(500),
     memory_mb: Some(128.0),
 };
 /// An error budget takes all incidents and days of the period.
@@ -158,10 +158,10 @@ impl Results {
             let is_over =
                 longest > limit.wall || limit.memory_mb.is_some_and(|limit| memory_mb > limit);
             println!(
-                "{name:<60} {:>7.3} s {:>7.3} s of {:>2} s {memory_mb:>6.1} MB{}{}",
+                "{name:<60} {:>7.3} s {:>7.3} s of {:>4} s {memory_mb:>6.1} MB{}{}",
                 all[all.len() / 2].wall.as_secs_f64(),
                 longest.as_secs_f64(),
-                limit.wall.as_secs(),
+                limit.wall.as_secs_f64(),
                 limit
                     .memory_mb
                     .map(|limit| format!(" of {limit} MB"))
