@@ -17,7 +17,6 @@ const CAPACITY: usize = 10_000;
 pub(super) struct Queue {
     state: Mutex<State>,
     filled: Condvar,
-    closed: Condvar,
 }
 
 #[derive(Default)]
@@ -46,13 +45,12 @@ impl Queue {
     pub(super) fn close(&self) {
         self.state.lock().closed = true;
         self.filled.notify_all();
-        self.closed.notify_all();
     }
 
     /// Lets more of them come for a while; for as long as more may come at all.
     pub(super) fn linger(&self, time: Duration) {
         let mut state = self.state.lock();
-        self.closed
+        self.filled
             .wait_while_for(&mut state, |state| !state.closed, time);
     }
 
