@@ -1,16 +1,22 @@
 //! A regular expression that is known to be good, as text.
 //!
-//! A list may hold 100,000 different patterns, and a compiled one takes a hundred times the
-//! memory of its text; so it is compiled where it is needed, and here only proven to compile.
+//! A list may hold 100,000 different patterns. A compiled one takes a hundred times the memory of its
+//! text, and a parsed one with a `\w` in it 6 KB; so both are made where they are needed, and here a
+//! pattern is only proven to compile. Most come down to a text to look for, which is kept.
 
+use std::collections::VecDeque;
 use std::fmt;
 
 use regex::bytes::RegexBuilder;
 use regex_automata::nfa::thompson;
+use regex_syntax::hir::{Hir, HirKind, Repetition};
 
 /// A valid regular expression (the syntax of the `regex` crate, over bytes of UTF-8).
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Pattern(Box<str>);
+pub struct Pattern {
+    source: Box<str>,
+    text: Option<Box<[u8]>>,
+}
 
 impl Pattern {
     /// Longest pattern, in bytes: longer ones are data, not patterns.
@@ -31,16 +37,15 @@ impl Pattern {
                 Self::MAX_LENGTH
             ));
         }
-        let parsed = regex_syntax::ParserBuilder::new()
-            .utf8(false)
-            .build()
-            .parse(text);
-        if let Err(error) = parsed {
-            return Err(describe(text, &error));
-        }
+        let decisive = decisive(text).map_err(|error| describe(text, &error))?;
+        let literal = match decisive.kind() {
+            HirKind::Empty => Some(Box::default()),
+            HirKind::Literal(literal) => Some(literal.0.clone()),
+            _ => None,
+        };
         // Compiling costs a hundred times what parsing costs, and only counted repetition and
         // sheer length can reach the limit.
-        if text.contains('{') || text.len() > 100 {
+        if literal.is_none() && (text.contains('{') || text.len() > 100) {
             RegexBuilder::new(text)
                 .size_limit(Self::MAX_COMPILED)
                 .build()
@@ -51,7 +56,24 @@ impl Pattern {
                     )
                 })?;
         }
-        Ok(Self(text.into()))
+        Ok(Self {
+            source: text.into(),
+            text: literal,
+        })
+    }
+
+    /// The text that is there exactly when the pattern matches; `None`: that takes more than a text.
+    #[must_use]
+    pub fn text(&self) -> Option<&[u8]> {
+        self.text.as_deref()
+    }
+
+    /// What of it decides whether it matches anywhere; what may follow or come before that is left out.
+    ///
+    /// # Errors
+    /// An internal error: the pattern was parsed before.
+    pub fn decisive(&self) -> Result<Hir, Box<regex_syntax::Error>> {
+        decisive(&self.source)
     }
 
     /// What it takes when compiled, in bytes. Compiles it to find out.
@@ -64,20 +86,66 @@ impl Pattern {
         thompson::Compiler::new()
             .configure(config)
             .syntax(regex_automata::util::syntax::Config::new().utf8(false))
-            .build(&self.0)
+            .build(&self.source)
             .map_or(Self::MAX_COMPILED, |nfa| nfa.memory_usage())
     }
 
     /// The pattern.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.source
     }
 }
 
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        fmt::Debug::fmt(&self.source, f)
+    }
+}
+
+fn decisive(text: &str) -> Result<Hir, Box<regex_syntax::Error>> {
+    let parsed = regex_syntax::ParserBuilder::new()
+        .utf8(false)
+        .build()
+        .parse(text)?;
+    Ok(trim(&trim(&parsed, End::Last), End::First))
+}
+
+#[derive(Clone, Copy)]
+enum End {
+    First,
+    Last,
+}
+
+/// Leaves out what a match may do without at one end: whoever finds `ab+c*` finds `ab` there, and the
+/// other way round. Within what is left nothing changes, so what looks around (`$`, `\b`) stays right.
+fn trim(hir: &Hir, end: End) -> Hir {
+    match hir.kind() {
+        HirKind::Capture(capture) => trim(&capture.sub, end),
+        HirKind::Repetition(Repetition { min: 0, .. }) => Hir::empty(),
+        HirKind::Repetition(Repetition { min: 1, sub, .. }) => trim(sub, end),
+        HirKind::Repetition(repetition) => Hir::repetition(Repetition {
+            max: Some(repetition.min),
+            ..repetition.clone()
+        }),
+        HirKind::Concat(parts) => {
+            let mut parts = VecDeque::from(parts.clone());
+            while let Some(part) = match end {
+                End::First => parts.pop_front(),
+                End::Last => parts.pop_back(),
+            } {
+                let part = trim(&part, end);
+                if *part.kind() != HirKind::Empty {
+                    match end {
+                        End::First => parts.push_front(part),
+                        End::Last => parts.push_back(part),
+                    }
+                    break;
+                }
+            }
+            Hir::concat(parts.into())
+        }
+        _ => hir.clone(),
     }
 }
 
@@ -111,6 +179,24 @@ mod tests {
             Pattern::parse("a**[").unwrap_err(),
             r#""a**[" is not a regular expression: unclosed character class at character 4"#
         );
+    }
+
+    #[test]
+    fn what_comes_down_to_a_text() {
+        for (pattern, text) in [
+            ("welcome", Some("welcome")),
+            ("site 7 is wel+", Some("site 7 is wel")),
+            (".*(wel)+(come){0,3}\\d*", Some("wel")),
+            ("(?s:.)*", Some("")),
+            ("", Some("")),
+            ("<title>.*</title>", None),
+            ("^welcome", None),
+            ("(?i)welcome", None),
+            ("wel{2}", None),
+        ] {
+            let parsed = Pattern::parse(pattern).unwrap();
+            assert_eq!(parsed.text(), text.map(str::as_bytes), "{pattern}");
+        }
     }
 
     #[test]

@@ -11,8 +11,8 @@ use regex_automata::hybrid::dfa::DFA;
 use regex_automata::nfa::thompson::backtrack::BoundedBacktracker;
 use regex_automata::nfa::thompson::{self, NFA};
 use regex_automata::{Anchored, Input};
+use regex_syntax::hir::Hir;
 use regex_syntax::hir::literal::{ExtractKind, Extractor};
-use regex_syntax::hir::{Hir, HirKind};
 use sitewatch::site::Pattern;
 
 /// A compiled pattern.
@@ -38,17 +38,12 @@ const MIN_PREFIX: usize = 3;
 
 impl Compiled {
     pub(crate) fn new(pattern: &Pattern) -> Self {
-        let text = pattern.as_str();
-        let parsed = regex_syntax::ParserBuilder::new()
-            .utf8(false)
-            .build()
-            .parse(text);
-        let Ok(hir) = parsed else {
+        if let Some(text) = pattern.text() {
+            return Self::Text(Box::new(Finder::new(text).into_owned()));
+        }
+        let Ok(hir) = pattern.decisive() else {
             return Self::Broken;
         };
-        if let HirKind::Literal(literal) = hir.kind() {
-            return Self::Text(Box::new(Finder::new(&literal.0).into_owned()));
-        }
         if let Some(prefix) = prefix(&hir) {
             return Self::Prefixed(Box::new(Prefixed {
                 prefix,
@@ -59,7 +54,7 @@ impl Compiled {
         }
         match nfa(&hir).as_ref().and_then(dfa) {
             Some(automaton) => Self::Automaton(automaton),
-            None => regex::bytes::RegexBuilder::new(text)
+            None => regex::bytes::RegexBuilder::new(pattern.as_str())
                 .size_limit(2 * Pattern::MAX_COMPILED)
                 .build()
                 .map_or(Self::Broken, |regex| Self::Whole(Box::new(regex))),
