@@ -108,7 +108,7 @@ fn decisive(text: &str) -> Result<Hir, Box<regex_syntax::Error>> {
         .utf8(false)
         .build()
         .parse(text)?;
-    Ok(trim(&trim(&parsed, End::Last), End::First))
+    Ok(trim(trim(parsed, End::Last), End::First))
 }
 
 #[derive(Clone, Copy)]
@@ -119,22 +119,21 @@ enum End {
 
 /// Leaves out what a match may do without at one end: whoever finds `ab+c*` finds `ab` there, and the
 /// other way round. Within what is left nothing changes, so what looks around (`$`, `\b`) stays right.
-fn trim(hir: &Hir, end: End) -> Hir {
-    match hir.kind() {
-        HirKind::Capture(capture) => trim(&capture.sub, end),
-        HirKind::Repetition(Repetition { min: 0, .. }) => Hir::empty(),
-        HirKind::Repetition(Repetition { min: 1, sub, .. }) => trim(sub, end),
+fn trim(hir: Hir, end: End) -> Hir {
+    match hir.into_kind() {
+        HirKind::Capture(capture) => trim(*capture.sub, end),
+        HirKind::Repetition(Repetition { min: 1, sub, .. }) => trim(*sub, end),
         HirKind::Repetition(repetition) => Hir::repetition(Repetition {
             max: Some(repetition.min),
-            ..repetition.clone()
+            ..repetition
         }),
         HirKind::Concat(parts) => {
-            let mut parts = VecDeque::from(parts.clone());
+            let mut parts = VecDeque::from(parts);
             while let Some(part) = match end {
                 End::First => parts.pop_front(),
                 End::Last => parts.pop_back(),
             } {
-                let part = trim(&part, end);
+                let part = trim(part, end);
                 if *part.kind() != HirKind::Empty {
                     match end {
                         End::First => parts.push_front(part),
@@ -145,7 +144,11 @@ fn trim(hir: &Hir, end: End) -> Hir {
             }
             Hir::concat(parts.into())
         }
-        _ => hir.clone(),
+        HirKind::Alternation(parts) => Hir::alternation(parts),
+        HirKind::Class(class) => Hir::class(class),
+        HirKind::Literal(literal) => Hir::literal(literal.0),
+        HirKind::Look(look) => Hir::look(look),
+        HirKind::Empty => Hir::empty(),
     }
 }
 

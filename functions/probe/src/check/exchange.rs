@@ -7,7 +7,7 @@ use std::time::Duration;
 use memchr::memmem;
 use sitewatch::event::Outcome;
 use ureq_proto::BodyMode;
-use ureq_proto::client::state::{Await100, RecvBody, RecvResponse, SendBody};
+use ureq_proto::client::state::{Await100, RecvBody, RecvResponse, SendBody, SendRequest};
 use ureq_proto::client::{Await100Result, Call, RecvResponseResult, SendRequestResult};
 use ureq_proto::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use ureq_proto::http::{HeaderValue, Method, Request, Response};
@@ -18,7 +18,7 @@ use super::limit::within;
 use super::resolve::bracketed;
 use super::tls::alert;
 use super::trace::{Phase, Trace};
-use super::wire::Channel;
+use super::wire::{Channel, with_buffer};
 
 /// The longest head of a response that is read, in bytes: what browsers read.
 const MAX_HEAD: usize = 256 * 1024;
@@ -33,7 +33,9 @@ const MAX_OVERHEAD: u64 = 8;
 /// How long a server that was told `Expect: 100-continue` may take to say so (RFC 9110, section
 /// 10.1.1: not for ever).
 const CONTINUE: Duration = Duration::from_secs(1);
-/// A piece of the request's head or body.
+/// A piece of the request's head: all of it, mostly.
+const HEAD_PIECE: usize = 512;
+/// A piece of the request's body.
 const PIECE: usize = 8 * 1024;
 
 /// A request under way.
@@ -48,28 +50,20 @@ pub(super) struct Exchange<'a> {
     received: u64,
 }
 
-/// The rest of a response, behind its head.
-pub(super) type Rest = Option<Call<RecvBody>>;
+/// A request that is ready to be sent.
+pub(super) struct Prepared {
+    call: Call<SendRequest>,
+    head: Vec<u8>,
+}
 
-impl<'a> Exchange<'a> {
-    pub(super) fn new(channel: Channel<'a>, trace: &'a Trace, body_limit: u64) -> Self {
-        Self {
-            channel,
-            trace,
-            input: Vec::new(),
-            body_limit,
-            received: 0,
-        }
-    }
-
-    /// Sends the request; `whole_url`: to a proxy, which is told the whole URL (RFC 9112, section
-    /// 3.2.2) of a server by this host and port.
-    pub(super) async fn send(
-        &mut self,
+impl Prepared {
+    /// Writes the head of the request; `whole_url`: for a proxy, which is told the whole URL (RFC 9112,
+    /// section 3.2.2) of a server by this host and port.
+    pub(super) fn new(
         mut request: Request<()>,
         body: Option<&[u8]>,
         whole_url: Option<(&str, u16)>,
-    ) -> Result<Call<RecvResponse>, Failure> {
+    ) -> Result<Self, Failure> {
         let says_length = [CONTENT_LENGTH, TRANSFER_ENCODING]
             .iter()
             .any(|name| request.headers().contains_key(name));
@@ -90,7 +84,7 @@ impl<'a> Exchange<'a> {
         while !call.can_proceed() {
             let filled = head.len();
             // Each line has to fit as a whole.
-            head.resize(filled + PIECE.max(line), 0);
+            head.resize(filled + HEAD_PIECE.max(line), 0);
             let piece = head.get_mut(filled..).unwrap_or_default();
             let written = call.write(piece).map_err(|error| unsendable(&error))?;
             head.truncate(filled + written);
@@ -98,9 +92,41 @@ impl<'a> Exchange<'a> {
         if let Some((host, port)) = whole_url {
             head = in_absolute_form(&head, host, port);
         }
-        self.write(&head).await?;
-        drop(head);
-        let proceeded = call.proceed().map_err(|error| unsendable(&error))?;
+        Ok(Self { call, head })
+    }
+}
+
+/// The rest of a response, behind its head.
+pub(super) type Rest = Option<Call<RecvBody>>;
+
+/// What follows a head that was read.
+pub(super) fn rest(call: Call<RecvResponse>) -> Result<Rest, Failure> {
+    match call.proceed().ok_or_else(no_progress)? {
+        RecvResponseResult::RecvBody(call) => Ok(Some(call)),
+        RecvResponseResult::Redirect(_) | RecvResponseResult::Cleanup(_) => Ok(None),
+    }
+}
+
+impl<'a> Exchange<'a> {
+    pub(super) fn new(channel: Channel<'a>, trace: &'a Trace, body_limit: u64) -> Self {
+        Self {
+            channel,
+            trace,
+            input: Vec::new(),
+            body_limit,
+            received: 0,
+        }
+    }
+
+    /// Sends a request and its body.
+    pub(super) async fn send(
+        &mut self,
+        prepared: Prepared,
+        body: Option<&[u8]>,
+    ) -> Result<Call<RecvResponse>, Failure> {
+        self.write(&prepared.head).await?;
+        let proceeded = prepared.call.proceed();
+        let proceeded = proceeded.map_err(|error| unsendable(&error))?;
         match proceeded.ok_or_else(no_progress)? {
             SendRequestResult::RecvResponse(call) => Ok(call),
             // Apart: every check would have room for what few of them do.
@@ -203,9 +229,9 @@ impl<'a> Exchange<'a> {
     /// Reads the response's head. The first byte may take as long as `limit`.
     pub(super) async fn head(
         &mut self,
-        mut call: Call<RecvResponse>,
+        call: &mut Call<RecvResponse>,
         limit: Option<Duration>,
-    ) -> Result<(Response<()>, Rest), Failure> {
+    ) -> Result<Response<()>, Failure> {
         if self.input.is_empty() {
             let read = match limit {
                 None => self.fill(Phase::FirstByte).await?,
@@ -232,12 +258,7 @@ impl<'a> Exchange<'a> {
             }
             self.input.drain(..used);
             if let Some(response) = response {
-                return match call.proceed().ok_or_else(no_progress)? {
-                    RecvResponseResult::RecvBody(call) => Ok((response, Some(call))),
-                    RecvResponseResult::Redirect(_) | RecvResponseResult::Cleanup(_) => {
-                        Ok((response, None))
-                    }
-                };
+                return Ok(response);
             }
             if used > 0 {
                 look = Look::default();
@@ -292,30 +313,31 @@ impl<'a> Exchange<'a> {
         call: &mut Call<RecvBody>,
         reading: &mut Reading<'_>,
     ) -> Result<bool, Failure> {
-        let mut piece = [0; PIECE];
-        loop {
-            let is_over = match call.body_mode() {
-                BodyMode::CloseDelimited => false,
-                _ => call.can_proceed(),
-            };
-            if is_over {
-                return reading.end().map(|()| true);
-            }
-            let (used, got) = call
-                .read(&self.input, &mut piece)
-                .map_err(|error| Failure::of_http(&error))?;
-            self.input.drain(..used);
-            if got > 0 && reading.take(piece.get(..got).unwrap_or_default())? {
-                return Ok(true);
-            }
-            if used == 0 && got == 0 {
-                if self.input.is_empty() {
-                    // Nothing is held while the rest is waited for.
-                    self.input = Vec::new();
+        with_buffer(|piece| {
+            loop {
+                let is_over = match call.body_mode() {
+                    BodyMode::CloseDelimited => false,
+                    _ => call.can_proceed(),
+                };
+                if is_over {
+                    return reading.end().map(|()| true);
                 }
-                return Ok(false);
+                let (used, got) = call
+                    .read(&self.input, piece)
+                    .map_err(|error| Failure::of_http(&error))?;
+                self.input.drain(..used);
+                if got > 0 && reading.take(piece.get(..got).unwrap_or_default())? {
+                    return Ok(true);
+                }
+                if used == 0 && got == 0 {
+                    if self.input.is_empty() {
+                        // Nothing is held while the rest is waited for.
+                        self.input = Vec::new();
+                    }
+                    return Ok(false);
+                }
             }
-        }
+        })
     }
 
     fn ended(&self, phase: Phase) -> Failure {
@@ -356,8 +378,13 @@ impl Look {
 
 /// The length of the longest line in the head of a request, its end included.
 fn longest_line(request: &Request<()>) -> usize {
-    // The version, spaces, the end of the line.
-    let first = request.uri().to_string().len() + request.method().as_str().len() + 16;
+    // The version or "host:", spaces, the end of the line.
+    let uri = request.uri();
+    let target = uri
+        .path_and_query()
+        .map_or(1, |target| target.as_str().len());
+    let host = uri.authority().map_or(0, |host| host.as_str().len());
+    let first = target.max(host) + request.method().as_str().len() + 16;
     let headers = request.headers().iter();
     headers
         .map(|(name, value)| name.as_str().len() + value.len() + 4)

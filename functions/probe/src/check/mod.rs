@@ -46,7 +46,7 @@ use body::Reading;
 use connect::{ConnectError, connect};
 pub(crate) use event::safe;
 use evidence::{Evidence, secrets_of};
-use exchange::{Exchange, Rest};
+use exchange::{Exchange, Prepared, Rest};
 use failure::Failure;
 pub(crate) use failure::local_cause;
 use hop::Hop;
@@ -243,21 +243,24 @@ async fn ask<'a>(
         port: port(request.uri()),
         secure: request.uri().scheme_str() == Some("https"),
     };
-    let mut opening = pin!(open(&hop));
-    let opened = match site.timeouts.connect {
-        None => Some(opening.as_mut().await),
-        Some(limit) => within(trace, limit, opening).await,
-    };
-    let Some(channel) = opened else {
-        return Err(timed_out(trace, tools).await);
-    };
-    let channel = channel?;
+    let whole_url = (hop.via.is_some() && !hop.secure).then_some((hop.host.as_str(), hop.port));
+    let prepared = Prepared::new(request, body.as_deref(), whole_url)?;
+    let channel = open_in_time(&hop).await?;
     trace.enter(Phase::FirstByte);
     let mut exchange = Exchange::new(channel, trace, site.body_limit);
-    let whole_url = (hop.via.is_some() && !hop.secure).then_some((hop.host.as_str(), hop.port));
-    let call = exchange.send(request, body.as_deref(), whole_url).await?;
-    let (head, rest) = exchange.head(call, site.timeouts.first_byte).await?;
-    Ok((exchange, head, rest))
+    let mut call = exchange.send(prepared, body.as_deref()).await?;
+    let head = exchange.head(&mut call, site.timeouts.first_byte).await?;
+    Ok((exchange, head, exchange::rest(call)?))
+}
+
+async fn open_in_time<'a>(hop: &Hop<'a>) -> Result<Channel<'a>, Failure> {
+    let Some(limit) = hop.site.timeouts.connect else {
+        return open(hop).await;
+    };
+    match within(hop.trace, limit, pin!(open(hop))).await {
+        Some(opened) => opened,
+        None => Err(timed_out(hop.trace, hop.tools).await),
+    }
 }
 
 /// Opens the connection of a hop: to the server, or through a proxy.

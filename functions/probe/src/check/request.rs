@@ -62,8 +62,11 @@ impl Asking {
             .body(())
             .map_err(|error| format!("{error}"))?;
         let headers = request.headers_mut();
-        let agent = wanted.user_agent.as_deref().unwrap_or(AGENT);
-        headers.insert(USER_AGENT, value(agent, "user_agent")?);
+        let agent = match wanted.user_agent.as_deref() {
+            None => HeaderValue::from_static(AGENT),
+            Some(agent) => value(agent, "user_agent")?,
+        };
+        headers.insert(USER_AGENT, agent);
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         let encodings = if wanted.compression {
             "gzip"

@@ -168,11 +168,16 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; PIECE]);
 }
 
+/// Lends the thread's buffer to something that does not wait.
+pub(super) fn with_buffer<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
+    BUFFER.with_borrow_mut(|buffer| work(buffer))
+}
+
 impl Channel<'_> {
     /// Waits for bytes and appends them; 0: the connection is at its end.
     pub(super) async fn read(&mut self, input: &mut Vec<u8>) -> io::Result<usize> {
         poll_fn(|context| {
-            BUFFER.with_borrow_mut(|buffer| {
+            with_buffer(|buffer| {
                 let mut buffer = ReadBuf::new(buffer);
                 ready!(match self {
                     Self::Plain(wire) => Pin::new(wire).poll_read(context, &mut buffer),
