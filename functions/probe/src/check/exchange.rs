@@ -54,6 +54,7 @@ pub(super) struct Exchange<'a> {
 pub(super) struct Prepared {
     call: Call<SendRequest>,
     head: Vec<u8>,
+    body: Option<Vec<u8>>,
 }
 
 impl Prepared {
@@ -61,7 +62,7 @@ impl Prepared {
     /// section 3.2.2) of a server by this host and port.
     pub(super) fn new(
         mut request: Request<()>,
-        body: Option<&[u8]>,
+        body: Option<Vec<u8>>,
         whole_url: Option<(&str, u16)>,
     ) -> Result<Self, Failure> {
         let says_length = [CONTENT_LENGTH, TRANSFER_ENCODING]
@@ -69,7 +70,7 @@ impl Prepared {
             .any(|name| request.headers().contains_key(name));
         let expects_body = [Method::POST, Method::PUT, Method::PATCH].contains(request.method());
         if !says_length && (body.is_some() || expects_body) {
-            let length = HeaderValue::from(body.map_or(0, <[u8]>::len));
+            let length = HeaderValue::from(body.as_ref().map_or(0, Vec::len));
             request.headers_mut().insert(CONTENT_LENGTH, length);
         }
         let line = longest_line(&request);
@@ -92,7 +93,7 @@ impl Prepared {
         if let Some((host, port)) = whole_url {
             head = in_absolute_form(&head, host, port);
         }
-        Ok(Self { call, head })
+        Ok(Self { call, head, body })
     }
 }
 
@@ -119,14 +120,10 @@ impl<'a> Exchange<'a> {
     }
 
     /// Sends a request and its body.
-    pub(super) async fn send(
-        &mut self,
-        prepared: Prepared,
-        body: Option<&[u8]>,
-    ) -> Result<Call<RecvResponse>, Failure> {
-        self.write(&prepared.head).await?;
-        let proceeded = prepared.call.proceed();
-        let proceeded = proceeded.map_err(|error| unsendable(&error))?;
+    pub(super) async fn send(&mut self, prepared: Prepared) -> Result<Call<RecvResponse>, Failure> {
+        let Prepared { call, head, body } = prepared;
+        self.write(&head).await?;
+        let proceeded = call.proceed().map_err(|error| unsendable(&error))?;
         match proceeded.ok_or_else(no_progress)? {
             SendRequestResult::RecvResponse(call) => Ok(call),
             // Apart: every check would have room for what few of them do.
@@ -138,7 +135,7 @@ impl<'a> Exchange<'a> {
     async fn send_body(
         &mut self,
         mut call: Call<SendBody>,
-        body: Option<&[u8]>,
+        body: Option<Vec<u8>>,
     ) -> Result<Call<RecvResponse>, Failure> {
         let body = body.unwrap_or_default();
         if !call.is_chunked() {
@@ -147,10 +144,10 @@ impl<'a> Exchange<'a> {
             if !call.can_proceed() {
                 return Err(unsendable(&"its body is shorter than its Content-Length"));
             }
-            self.write(body).await?;
+            self.write(&body).await?;
             return call.proceed().ok_or_else(no_progress);
         }
-        let mut left = body;
+        let mut left = body.as_slice();
         while !call.can_proceed() {
             // A piece with its frame.
             let mut output = vec![0; PIECE + 64];
@@ -169,7 +166,7 @@ impl<'a> Exchange<'a> {
     async fn await_continue(
         &mut self,
         mut call: Call<Await100>,
-        body: Option<&[u8]>,
+        body: Option<Vec<u8>>,
     ) -> Result<Call<RecvResponse>, Failure> {
         while call.can_keep_await_100() {
             let read = within(self.trace, CONTINUE, pin!(self.fill(Phase::FirstByte))).await;

@@ -225,6 +225,23 @@ async fn ask<'a>(
     trace: &'a Trace,
     again: Option<Instant>,
 ) -> Result<(Exchange<'a>, http::Response<()>, Rest), Failure> {
+    let (hop, prepared) = prepare(asking, site, tools, trace, again)?;
+    let channel = open_in_time(&hop).await?;
+    trace.enter(Phase::FirstByte);
+    let mut exchange = Exchange::new(channel, trace, site.body_limit);
+    let mut call = exchange.send(prepared).await?;
+    let head = exchange.head(&mut call, site.timeouts.first_byte).await?;
+    Ok((exchange, head, exchange::rest(call)?))
+}
+
+/// All of a hop that can be done before it waits for anything.
+fn prepare<'a>(
+    asking: &Asking,
+    site: &'a Site,
+    tools: &'a Tools,
+    trace: &'a Trace,
+    again: Option<Instant>,
+) -> Result<(Hop<'a>, Prepared), Failure> {
     let local = |text| Failure::new(Outcome::Local, text);
     let via = tools
         .proxies
@@ -244,13 +261,8 @@ async fn ask<'a>(
         secure: request.uri().scheme_str() == Some("https"),
     };
     let whole_url = (hop.via.is_some() && !hop.secure).then_some((hop.host.as_str(), hop.port));
-    let prepared = Prepared::new(request, body.as_deref(), whole_url)?;
-    let channel = open_in_time(&hop).await?;
-    trace.enter(Phase::FirstByte);
-    let mut exchange = Exchange::new(channel, trace, site.body_limit);
-    let mut call = exchange.send(prepared, body.as_deref()).await?;
-    let head = exchange.head(&mut call, site.timeouts.first_byte).await?;
-    Ok((exchange, head, exchange::rest(call)?))
+    let prepared = Prepared::new(request, body, whole_url)?;
+    Ok((hop, prepared))
 }
 
 async fn open_in_time<'a>(hop: &Hop<'a>) -> Result<Channel<'a>, Failure> {
