@@ -53,7 +53,7 @@ pub(super) struct Exchange<'a> {
 /// A request that is ready to be sent.
 pub(super) struct Prepared {
     call: Call<SendRequest>,
-    head: Vec<u8>,
+    pub(super) head: Vec<u8>,
     body: Option<Vec<u8>>,
 }
 
@@ -95,6 +95,12 @@ impl Prepared {
         }
         Ok(Self { call, head, body })
     }
+
+    /// What follows the head, now that it is sent.
+    pub(super) fn sent(self) -> Result<(SendRequestResult, Option<Vec<u8>>), Failure> {
+        let proceeded = self.call.proceed().map_err(|error| unsendable(&error))?;
+        Ok((proceeded.ok_or_else(no_progress)?, self.body))
+    }
 }
 
 /// The rest of a response, behind its head.
@@ -119,20 +125,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Sends a request and its body.
-    pub(super) async fn send(&mut self, prepared: Prepared) -> Result<Call<RecvResponse>, Failure> {
-        let Prepared { call, head, body } = prepared;
-        self.write(&head).await?;
-        let proceeded = call.proceed().map_err(|error| unsendable(&error))?;
-        match proceeded.ok_or_else(no_progress)? {
-            SendRequestResult::RecvResponse(call) => Ok(call),
-            // Apart: every check would have room for what few of them do.
-            SendRequestResult::SendBody(call) => Box::pin(self.send_body(call, body)).await,
-            SendRequestResult::Await100(call) => Box::pin(self.await_continue(call, body)).await,
-        }
-    }
-
-    async fn send_body(
+    pub(super) async fn send_body(
         &mut self,
         mut call: Call<SendBody>,
         body: Option<Vec<u8>>,
@@ -163,7 +156,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// The body is sent when the server says so, or nothing for a while.
-    async fn await_continue(
+    pub(super) async fn await_continue(
         &mut self,
         mut call: Call<Await100>,
         body: Option<Vec<u8>>,
@@ -192,7 +185,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    pub(super) async fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let Err(error) = self.channel.write_all(bytes).await else {
             return Ok(());
         };
@@ -277,12 +270,12 @@ impl<'a> Exchange<'a> {
     /// Reads the body until there is no more of it, or nobody wants to know more.
     pub(super) async fn body(
         &mut self,
-        mut call: Call<RecvBody>,
+        call: &mut Call<RecvBody>,
         reading: &mut Reading<'_>,
     ) -> Result<(), Failure> {
         loop {
             let before = self.input.len();
-            if self.take(&mut call, reading)? {
+            if self.take(call, reading)? {
                 return Ok(());
             }
             // What is complete is used up: this is the frame of a chunk that never comes to its end.

@@ -36,6 +36,8 @@ use jiff::Timestamp;
 use sitewatch::deny::DenyNetworks;
 use sitewatch::event::{CheckEvent, Outcome, Verdict};
 use sitewatch::site::Site;
+use ureq_proto::client::state::RecvResponse;
+use ureq_proto::client::{Call, SendRequestResult};
 use ureq_proto::http;
 
 use crate::dns::Dns;
@@ -173,7 +175,7 @@ async fn follow(
     let local = |text| Failure::new(Outcome::Local, text);
     let mut asking = Asking::first(site).map_err(local)?;
     loop {
-        let (mut exchange, head, rest) = ask(&asking, site, tools, trace, again).await?;
+        let (mut exchange, head, mut rest) = ask(&asking, site, tools, trace, again).await?;
         let status = head.status().as_u16();
         seen.status = Some(status);
         seen.http_version = Some(version(head.version()));
@@ -185,7 +187,7 @@ async fn follow(
         let Some(next) = next else {
             seen.headers_met = headers_met(site, tools, head.headers());
             let mut reading = Reading::new(site, &tools.patterns, head.headers());
-            let read = match rest {
+            let read = match &mut rest {
                 Some(rest) => exchange.body(rest, &mut reading).await,
                 None => Ok(()),
             };
@@ -225,13 +227,32 @@ async fn ask<'a>(
     trace: &'a Trace,
     again: Option<Instant>,
 ) -> Result<(Exchange<'a>, http::Response<()>, Rest), Failure> {
-    let (hop, prepared) = prepare(asking, site, tools, trace, again)?;
-    let channel = open_in_time(&hop).await?;
-    trace.enter(Phase::FirstByte);
-    let mut exchange = Exchange::new(channel, trace, site.body_limit);
-    let mut call = exchange.send(prepared).await?;
+    let (mut exchange, mut call) = send(asking, site, tools, trace, again).await?;
     let head = exchange.head(&mut call, site.timeouts.first_byte).await?;
     Ok((exchange, head, exchange::rest(call)?))
+}
+
+/// Connects and sends the request of one hop.
+async fn send<'a>(
+    asking: &Asking,
+    site: &'a Site,
+    tools: &'a Tools,
+    trace: &'a Trace,
+    again: Option<Instant>,
+) -> Result<(Exchange<'a>, Call<RecvResponse>), Failure> {
+    let (hop, prepared) = prepare(asking, site, tools, trace, again)?;
+    // Apart, as bodies are: every check would have room for what is over before it waits.
+    let channel = Box::pin(open_in_time(&hop)).await?;
+    trace.enter(Phase::FirstByte);
+    let mut exchange = Exchange::new(channel, trace, site.body_limit);
+    exchange.write(&prepared.head).await?;
+    let (sent, body) = prepared.sent()?;
+    let call = match sent {
+        SendRequestResult::RecvResponse(call) => call,
+        SendRequestResult::SendBody(call) => Box::pin(exchange.send_body(call, body)).await?,
+        SendRequestResult::Await100(call) => Box::pin(exchange.await_continue(call, body)).await?,
+    };
+    Ok((exchange, call))
 }
 
 /// All of a hop that can be done before it waits for anything.
