@@ -37,6 +37,8 @@ struct Scenario {
     tls: Option<SslVersion>,
     concurrency: u32,
     timeout: &'static str,
+    /// What each site's pattern has behind `site NUMBER is `.
+    pattern: &'static str,
 }
 
 impl Scenario {
@@ -63,11 +65,17 @@ fn scenarios() -> Vec<Scenario> {
         tls,
         concurrency,
         timeout: "5s",
+        pattern: "wel+",
     };
     vec![
         scenario("one", 1, at_once, None, 200),
         scenario("thousand", 1_000, at_once, None, 500),
         scenario("at-once", 10_000, at_once, None, 500),
+        // Of these none comes down to a text.
+        Scenario {
+            pattern: "(well|fine)[^<]",
+            ..scenario("patterns", 10_000, at_once, None, 500)
+        },
         scenario("slow", 10_000, slow, None, 2_000),
         scenario("tls", 1_000, at_once, Some(SslVersion::TLS1_3), 500),
         scenario("tls-1.2", 1_000, at_once, Some(SslVersion::TLS1_2), 500),
@@ -290,11 +298,11 @@ fn site_file(scenario: &Scenario, address: SocketAddr, directory: &Path) -> Path
     } else {
         "http"
     };
-    let timeout = scenario.timeout;
+    let (timeout, pattern) = (scenario.timeout, scenario.pattern);
     let sites: Vec<String> = (1..=scenario.sites)
         .map(|number| {
             format!(
-                r#"{{"name": "site-{number}", "url": "{scheme}://{address}/{number}", "regex": "site {number} is wel+", "timeout": "{timeout}"}}"#
+                r#"{{"name": "site-{number}", "url": "{scheme}://{address}/{number}", "regex": "site {number} is {pattern}", "timeout": "{timeout}"}}"#
             )
         })
         .collect();

@@ -116,15 +116,20 @@ fn prefix(hir: &Hir) -> Option<Finder<'static>> {
     (prefix.len() >= MIN_PREFIX).then(|| Finder::new(prefix).into_owned())
 }
 
+thread_local! {
+    /// Kept, because it fills half a megabyte before the first class of Unicode (`.`, `[^<]`, `\d`) that it
+    /// compiles: that takes longer than most patterns.
+    static COMPILER: thompson::Compiler = {
+        let config = thompson::Config::new()
+            .utf8(false)
+            .which_captures(thompson::WhichCaptures::None)
+            .nfa_size_limit(Some(Pattern::MAX_COMPILED));
+        thompson::Compiler::new().configure(config).clone()
+    };
+}
+
 fn nfa(hir: &Hir) -> Option<NFA> {
-    let config = thompson::Config::new()
-        .utf8(false)
-        .which_captures(thompson::WhichCaptures::None)
-        .nfa_size_limit(Some(Pattern::MAX_COMPILED));
-    thompson::Compiler::new()
-        .configure(config)
-        .build_from_hir(hir)
-        .ok()
+    COMPILER.with(|compiler| compiler.build_from_hir(hir).ok())
 }
 
 /// The automaton, if one over bytes can decide the pattern.
