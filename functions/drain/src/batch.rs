@@ -20,7 +20,7 @@ pub(crate) struct Part {
     pub(crate) from: i64,
     /// The offset after it.
     pub(crate) next: i64,
-    pub(crate) rows: Vec<Row>,
+    rows: Rows,
     pub(crate) dead_letters: Vec<DeadLetter>,
     /// The message behind each row, kept only where PostgreSQL has refused one, and where it cannot
     /// be read again: the refused one must be found and kept as it came.
@@ -29,10 +29,40 @@ pub(crate) struct Part {
     bytes: usize,
 }
 
+/// Rows in pieces of one size, which the next batch can have again. One vector of them all leaves holes
+/// that nothing else fits into, and takes half as much again while it grows.
+#[derive(Debug, Default)]
+struct Rows(Vec<Vec<Row>>);
+
+/// Rows in a piece, 16 KiB: few enough where many partitions have little each.
+const PIECE: usize = 128;
+
+impl Rows {
+    fn push(&mut self, row: Row) {
+        match self.0.last_mut() {
+            Some(piece) if piece.len() < PIECE => piece.push(row),
+            _ => {
+                let mut piece = Vec::with_capacity(PIECE);
+                piece.push(row);
+                self.0.push(piece);
+            }
+        }
+    }
+
+    fn len(&self) -> usize {
+        let full = self.0.len().saturating_sub(1);
+        full * PIECE + self.0.last().map_or(0, Vec::len)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Row> {
+        self.0.iter().flatten()
+    }
+}
+
 impl Batch {
     /// The rows of all partitions.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.parts.iter().flat_map(|part| &part.rows)
+        self.parts.iter().flat_map(|part| part.rows.iter())
     }
 
     /// The messages that are no events, with their partitions.
@@ -73,7 +103,7 @@ impl Part {
             partition,
             from,
             next: from,
-            rows: Vec::new(),
+            rows: Rows::default(),
             dead_letters: Vec::new(),
             originals: None,
             bytes: 0,
@@ -85,14 +115,6 @@ impl Part {
         Self {
             originals: Some(Vec::new()),
             ..self
-        }
-    }
-
-    /// Makes room for this many rows, if it has none yet: growing by doubling would hold half as
-    /// much again for a while.
-    pub(crate) fn expect(&mut self, rows: usize) {
-        if self.rows.is_empty() {
-            self.rows.reserve_exact(rows);
         }
     }
 
@@ -152,6 +174,7 @@ impl Part {
 mod tests {
     use super::*;
     use crate::decode::Window;
+    use crate::fake::event;
 
     #[test]
     fn a_part_moves_on_past_dead_letters_and_holes() {
@@ -171,6 +194,33 @@ mod tests {
         let taken = part.take();
         assert_eq!((taken.from, taken.next), (5, 8));
         assert_eq!((part.from, part.next, part.bytes()), (8, 8, 0));
+    }
+
+    #[test]
+    fn rows_keep_their_order_over_pieces() {
+        let mut decoder = Decoder::new(Window::ours());
+        let mut part = Part::starting_at(0, 0);
+        let numbers: Vec<i32> = (0..).take(2 * PIECE + 1).collect();
+        for (number, before) in numbers.iter().zip(0..) {
+            assert_eq!(part.len(), before);
+            let value = event(*number);
+            let message = Message::Value {
+                partition: 0,
+                offset: i64::from(*number),
+                value: Some(&value),
+            };
+            part.add(&message, &mut decoder);
+        }
+        let batch = Batch {
+            writer: 0,
+            parts: vec![part],
+        };
+        assert!(
+            batch
+                .rows()
+                .map(|row| row.total_us)
+                .eq(0..=2 * PIECE as i32)
+        );
     }
 
     #[test]

@@ -5,15 +5,12 @@ use std::collections::BTreeMap;
 use sitewatch_kafka::Range;
 
 use crate::batch::{Batch, Part};
-use crate::decode::{DeadLetter, Decoder, Row};
+use crate::decode::{DeadLetter, Decoder};
 use crate::read::Message;
 
 /// Memory of the batches being filled, all together, at which one is written although it could
-/// hold more messages.
-pub(crate) const MAX_BUFFERED: usize = 8 << 20;
-
-/// Memory that a row takes, beside its texts.
-const ROW_BYTES: usize = size_of::<Row>();
+/// hold more messages. Those being written take as much again.
+pub(crate) const MAX_BUFFERED: usize = 12 << 20;
 
 /// The batches being filled.
 pub(crate) struct Filling {
@@ -21,8 +18,6 @@ pub(crate) struct Filling {
     keeps_originals: bool,
     partitions: BTreeMap<i32, Open>,
     writers: Vec<Lane>,
-    /// Rows for which a partition makes room.
-    room: usize,
 }
 
 /// A partition being read.
@@ -53,7 +48,6 @@ impl Filling {
             keeps_originals: false,
             partitions: BTreeMap::new(),
             writers: vec![Lane::default(); writers],
-            room: 0,
         }
     }
 
@@ -68,7 +62,6 @@ impl Filling {
     /// Begins with further ranges. A partition is the writer's that has least to do; what is left
     /// of partitions that are done waits for the next ones' messages, in the same batch.
     pub(crate) fn begin(&mut self, ranges: &[Range]) {
-        self.room = MAX_BUFFERED / ROW_BYTES / ranges.len().max(1);
         for range in ranges {
             let lanes = self.writers.iter().enumerate();
             let Some((writer, _)) = lanes.min_by_key(|(_, lane)| lane.offsets) else {
@@ -92,10 +85,7 @@ impl Filling {
 
     /// Adds a message to its partition's part of a batch.
     pub(crate) fn add(&mut self, message: &Message<'_>, decoder: &mut Decoder) {
-        let most = self.batch_size.min(self.room);
         self.fill(message.record().partition, |open| {
-            let pending = usize::try_from(open.end - open.part.next).unwrap_or(0);
-            open.part.expect(most.min(pending));
             open.part.add(message, decoder);
         });
     }

@@ -134,10 +134,11 @@ fn begin(
         settings.workers.min(plan.ranges.len()),
         // What is one batch is written sooner than locked.
         plan.pending() > settings.batch_size as u64,
+        shares(&plan.ranges, settings.workers).len() > 1,
     );
     let locks = PartitionLocks::new(
         connections.locks,
-        Arc::clone(client),
+        connections.shares,
         settings.database.clone(),
         topic.clone(),
     );

@@ -1,8 +1,9 @@
-//! Writers: a thread and a connection each, fed through channels that hold one batch.
+//! Writers: a thread and a connection each, given a batch at a time.
 //!
 //! A partition belongs to one writer, so its batches are written in order; reading the next batch
-//! and writing this one go on at the same time, and memory holds a few batches whatever the
-//! backlog.
+//! and writing this one go on at the same time, and memory holds two batches a writer whatever the
+//! backlog. A third one, waiting in between, would gain nothing: the same memory as two larger
+//! batches saves statements instead.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError, TrySendError};
@@ -67,14 +68,15 @@ pub(crate) struct Report {
 /// The writers of a run.
 pub(crate) struct Writers {
     writers: Vec<Writer>,
-    reports: Receiver<Report>,
-    /// Batches handed over and not yet reported.
-    outstanding: usize,
+    /// With the writer's number.
+    reports: Receiver<(usize, Report)>,
 }
 
 struct Writer {
     batches: SyncSender<Batch>,
     interrupt: Interrupt,
+    /// It has a batch that is not yet reported.
+    is_busy: bool,
 }
 
 impl Writers {
@@ -94,7 +96,8 @@ impl Writers {
         let (report, reports) = mpsc::channel();
         let writers = stores
             .into_iter()
-            .map(|mut store| {
+            .enumerate()
+            .map(|(number, mut store)| {
                 let (batches, arriving) = mpsc::sync_channel::<Batch>(1);
                 let report = report.clone();
                 let interrupt = store.interrupt();
@@ -110,7 +113,7 @@ impl Writers {
                         }
                         failed |= made.failure.is_some();
                         // The run may have ended without waiting for us.
-                        if report.send(made).is_err() {
+                        if report.send((number, made)).is_err() {
                             return;
                         }
                     }
@@ -118,24 +121,28 @@ impl Writers {
                     drop(store);
                     drop(report);
                 });
-                Writer { batches, interrupt }
+                Writer {
+                    batches,
+                    interrupt,
+                    is_busy: false,
+                }
             })
             .collect();
-        Self {
-            writers,
-            reports,
-            outstanding: 0,
-        }
+        Self { writers, reports }
     }
 
     /// Hands a batch to its writer; gives it back when that writer is busy.
     ///
     /// # Errors
-    /// The batch, when there is no room for it yet.
+    /// The batch, when the writer has another.
     pub(crate) fn offer(&mut self, batch: Batch) -> Result<(), Batch> {
-        match self.writers[batch.writer].batches.try_send(batch) {
+        let writer = &mut self.writers[batch.writer];
+        if writer.is_busy {
+            return Err(batch);
+        }
+        match writer.batches.try_send(batch) {
             Ok(()) => {
-                self.outstanding += 1;
+                writer.is_busy = true;
                 Ok(())
             }
             Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) => Err(batch),
@@ -145,30 +152,29 @@ impl Writers {
     /// The next report that is there.
     pub(crate) fn report(&mut self) -> Option<Report> {
         match self.reports.try_recv() {
-            Ok(report) => {
-                self.outstanding -= 1;
-                Some(report)
-            }
+            Ok(report) => Some(self.note(report)),
             Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => (self.outstanding > 0).then(gone),
+            Err(TryRecvError::Disconnected) => (!self.idle()).then(gone),
         }
     }
 
     /// Waits a little for a report.
     pub(crate) fn wait(&mut self, longest: Duration) -> Option<Report> {
         match self.reports.recv_timeout(longest) {
-            Ok(report) => {
-                self.outstanding -= 1;
-                Some(report)
-            }
+            Ok(report) => Some(self.note(report)),
             Err(mpsc::RecvTimeoutError::Timeout) => None,
-            Err(mpsc::RecvTimeoutError::Disconnected) => (self.outstanding > 0).then(gone),
+            Err(mpsc::RecvTimeoutError::Disconnected) => (!self.idle()).then(gone),
         }
+    }
+
+    fn note(&mut self, (number, report): (usize, Report)) -> Report {
+        self.writers[number].is_busy = false;
+        report
     }
 
     /// Whether every batch handed over has been reported.
     pub(crate) fn idle(&self) -> bool {
-        self.outstanding == 0
+        self.writers.iter().all(|writer| !writer.is_busy)
     }
 
     /// Waits for the batches in hand. Once the run should end they have a moment more, then their
@@ -292,6 +298,26 @@ mod tests {
         }
         assert!(writers.idle());
         made
+    }
+
+    fn batch(writer: usize) -> Batch {
+        let parts = vec![Part::starting_at(i32::try_from(writer).unwrap(), 0)];
+        Batch { writer, parts }
+    }
+
+    #[test]
+    fn a_writer_has_one_batch_at_a_time() {
+        let mut database = Database::default();
+        database.hangs = true;
+        let mut writers = Writers::start(vec![database.clone(), database]);
+        assert!(writers.offer(batch(0)).is_ok());
+        assert!(writers.offer(batch(0)).is_err());
+        assert!(writers.offer(batch(1)).is_ok());
+        (writers.writers[0].interrupt)();
+        while !writers.idle() {
+            writers.wait(CANCEL_TIMEOUT);
+        }
+        assert!(writers.offer(batch(0)).is_ok());
     }
 
     #[test]

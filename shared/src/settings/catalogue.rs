@@ -389,8 +389,8 @@ with_report! {{
         help: "Where events come from: kafka, or stdin for JSON lines without any Kafka.",
     }
     DRAIN_BATCH_SIZE {
-        group: Drain, default: "30000",
-        wants: "a whole number from 1 to 1000000", example: "30000",
+        group: Drain, default: "60000",
+        wants: "a whole number from 1 to 1000000", example: "60000",
         help: "The most events in one transaction.",
     }
     DRAIN_DEADLINE {

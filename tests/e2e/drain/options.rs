@@ -138,7 +138,7 @@ fn dead_letters_are_tried_again_and_leave_when_they_pass() {
 fn large_dead_letters_are_tried_a_few_at_a_time_and_all_of_them() {
     let prepared = Prepared::new("large");
     let mut client = prepared.client();
-    for (number, event) in events(12).into_iter().enumerate() {
+    for (number, event) in events(16).into_iter().enumerate() {
         let mut value = event;
         value.resize(MAX_EVENT, b' ');
         client
@@ -162,9 +162,9 @@ fn large_dead_letters_are_tried_a_few_at_a_time_and_all_of_them() {
         .exits(0);
     assert_eq!(
         last_line(&finished.stderr),
-        "12 dead letters recorded, 0 were recorded already, 1 cannot be recorded still"
+        "16 dead letters recorded, 0 were recorded already, 1 cannot be recorded still"
     );
-    // A transaction holds as many as begin within 8 MiB.
+    // A transaction holds as many as begin within 12 MiB.
     assert_eq!(
         prepared.count("select count(distinct xmin::text) from checks"),
         2

@@ -99,7 +99,7 @@ fn what_is_wrong_is_said_at_once_and_nothing_is_touched() {
         .exits(78)
         .logs(r#"ERROR drain: 3 problems in the configuration
   DRAIN_SOURCE is "carrier pigeon"; wants kafka or stdin, for example stdin
-  DRAIN_BATCH_SIZE is "0": not from 1 to 1000000; wants a whole number from 1 to 1000000, for example 30000
+  DRAIN_BATCH_SIZE is "0": not from 1 to 1000000; wants a whole number from 1 to 1000000, for example 60000
   DATABASE_URL is not set; wants a PostgreSQL connection URL or string, for example DATABASE_URL=postgres://sitewatch:secret@localhost:5432/sitewatch (or DATABASE_URL_FILE=path)
 ERROR drain: see `drain --help` for every variable it reads (exit code 78)
 "#);
@@ -130,7 +130,7 @@ fn drains_that_need_the_same_new_days_at_once_make_them_once() {
 fn large_lines_are_recorded_a_few_at_a_time() {
     let prepared = Prepared::new("stdin");
     let mut input = Vec::new();
-    for second in 0..20 {
+    for second in 0..30 {
         let mut line = up("a", second).to_json();
         line.resize(1_000_000, b' ');
         input.extend(line);
@@ -142,8 +142,8 @@ fn large_lines_are_recorded_a_few_at_a_time() {
         .stdin(input)
         .run()
         .exits(0);
-    assert_eq!(prepared.count("select count(*) from checks"), 20);
-    // Nine of them are more than 8 MiB.
+    assert_eq!(prepared.count("select count(*) from checks"), 30);
+    // Thirteen of them are more than 12 MiB.
     assert_eq!(
         prepared.count("select count(distinct xmin::text) from checks"),
         3

@@ -25,7 +25,8 @@ const HELD_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long after its deadline a drain may still hold partitions.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// A connection that the first writer has, and the run's own questions between its batches.
+/// A connection that several use, one at a time: the first writer's, between whose batches the run
+/// asks its own questions.
 pub(crate) type Shared = Arc<Mutex<Client>>;
 
 /// What could be had.
@@ -34,16 +35,19 @@ pub(crate) struct Connections {
     pub(crate) writers: Vec<Shared>,
     /// With an open transaction, to which partition locks belong; `None`: the run does without.
     pub(crate) locks: Option<Client>,
+    /// For acquiring shares while batches are written; the first writer's if there is no other.
+    pub(crate) shares: Shared,
 }
 
 impl Connections {
-    /// `first`, and others as they are wanted: `writers` for writing, `first` among them, and one
-    /// for locks.
+    /// `first`, and others as they are wanted: `writers` for writing, `first` among them, one for
+    /// locks, and one for acquiring several shares.
     pub(crate) fn open(
         first: &Shared,
         settings: &Settings,
         writers: usize,
         with_locks: bool,
+        several_shares: bool,
     ) -> Self {
         let until = Instant::now() + SPARE_TIMEOUT;
         let locks = with_locks.then(|| {
@@ -83,9 +87,16 @@ impl Connections {
                 connections.len()
             );
         }
+        // Last: writers and locks save more.
+        let is_complete = connections.len() == writers && locks.is_some();
+        let shares = (several_shares && is_complete)
+            .then(|| Spare::ask(&settings.database, String::new()))
+            .and_then(|spare| spare.get(until))
+            .map_or_else(|| Arc::clone(first), |client| Arc::new(Mutex::new(client)));
         Self {
             writers: connections,
             locks,
+            shares,
         }
     }
 }

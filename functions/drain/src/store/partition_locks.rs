@@ -56,7 +56,7 @@ impl PartitionLocks {
         back_from: Option<&BTreeMap<i32, i64>>,
     ) -> Result<(BTreeSet<i32>, BTreeMap<i32, i64>), Failure> {
         let acquired = self.lock(ranges);
-        // Once: between its batches, the first writer hardly lets go of it.
+        // Once: if it is the first writer's, that hardly lets go of it between its batches.
         let client = &mut self.client.lock();
         self.add(client, &acquired)?;
         if let Some(from) = back_from {
