@@ -2,8 +2,8 @@
 //!
 //! A partition belongs to one writer, so its batches are written in order; reading the next batch
 //! and writing this one go on at the same time, and memory holds two batches a writer whatever the
-//! backlog. A third one, waiting in between, would gain nothing: the same memory as two larger
-//! batches saves statements instead.
+//! backlog. No third one waits in between: larger batches are a better use of its memory, because each
+//! writes the states of its sites.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError, TrySendError};
