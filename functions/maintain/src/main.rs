@@ -9,6 +9,7 @@ mod hours;
 mod response_times;
 mod retention;
 mod rollup;
+mod running;
 mod settings;
 mod statistics;
 mod summary;

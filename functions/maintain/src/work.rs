@@ -14,7 +14,7 @@ use crate::clock::{self, Clock, Doubt};
 use crate::rollup::Rolled;
 use crate::settings::Settings;
 use crate::summary::Counters;
-use crate::{ahead, days, hours, retention, trailing, verdicts};
+use crate::{ahead, days, hours, retention, running, trailing, verdicts};
 
 /// Does a run's work.
 ///
@@ -86,6 +86,7 @@ fn steps(
     let dropped = drop_what_is_old(client, settings, stop, &clock, counters)?;
     if matches!(dropped, Finished::Everything) {
         trailing::add_up(client, settings)?;
+        running::add_up(client, settings)?;
     }
     Ok(dropped)
 }

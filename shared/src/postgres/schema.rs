@@ -8,7 +8,7 @@ use crate::run::Failure;
 use crate::settings::Problems;
 
 /// The number of the newest migration of this release.
-pub const SCHEMA_VERSION: i32 = 28;
+pub const SCHEMA_VERSION: i32 = 30;
 
 /// Proves that the schema is neither older nor newer than this release.
 ///

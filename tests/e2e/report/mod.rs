@@ -14,6 +14,7 @@ mod history;
 mod many;
 mod metrics;
 mod notifications;
+mod running;
 mod search;
 mod since;
 mod sla;

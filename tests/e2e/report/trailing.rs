@@ -42,16 +42,16 @@ fn history() -> Vec<CheckEvent<'static>> {
 }
 
 /// A server whose clock stands still, so that a report can be asked for twice at the same time.
-struct Standing(Postgres);
+pub(super) struct Standing(pub(super) Postgres);
 
 impl Standing {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let standing = Self(Postgres::options().own_clock().start());
         standing.set(now());
         standing
     }
 
-    fn set(&self, time: Timestamp) {
+    pub(super) fn set(&self, time: Timestamp) {
         let local = time.to_zoned(TimeZone::system());
         self.0
             .set_clock(&local.strftime("%Y-%m-%d %H:%M:%S").to_string());

@@ -200,6 +200,7 @@ mod tests {
             dirty_days: Vec::new(),
             waiting: 0,
             kept: Ends::default(),
+            summed: None,
         }
     }
 

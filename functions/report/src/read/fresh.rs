@@ -31,8 +31,14 @@ pub(super) fn read(
 ) -> Result<(), postgres::Error> {
     let only = reader.only.clone();
     for hour in reader.span.fresh.clone() {
-        let parameters: [Parameter<'_>; 2] =
-            [(&hour, Type::TIMESTAMPTZ), (&only, Type::INT4_ARRAY)];
+        let from = reader.span.from_in(hour);
+        let is_summed = from > hour;
+        let parameters: [Parameter<'_>; 4] = [
+            (&hour, Type::TIMESTAMPTZ),
+            (&only, Type::INT4_ARRAY),
+            (&from, Type::TIMESTAMPTZ),
+            (&is_summed, Type::BOOL),
+        ];
         let mut rows = reader.transaction.query_typed_raw(QUERY, parameters)?;
         while let Some(row) = rows.next()? {
             each(Fresh {

@@ -36,6 +36,8 @@ pub(crate) struct Span {
     pub(crate) waiting: i64,
     /// Where the sums that `maintain` keeps end.
     pub(crate) kept: Ends,
+    /// The fresh hour that is added up in part, and until when.
+    pub(crate) summed: Option<(Timestamp, Timestamp)>,
 }
 
 impl Span {
@@ -55,6 +57,9 @@ impl Span {
                 day: row.get(4),
                 hour: row.get(5),
             },
+            summed: row
+                .get::<_, Option<Timestamp>>(6)
+                .zip(row.get::<_, Option<Timestamp>>(7)),
         })
     }
 
@@ -95,6 +100,13 @@ impl Span {
             .into_iter()
             .filter(|hour| !self.fresh.contains(hour))
             .collect()
+    }
+
+    /// From when on a fresh hour has to be read from its checks.
+    pub(crate) fn from_in(&self, hour: Timestamp) -> Timestamp {
+        self.summed
+            .filter(|(of_hour, _)| *of_hour == hour)
+            .map_or(hour, |(_, until)| until)
     }
 
     /// The first fresh hour and the end of the last one; an empty stretch when there is none.

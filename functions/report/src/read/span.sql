@@ -12,5 +12,11 @@ select now(), fresh_hours(),
         select count(distinct hour) from dirty_hours
         where hour < date_trunc('hour', now(), 'UTC') - interval '25 hours'
     ),
-    day, hour
+    day, hour, summed.of_hour, summed.until
 from trailing_ends
+left join (
+    select hour as of_hour, max(summed_to) as until
+    from dirty_hours
+    group by hour
+    having max(summed_to) <= min(coalesce(checked_from, hour))
+) as summed on true

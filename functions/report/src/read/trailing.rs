@@ -119,6 +119,7 @@ mod tests {
             dirty_days: Vec::new(),
             waiting: 0,
             kept,
+            summed: None,
         }
     }
 

@@ -218,13 +218,13 @@ fn its_lines_record_every_round_in_silence_and_say_what_is_wrong_in_one_line() {
     assert!(installed.rounds() >= 1);
     crontab.tick(&home, USER);
     assert!(installed.rounds() >= 2);
-    let hourly: Vec<_> = crontab
+    let rarer: Vec<_> = crontab
         .lines
         .iter()
-        .filter(|(schedule, _)| schedule == "7 * * * *")
+        .filter(|(schedule, _)| schedule == "7-59/10 * * * *")
         .collect();
-    assert_eq!(hourly.len(), 1);
-    for (_, command) in hourly {
+    assert_eq!(rarer.len(), 1);
+    for (_, command) in rarer {
         let run = crontab.start(command, &home, USER).run();
         run.exits(0).stdout_is("").stderr_is("");
     }

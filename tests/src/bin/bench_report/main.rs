@@ -23,8 +23,8 @@ const FILL: &str = include_str!("fill.sql");
 /// Sites when nothing is said: what the limits below are for, with one location or three.
 const SITES: u32 = 10_000;
 
-/// What a page or a table may take, and an hour or a day of `maintain`'s. Not of the checks that are not
-/// rolled up yet: half an hour of them takes as long again.
+/// What a page or a table may take at any minute of the hour, where `maintain` has added up the running one
+/// ten minutes ago.
 const REPORT_LIMIT: Limit = Limit {
     wall: Duration::from_secs(2),
     memory_mb: Some(128.0),

@@ -55,6 +55,7 @@ impl Sla {
                 objective.kept_from
             );
         }
+        let (summed_hour, summed_to) = reader.span.summed.unzip();
         let sources = Sources::of(&reader.span, period.from, measured_until);
         let cursor = Cursor::open(
             &mut reader.transaction,
@@ -73,6 +74,8 @@ impl Sla {
                 (&sources.fresh, Type::TIMESTAMPTZ_ARRAY),
                 (&sources.fresh_stretch.start, Type::TIMESTAMPTZ),
                 (&sources.fresh_stretch.end, Type::TIMESTAMPTZ),
+                (&summed_hour, Type::TIMESTAMPTZ),
+                (&summed_to, Type::TIMESTAMPTZ),
             ],
         )
         .map_err(wrong)?;

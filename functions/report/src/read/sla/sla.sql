@@ -2,7 +2,7 @@
 -- label that groups or null; $5 how old a site's newest check may be, in seconds; $6 the first day and
 -- $7 the one after the last that are read from the daily rollups, but for $8, days that only their
 -- hours have all of; $9 hours that are read from the hourly ones; $10 hours that are read from the
--- checks, with $11 and $12 their ends.
+-- checks, with $11 and $12 their ends; $13 the one of these that running_hour has until $14, or null.
 with sites as materialized (
     select websites.id, websites.name, websites.labels ->> $4 as label,
         seen.first_known_at, newest.checked_at, seen.first_scheduled_at, seen.scheduled_at, seen.interval_ms,
@@ -62,11 +62,20 @@ covered as (
         union all
         select website_id, max(covered_ms)
         from (
-            select website_id, date_trunc('hour', checked_at, 'UTC') as hour,
-                least(sum(interval_ms) filter (where up is not null), 3600000) as covered_ms
-            from checks
-            where checked_at >= $11 and checked_at < $12
-                and ($3::int4[] is null or website_id = any ($3))
+            select website_id, hour, least(sum(covered_ms), 3600000) as covered_ms
+            from (
+                select website_id, location_id, $13::timestamptz as hour, covered_ms
+                from running_hour
+                where $3::int4[] is null or website_id = any ($3)
+                union all
+                select website_id, location_id, date_trunc('hour', checked_at, 'UTC') as hour,
+                    coalesce(sum(interval_ms) filter (where up is not null), 0)
+                from checks
+                where checked_at >= $11 and checked_at < $12
+                    and not coalesce(checked_at >= $13 and checked_at < $14, false)
+                    and ($3::int4[] is null or website_id = any ($3))
+                group by website_id, location_id, hour
+            ) as summed
             group by website_id, location_id, hour
         ) as fresh
         where hour = any ($10)

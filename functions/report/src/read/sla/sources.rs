@@ -16,7 +16,7 @@ pub(super) struct Sources {
     pub(super) hours: Vec<Timestamp>,
     /// Hours that are read from their checks.
     pub(super) fresh: Vec<Timestamp>,
-    /// From the first of these to the end of the last.
+    /// From what is not added up of the first of these to the end of the last.
     pub(super) fresh_stretch: Range<Timestamp>,
 }
 
@@ -43,7 +43,9 @@ impl Sources {
             .filter(|hour| (from..until).contains(hour))
             .collect();
         let stretch = match (fresh.iter().min(), fresh.iter().max()) {
-            (Some(first), Some(last)) => *first..*last + SignedDuration::from_hours(1),
+            (Some(first), Some(last)) => {
+                span.from_in(*first)..*last + SignedDuration::from_hours(1)
+            }
             _ => from..from,
         };
         Self {
@@ -74,6 +76,7 @@ mod tests {
             dirty_days: vec![date(2026, 3, 8)],
             waiting: 0,
             kept: Ends::default(),
+            summed: None,
         };
         let sources = Sources::of(&span, time("2026-03-06T22:00:00Z"), now);
         assert_eq!(sources.days.start, date(2026, 3, 7));
