@@ -31,7 +31,7 @@ pub(super) fn read(
 ) -> Result<(), postgres::Error> {
     let only = reader.only.clone();
     for hour in reader.span.fresh.clone() {
-        let from = reader.span.from_in(hour);
+        let from = reader.span.read_from(hour);
         let is_summed = from > hour;
         let parameters: [Parameter<'_>; 4] = [
             (&hour, Type::TIMESTAMPTZ),

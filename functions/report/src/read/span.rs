@@ -103,7 +103,7 @@ impl Span {
     }
 
     /// From when on a fresh hour has to be read from its checks.
-    pub(crate) fn from_in(&self, hour: Timestamp) -> Timestamp {
+    pub(crate) fn read_from(&self, hour: Timestamp) -> Timestamp {
         self.summed
             .filter(|(of_hour, _)| *of_hour == hour)
             .map_or(hour, |(_, until)| until)

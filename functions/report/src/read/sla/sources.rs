@@ -44,7 +44,7 @@ impl Sources {
             .collect();
         let stretch = match (fresh.iter().min(), fresh.iter().max()) {
             (Some(first), Some(last)) => {
-                span.from_in(*first)..*last + SignedDuration::from_hours(1)
+                span.read_from(*first)..*last + SignedDuration::from_hours(1)
             }
             _ => from..from,
         };
