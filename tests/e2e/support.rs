@@ -245,6 +245,17 @@ pub(crate) fn record(prepared: &Prepared, events: &[CheckEvent<'_>]) {
         .exits(0);
 }
 
+/// Proves that two texts are the same; what is shown is the first line that is not.
+#[track_caller]
+pub(crate) fn same_lines(found: &str, expected: &str, when: &str) {
+    let differs = expected
+        .lines()
+        .zip(found.lines())
+        .find(|(expected, found)| expected != found);
+    assert_eq!(differs, None, "{when}");
+    assert_eq!(expected.lines().count(), found.lines().count(), "{when}");
+}
+
 /// JSON lines.
 pub(crate) fn lines(events: &[CheckEvent<'_>]) -> Vec<u8> {
     events

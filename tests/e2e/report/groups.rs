@@ -2,7 +2,7 @@
 
 use sitewatch::event::CheckEvent;
 
-use crate::support::{Prepared, down, lines, up};
+use crate::support::{Prepared, down, record, up};
 
 /// A check of a site of a team; of none where that is empty.
 fn of(team: &str, check: CheckEvent<'static>) -> CheckEvent<'static> {
@@ -15,12 +15,7 @@ fn of(team: &str, check: CheckEvent<'static>) -> CheckEvent<'static> {
 
 fn checked(events: &[CheckEvent<'_>]) -> Prepared {
     let prepared = Prepared::new("groups");
-    prepared
-        .drain()
-        .var("DRAIN_SOURCE", "stdin")
-        .stdin(lines(events))
-        .run()
-        .exits(0);
+    record(&prepared, events);
     prepared
 }
 

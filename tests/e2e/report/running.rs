@@ -7,7 +7,7 @@ use sitewatch_tests::command::Finished;
 use super::history::json;
 use super::trailing::Standing;
 use crate::dice::Dice;
-use crate::support::{Prepared, down, now, record, up};
+use crate::support::{Prepared, down, now, record, same_lines, up};
 
 /// The end of the hour before this one: a time that is over, so that nothing is of the future.
 fn end_of_hour() -> Timestamp {
@@ -98,12 +98,7 @@ fn same(prepared: &Prepared, when: &str) {
              drop table marks",
         )
         .unwrap();
-    let differs = without
-        .lines()
-        .zip(with_sums.lines())
-        .find(|(expected, found)| expected != found);
-    assert_eq!(differs, None, "{when}");
-    assert_eq!(without.lines().count(), with_sums.lines().count(), "{when}");
+    same_lines(&with_sums, &without, when);
 }
 
 /// Whether reports read the sums.

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use sitewatch::event::CheckEvent;
 use sitewatch_tests::postgres::Postgres;
 
-use crate::support::{Prepared, down, now, record, up};
+use crate::support::{Prepared, down, now, record, same_lines, up};
 
 /// A check of each site and location on most of 100 days, then one every 40 minutes: with a schedule,
 /// some down, some slow. The newest are of two minutes ago, so that what is covered ends there.
@@ -111,12 +111,7 @@ fn same(prepared: &Prepared, when: &str) -> String {
              drop table kept",
         )
         .unwrap();
-    let differs = without
-        .lines()
-        .zip(with_sums.lines())
-        .find(|(expected, found)| expected != found);
-    assert_eq!(differs, None, "{when}");
-    assert_eq!(without.lines().count(), with_sums.lines().count(), "{when}");
+    same_lines(&with_sums, &without, when);
     with_sums
 }
 
